@@ -1,0 +1,194 @@
+/**
+ * The device contract: what a device must offer so that the decoder can run on it.
+ *
+ * A forward pass is a *plan*: a list of ops recorded once per row bucket and replayed every step, away from the event
+ * loop. What changes from step to step (token ids, positions, block tables, which rows need logits) comes in as a
+ * {@link StepInput}; weights, activations and op arguments are fixed when the plan is recorded.
+ *
+ * Promises every device keeps:
+ * - **Batch invariance**: the result for one row is bit-identical whatever else is in the step, however the prompt was
+ *   chunked, and however many threads run it. Each reduction has an order fixed by the shapes of that row alone.
+ * - Ops of a plan run in the order they were recorded; each sees all that the earlier ones wrote.
+ * - Activations are float32, row-major, one row per token of the step.
+ */
+
+import type { WeightFormat } from './formats.ts';
+
+/** Positions in one K/V block (page). A sequence's block table has one entry for every `KV_BLOCK_SIZE` positions. */
+export const KV_BLOCK_SIZE = 16;
+
+/** A weight matrix `[rows, cols]` (out × in features) in the device's own layout. */
+export interface Weight {
+  readonly name: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly format: WeightFormat;
+  /** Bytes that the weight takes on the device, scales and padding included. */
+  readonly byteLength: number;
+}
+
+/** Which rows of a step a tensor has: all token rows, or only the ones whose logits are wanted. */
+export type RowDomain = 'tokens' | 'logits';
+
+/** Float32 activations `[maxRows, cols]`, row-major; a step uses the first rows of its {@link RowDomain}. */
+export interface Tensor {
+  readonly name: string;
+  readonly maxRows: number;
+  readonly cols: number;
+  readonly domain: RowDomain;
+}
+
+/** Float32 values that never change: norm weights, biases, rope tables. */
+export interface Constant {
+  readonly name: string;
+  readonly length: number;
+}
+
+/** Paged keys and values of every layer: `blocks` pages of {@link KV_BLOCK_SIZE} positions each. */
+export interface KvCache {
+  readonly layers: number;
+  readonly blocks: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly byteLength: number;
+}
+
+/** The ops, recorded in order. Every method names its operands; shapes are checked at once (`DeviceError`). */
+export interface OpRecorder {
+  /** out[r] = table[tokens[r]] · scale. `table` is `[vocabulary, hidden]` of any weight format. */
+  embed(op: { table: Weight; out: Tensor; scale?: number }): void;
+
+  /**
+   * Root-mean-square norm, with the residual add before it:
+   * x[r] += add[r] (if given); out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i].
+   * `x` keeps the sum. `out` may be `x` itself. Source: Zhang and Sennrich, arXiv:1910.07467.
+   */
+  norm(op: { x: Tensor; add?: Tensor; weight: Constant; eps: number; out: Tensor }): void;
+
+  /**
+   * out[r] = x[r] · weightᵀ + bias. Several weights side by side fill consecutive columns of `out`, and share one
+   * quantised copy of `x` where their format wants 8-bit activations.
+   */
+  linear(op: { x: Tensor; weights: readonly Weight[]; bias?: Constant; out: Tensor }): void;
+
+  /**
+   * Takes `qkv` rows `[heads·headDim | kvHeads·headDim | kvHeads·headDim]`, norms each q and k head if asked (RMS over
+   * headDim), rotates the first `rotaryDim` elements of q and k by the row's position (half-split pairs: i with
+   * i + rotaryDim/2), leaves q in place and writes k and v to the row's position in the cache.
+   * `rope` is `[positions, rotaryDim]`: rotaryDim/2 cosines, then rotaryDim/2 sines. Source: arXiv:2104.09864.
+   */
+  ropeAndCache(op: {
+    qkv: Tensor;
+    heads: number;
+    rotaryDim: number;
+    rope: Constant;
+    qNorm?: Constant;
+    kNorm?: Constant;
+    normEps?: number;
+    cache: KvCache;
+    layer: number;
+  }): void;
+
+  /**
+   * Causal attention of each row's q heads (the first `heads·headDim` columns of `qkv`) over the cached positions of
+   * its own sequence, 0 to its own position, or only the last `window` of them. Query head h reads K/V head
+   * floor(h · kvHeads / heads). out is `[rows, heads·headDim]`.
+   */
+  attention(op: {
+    qkv: Tensor;
+    heads: number;
+    scale: number;
+    window?: number;
+    cache: KvCache;
+    layer: number;
+    out: Tensor;
+  }): void;
+
+  /** out[r][i] = act(x[r][i]) · x[r][n + i] with n = out.cols: the gate is the first half of `x`, the up part the second. */
+  gatedActivation(op: { x: Tensor; activation: Activation; out: Tensor }): void;
+
+  /** out[j] = x[logitRows[j]]: picks the rows whose logits are wanted. `out` is in the `logits` domain. */
+  gatherRows(op: { x: Tensor; out: Tensor }): void;
+}
+
+export type Activation = 'silu' | 'gelu_tanh';
+
+/** A recorded forward pass. */
+export interface Plan {
+  /** Most token rows that a step of this plan may have. */
+  readonly maxRows: number;
+}
+
+/** What changes from step to step. All arrays are copied before `run` returns its promise. */
+export interface StepInput {
+  /** `[rows]` token ids. */
+  readonly tokens: ArrayLike<number>;
+  /** `[rows]` absolute position of each token in its sequence. */
+  readonly positions: ArrayLike<number>;
+  /** `[rows]` index into `blockTables` of each row's sequence. */
+  readonly slots: ArrayLike<number>;
+  /** For each sequence of the step its K/V blocks in order; entry i holds positions i·KV_BLOCK_SIZE and on. */
+  readonly blockTables: readonly ArrayLike<number>[];
+  /** Indices of the rows whose logits are wanted, ascending. */
+  readonly logitRows: ArrayLike<number>;
+}
+
+/** Sizes fixed when a device's step buffers are made. */
+export interface StepLimits {
+  /** Most token rows in a step. */
+  readonly maxRows: number;
+  /** Most rows with logits in a step. */
+  readonly maxLogitRows: number;
+  /** Most sequences in a step. */
+  readonly maxSlots: number;
+  /** Most K/V blocks of one sequence. */
+  readonly maxBlocksPerSlot: number;
+}
+
+export interface Device {
+  readonly kind: DeviceKind;
+  /** One line for people: what runs the kernels, with how many threads and which variants. */
+  readonly description: string;
+
+  /**
+   * Makes room for a weight. `rows` are written with {@link Device.writeWeight}.
+   * @throws DeviceError when it does not fit or the format cannot have such a row length.
+   */
+  createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight;
+
+  /**
+   * Converts and repacks rows `firstRow …` of a weight from their file layout (rows back to back, little-endian).
+   * A float source is quantised if the weight's format asks for it; otherwise source and weight format must agree.
+   * `data` may be reused once the promise settles.
+   */
+  writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void>;
+
+  createConstant(name: string, values: Float32Array): Constant;
+  createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor;
+  createKvCache(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }): KvCache;
+
+  /** Bytes that one K/V block takes over all layers, to size a cache before making it. */
+  kvBlockBytes(shape: { layers: number; kvHeads: number; headDim: number }): number;
+
+  /** Fixes the sizes of the step buffers. Called once, before the first {@link Device.record}. */
+  setStepLimits(limits: StepLimits): void;
+
+  /** The row counts for which the decoder should record a plan, ascending; the last is `maxRows`. */
+  rowBuckets(maxRows: number): number[];
+
+  record(maxRows: number, ops: (record: OpRecorder) => void): Plan;
+
+  /**
+   * Runs one step. One at a time: a second call before the first settles is an error.
+   * @throws DeviceError when an input is out of range, or the device is lost.
+   */
+  run(plan: Plan, step: StepInput): Promise<void>;
+
+  /** The first `rows` rows of a tensor, tightly packed `[rows, cols]`, as the last run left them. The copy is the caller's. */
+  read(tensor: Tensor, rows: number): Promise<Float32Array>;
+
+  /** Frees everything. Later calls throw `DeviceError`. */
+  close(): Promise<void>;
+}
+
+export type DeviceKind = 'reference' | 'wasm' | 'webgpu';

@@ -1,0 +1,31 @@
+/** `quern/kernels`: the device contract, weight formats and the devices. */
+
+export type {
+  Activation,
+  Constant,
+  Device,
+  DeviceKind,
+  KvCache,
+  OpRecorder,
+  Plan,
+  RowDomain,
+  StepInput,
+  StepLimits,
+  Tensor,
+  Weight,
+} from './contract.ts';
+export { KV_BLOCK_SIZE } from './contract.ts';
+export { DeviceError } from './errors.ts';
+export type { BlockShape, WeightFormat } from './formats.ts';
+export {
+  blockShape,
+  dequantize,
+  floatToBfloat,
+  floatToHalf,
+  halfToFloat,
+  isQuantized,
+  quantize,
+  rowBytes,
+  WEIGHT_FORMATS,
+} from './formats.ts';
+export { ReferenceDevice } from './reference/device.ts';

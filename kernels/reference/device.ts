@@ -1,0 +1,328 @@
+/** The reference device: runs each op at once, in plain float32 code, on the calling thread. For tests and for reading. */
+
+import { checkedRecorder, checkStep, type StepBounds } from '../checks.ts';
+import type {
+  Constant,
+  Device,
+  KvCache,
+  OpRecorder,
+  Plan,
+  RowDomain,
+  StepInput,
+  StepLimits,
+  Tensor,
+  Weight,
+} from '../contract.ts';
+import { KV_BLOCK_SIZE } from '../contract.ts';
+import { DeviceError } from '../errors.ts';
+import { dequantize, quantize, rowBytes, type WeightFormat } from '../formats.ts';
+import { activate, attendOne, linear, type Pages, pageOffset, rmsNorm, rotate } from './ops.ts';
+
+class ReferenceWeight implements Weight {
+  readonly name: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly format: WeightFormat;
+  /** `[rows, cols]`, widened to float32. */
+  readonly values: Float32Array;
+
+  constructor(shape: { name: string; rows: number; cols: number; format: WeightFormat }) {
+    this.name = shape.name;
+    this.rows = shape.rows;
+    this.cols = shape.cols;
+    this.format = shape.format;
+    this.values = new Float32Array(shape.rows * shape.cols);
+  }
+
+  get byteLength(): number {
+    return this.values.byteLength;
+  }
+}
+
+class ReferenceTensor implements Tensor {
+  readonly name: string;
+  readonly maxRows: number;
+  readonly cols: number;
+  readonly domain: RowDomain;
+  values: Float32Array;
+
+  constructor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
+    this.name = shape.name;
+    this.maxRows = shape.maxRows;
+    this.cols = shape.cols;
+    this.domain = shape.domain ?? 'tokens';
+    this.values = new Float32Array(shape.maxRows * shape.cols);
+  }
+}
+
+class ReferenceConstant implements Constant {
+  readonly name: string;
+  readonly values: Float32Array;
+
+  constructor(name: string, values: Float32Array) {
+    this.name = name;
+    this.values = values;
+  }
+
+  get length(): number {
+    return this.values.length;
+  }
+}
+
+class ReferenceKvCache implements KvCache {
+  readonly layers: number;
+  readonly blocks: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly keys: Pages[];
+  readonly values: Pages[];
+
+  constructor(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }) {
+    this.layers = shape.layers;
+    this.blocks = shape.blocks;
+    this.kvHeads = shape.kvHeads;
+    this.headDim = shape.headDim;
+    const pages = () => ({ ...shape, data: new Float32Array(this.byteLength / (2 * this.layers * 4)) });
+    this.keys = Array.from({ length: this.layers }, pages);
+    this.values = Array.from({ length: this.layers }, pages);
+  }
+
+  get byteLength(): number {
+    return 2 * this.layers * this.blocks * this.kvHeads * KV_BLOCK_SIZE * this.headDim * 4;
+  }
+}
+
+type Op = (step: StepInput) => void;
+
+interface ReferencePlan extends Plan {
+  readonly ops: readonly Op[];
+  readonly bounds: StepBounds;
+}
+
+export class ReferenceDevice implements Device {
+  readonly kind = 'reference';
+  readonly description = 'reference (plain float32 code, one thread)';
+  private limits: StepLimits | null = null;
+  private closed = false;
+
+  createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
+    this.assertOpen();
+    rowBytes(shape.format, shape.cols);
+    return new ReferenceWeight(shape);
+  }
+
+  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
+    this.assertOpen();
+    const { values, cols, rows, format, name } = weight as ReferenceWeight;
+    const count = data.length / rowBytes(sourceFormat, cols);
+    if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
+      throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
+    }
+    const wide = dequantize(sourceFormat, data);
+    values.set(sourceFormat === format ? wide : dequantize(format, quantize(format, wide)), firstRow * cols);
+  }
+
+  createConstant(name: string, values: Float32Array): Constant {
+    this.assertOpen();
+    return new ReferenceConstant(name, values.slice());
+  }
+
+  createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
+    this.assertOpen();
+    return new ReferenceTensor(shape);
+  }
+
+  createKvCache(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }): KvCache {
+    this.assertOpen();
+    return new ReferenceKvCache(shape);
+  }
+
+  kvBlockBytes(shape: { layers: number; kvHeads: number; headDim: number }): number {
+    return 2 * shape.layers * shape.kvHeads * KV_BLOCK_SIZE * shape.headDim * 4;
+  }
+
+  setStepLimits(limits: StepLimits): void {
+    this.limits = limits;
+  }
+
+  rowBuckets(maxRows: number): number[] {
+    return [maxRows];
+  }
+
+  record(maxRows: number, ops: (record: OpRecorder) => void): Plan {
+    this.assertOpen();
+    if (!this.limits) throw new DeviceError('record: setStepLimits must come first');
+    const recorder = new ReferenceRecorder();
+    ops(checkedRecorder(recorder));
+    const plan: ReferencePlan = {
+      maxRows,
+      ops: recorder.ops,
+      bounds: {
+        limits: this.limits,
+        maxRows,
+        vocabSize: recorder.vocabSize,
+        positions: recorder.positions,
+        blocks: recorder.blocks,
+      },
+    };
+    return plan;
+  }
+
+  async run(plan: Plan, step: StepInput): Promise<void> {
+    this.assertOpen();
+    const { ops, bounds } = plan as ReferencePlan;
+    checkStep(step, bounds);
+    for (const op of ops) op(step);
+  }
+
+  async read(tensor: Tensor, rows: number): Promise<Float32Array> {
+    this.assertOpen();
+    return (tensor as ReferenceTensor).values.slice(0, rows * tensor.cols);
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+
+  private assertOpen(): void {
+    if (this.closed) throw new DeviceError('reference device is closed');
+  }
+}
+
+class ReferenceRecorder implements OpRecorder {
+  readonly ops: Op[] = [];
+  vocabSize = Number.POSITIVE_INFINITY;
+  positions = Number.POSITIVE_INFINITY;
+  blocks = Number.POSITIVE_INFINITY;
+
+  embed(op: Parameters<OpRecorder['embed']>[0]): void {
+    const { values, rows, cols } = op.table as ReferenceWeight;
+    const out = (op.out as ReferenceTensor).values;
+    const scale = op.scale ?? 1;
+    this.vocabSize = Math.min(this.vocabSize, rows);
+    this.ops.push(({ tokens }) => {
+      for (let r = 0; r < tokens.length; r++) {
+        for (let i = 0; i < cols; i++) out[r * cols + i] = values[tokens[r] * cols + i] * scale;
+      }
+    });
+  }
+
+  norm(op: Parameters<OpRecorder['norm']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const add = op.add && (op.add as ReferenceTensor).values;
+    const out = (op.out as ReferenceTensor).values;
+    const weight = (op.weight as ReferenceConstant).values;
+    const { cols } = op.x;
+    this.ops.push((step) => {
+      const rows = rowsOf(op.x, step);
+      if (add) for (let i = 0; i < rows * cols; i++) x[i] += add[i];
+      if (out !== x) out.set(x.subarray(0, rows * cols));
+      for (let r = 0; r < rows; r++) rmsNorm(out, r * cols, weight, op.eps);
+    });
+  }
+
+  linear(op: Parameters<OpRecorder['linear']>[0]): void {
+    const x = op.x as ReferenceTensor;
+    const out = op.out as ReferenceTensor;
+    const bias = op.bias && (op.bias as ReferenceConstant).values;
+    this.ops.push((step) => {
+      const rows = rowsOf(x, step);
+      let column = 0;
+      for (const weight of op.weights) {
+        const part = bias?.subarray(column, column + weight.rows);
+        const result = linear(x.values, (weight as ReferenceWeight).values, part, rows, x.cols);
+        for (let r = 0; r < rows; r++) {
+          out.values.set(result.subarray(r * weight.rows, (r + 1) * weight.rows), r * out.cols + column);
+        }
+        column += weight.rows;
+      }
+    });
+  }
+
+  ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {
+    const qkv = op.qkv as ReferenceTensor;
+    const cache = op.cache as ReferenceKvCache;
+    const rope = (op.rope as ReferenceConstant).values;
+    const { heads, rotaryDim, normEps = 0 } = op;
+    const { kvHeads, headDim } = cache;
+    const qNorm = op.qNorm && (op.qNorm as ReferenceConstant).values;
+    const kNorm = op.kNorm && (op.kNorm as ReferenceConstant).values;
+    if (rotaryDim > 0) this.positions = Math.min(this.positions, rope.length / rotaryDim);
+    this.blocks = Math.min(this.blocks, cache.blocks);
+    this.ops.push(({ positions, slots, blockTables }) => {
+      for (let r = 0; r < positions.length; r++) {
+        for (let h = 0; h < heads + kvHeads; h++) {
+          const at = r * qkv.cols + h * headDim;
+          const weight = h < heads ? qNorm : kNorm;
+          if (weight) rmsNorm(qkv.values, at, weight, normEps);
+          rotate(qkv.values, at, rope, positions[r], rotaryDim);
+        }
+        for (let h = 0; h < kvHeads; h++) {
+          const to = pageOffset(cache.keys[op.layer], blockTables[slots[r]], positions[r], h);
+          const k = r * qkv.cols + (heads + h) * headDim;
+          const v = k + kvHeads * headDim;
+          cache.keys[op.layer].data.set(qkv.values.subarray(k, k + headDim), to);
+          cache.values[op.layer].data.set(qkv.values.subarray(v, v + headDim), to);
+        }
+      }
+    });
+  }
+
+  attention(op: Parameters<OpRecorder['attention']>[0]): void {
+    const qkv = op.qkv as ReferenceTensor;
+    const out = op.out as ReferenceTensor;
+    const cache = op.cache as ReferenceKvCache;
+    const { headDim } = cache;
+    const groupSize = op.heads / cache.kvHeads;
+    this.ops.push(({ positions, slots, blockTables }) => {
+      for (let r = 0; r < positions.length; r++) {
+        const last = positions[r];
+        const first = op.window ? Math.max(0, last - op.window + 1) : 0;
+        for (let h = 0; h < op.heads; h++) {
+          attendOne(
+            qkv.values,
+            r * qkv.cols + h * headDim,
+            cache.keys[op.layer],
+            cache.values[op.layer],
+            blockTables[slots[r]],
+            Math.floor(h / groupSize),
+            first,
+            last,
+            op.scale,
+            out.values,
+            r * out.cols + h * headDim,
+          );
+        }
+      }
+    });
+  }
+
+  gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const out = (op.out as ReferenceTensor).values;
+    const { cols } = op.out;
+    this.ops.push((step) => {
+      for (let r = 0; r < rowsOf(op.x, step); r++) {
+        for (let i = 0; i < cols; i++) {
+          const gate = x[r * 2 * cols + i];
+          out[r * cols + i] = activate(op.activation, gate) * x[r * 2 * cols + cols + i];
+        }
+      }
+    });
+  }
+
+  gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const out = (op.out as ReferenceTensor).values;
+    const { cols } = op.x;
+    this.ops.push(({ logitRows }) => {
+      for (let j = 0; j < logitRows.length; j++) {
+        out.set(x.subarray(logitRows[j] * cols, (logitRows[j] + 1) * cols), j * cols);
+      }
+    });
+  }
+}
+
+function rowsOf(tensor: Tensor, step: StepInput): number {
+  return tensor.domain === 'tokens' ? step.tokens.length : step.logitRows.length;
+}
