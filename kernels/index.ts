@@ -29,3 +29,5 @@ export {
   WEIGHT_FORMATS,
 } from './formats.ts';
 export { ReferenceDevice } from './reference/device.ts';
+export type { WasmDeviceOptions } from './wasm/device.ts';
+export { WasmDevice } from './wasm/device.ts';

@@ -1,0 +1,70 @@
+/** The WASM module of all kernels: which ops there are, and their bytes for a kind of memory and machine. */
+
+import { Const, funcref, table } from 'wasmati';
+import { isQuantized, WEIGHT_FORMATS, type WeightFormat } from '../formats.ts';
+import type { OpKernel } from './emit.ts';
+import type { DotMethods } from './features.ts';
+import { moduleBytes } from './module-bytes.ts';
+import { attention, attentionMerge } from './ops/attention.ts';
+import { embed } from './ops/embed.ts';
+import { gatedActivation } from './ops/gated-activation.ts';
+import { gatherRows } from './ops/gather-rows.ts';
+import { linear } from './ops/linear.ts';
+import { floatLoop } from './ops/linear-float.ts';
+import { codeBits, type QuantizedFormat, quantizedLoop } from './ops/linear-quantized.ts';
+import { norm } from './ops/norm.ts';
+import { quantizeActivations } from './ops/quantize-activations.ts';
+import { ropeAndCache } from './ops/rope-and-cache.ts';
+import { awaitRun, runFunction } from './run-loop.ts';
+
+/** Every op of the module; its place in `all` is its index in the function table. */
+export function kernelOps(methods: DotMethods) {
+  const byFormat = <T>(make: (format: WeightFormat) => T) =>
+    Object.fromEntries(WEIGHT_FORMATS.map((format) => [format, make(format)])) as Record<WeightFormat, T>;
+  const loopOf = (format: WeightFormat) =>
+    isQuantized(format)
+      ? quantizedLoop(format as QuantizedFormat, methods[format as QuantizedFormat])
+      : floatLoop(format as 'F32' | 'F16' | 'BF16');
+
+  const ops = {
+    embed: byFormat(embed),
+    linear: byFormat((format) => linear(loopOf(format))),
+    quantizeActivations: { 8: quantizeActivations(8), 16: quantizeActivations(16) },
+    norm,
+    ropeAndCache,
+    attention,
+    attentionMerge,
+    gatedActivation,
+    gatherRows,
+  };
+  const all: OpKernel[] = [
+    ...Object.values(ops.embed),
+    ...Object.values(ops.linear),
+    ...Object.values(ops.quantizeActivations),
+    norm,
+    ropeAndCache,
+    attention,
+    attentionMerge,
+    gatedActivation,
+    gatherRows,
+  ];
+  return { ...ops, all, codeBits: (format: QuantizedFormat) => codeBits(methods[format]) };
+}
+
+export type KernelOps = ReturnType<typeof kernelOps>;
+
+/** What an instance of the module offers. */
+export interface KernelExports {
+  /** Walks the op table as one of the threads. */
+  run(thread: number): void;
+  /** Sleeps until the run epoch differs. */
+  awaitRun(epoch: number): void;
+}
+
+export function kernelModuleBytes(ops: KernelOps, shared: boolean): Uint8Array<ArrayBuffer> {
+  const functions = table(
+    { type: funcref, min: ops.all.length },
+    ops.all.map((op) => Const.refFunc(op.func)),
+  );
+  return moduleBytes({ run: runFunction(functions), ...(shared ? { awaitRun } : {}) }, shared);
+}

@@ -1,0 +1,208 @@
+/**
+ * softmax(scale · q·Kᵀ) · V for each row and query head, over paged keys and values, causal, optionally windowed.
+ *
+ * Every row's positions are cut into splits (`attention-split.ts`), and the splits' results are merged from first to
+ * last: m' = max(m, mₛ), l' = l·e^(m−m') + lₛ·e^(mₛ−m'), o likewise; out = o / l. Two ways to share the work, with
+ * the same bits:
+ *
+ * - many rows: a task is one row and one K/V head; it walks the splits and merges as it goes;
+ * - few rows with long contexts (`spread`): a task is one split; a second op, {@link attentionMerge}, merges.
+ *
+ * Source of the merge: Milakov and Gimelshein, arXiv:1805.02867.
+ */
+
+import { $, call, type Func, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
+import { type ArgLocals, type Frame, forEachTask, forRange, type I32, increment, opKernel, routine } from '../emit.ts';
+import { emitExp, f32x4Const } from '../vector-math.ts';
+import {
+  ATTENTION_ARGS,
+  attendSplit,
+  firstVisible,
+  LOWEST,
+  PARTIAL_HEADER_BYTES,
+  SCORE_BYTES,
+  SPLIT,
+  wordOf,
+} from './attention-split.ts';
+
+type Args = ArgLocals<typeof ATTENTION_ARGS>;
+
+/** Bytes of one group's partial results. */
+export function partialBytes(group: number, headDim: number): number {
+  return group * (PARTIAL_HEADER_BYTES + 4 * headDim);
+}
+
+/** Bytes of scratch that each thread needs: a running result, one split's result, and its scores. */
+export function attentionScratchBytes(group: number, headDim: number): number {
+  return 2 * partialBytes(group, headDim) + group * SCORE_BYTES;
+}
+
+/** Sets a group's running result to that of no positions: (running, group, headDim). */
+const clear: Func<'i32'[], []> = routine(3, (frame, running, group, headDim) => {
+  const [head, at, bytes] = [frame.i32(), frame.i32(), frame.i32()];
+  local.set(bytes, i32.shl(headDim, 2));
+  forRange(head, 0, group, 1, () => {
+    f32.store({}, running, f32.const(LOWEST));
+    f32.store({ offset: 4 }, running, f32.const(0));
+    increment(running, PARTIAL_HEADER_BYTES);
+    forRange(at, 0, bytes, 16, () => {
+      i32.add(running, at);
+      f32x4Const(0);
+      v128.store({}, $, $);
+    });
+    increment(running, bytes);
+  });
+});
+
+/** running = running merged with partial, which comes after it: (running, partial, group, headDim). */
+const merge: Func<'i32'[], []> = routine(4, (frame, running, partial, group, headDim) => {
+  const [head, at, bytes] = [frame.i32(), frame.i32(), frame.i32()];
+  const [old, next, max] = [frame.f32(), frame.f32(), frame.f32()];
+  const [factors, oldFactor, nextFactor] = frame.v128s(3);
+  const exp = emitExp(frame);
+  local.set(bytes, i32.shl(headDim, 2));
+  forRange(head, 0, group, 1, () => {
+    local.set(old, f32.load({}, running));
+    local.set(next, f32.load({}, partial));
+    local.set(max, f32.max(old, next));
+    f32x4.splat(f32.sub(old, max));
+    f32.sub(next, max);
+    f32x4.replace_lane(1, $, $);
+    local.set(factors, $);
+    exp(factors);
+    local.set(oldFactor, f32x4.splat(f32x4.extract_lane(0, factors)));
+    local.set(nextFactor, f32x4.splat(f32x4.extract_lane(1, factors)));
+    f32.store({}, running, max);
+    local.get(running);
+    f32.mul(f32.load({ offset: 4 }, running), f32x4.extract_lane(0, oldFactor));
+    f32.mul(f32.load({ offset: 4 }, partial), f32x4.extract_lane(0, nextFactor));
+    f32.add($, $);
+    f32.store({ offset: 4 }, $, $);
+    increment(running, PARTIAL_HEADER_BYTES);
+    increment(partial, PARTIAL_HEADER_BYTES);
+    forRange(at, 0, bytes, 16, () => {
+      i32.add(running, at);
+      f32x4.mul(v128.load({}, i32.add(running, at)), oldFactor);
+      f32x4.mul(v128.load({}, i32.add(partial, at)), nextFactor);
+      f32x4.add($, $);
+      v128.store({}, $, $);
+    });
+    increment(running, bytes);
+    increment(partial, bytes);
+  });
+});
+
+/** out = o / l for each head of a group: (running, out, group, headDim). */
+const finish: Func<'i32'[], []> = routine(4, (frame, running, out, group, headDim) => {
+  const [head, at, bytes] = [frame.i32(), frame.i32(), frame.i32()];
+  const total = frame.v128();
+  local.set(bytes, i32.shl(headDim, 2));
+  forRange(head, 0, group, 1, () => {
+    local.set(total, v128.load32_splat({ offset: 4 }, running));
+    increment(running, PARTIAL_HEADER_BYTES);
+    forRange(at, 0, bytes, 16, () => {
+      i32.add(out, at);
+      f32x4.div(v128.load({}, i32.add(running, at)), total);
+      v128.store({}, $, $);
+    });
+    increment(running, bytes);
+    increment(out, bytes);
+  });
+});
+
+/** Addresses in a thread's scratch, and where a task's row and head find their splits and their output. */
+function taskLocals(frame: Frame, a: Args, thread: I32) {
+  const [running, partial, scores, bytes] = Array.from({ length: 4 }, () => frame.i32());
+  const [row, kvHead, first, last, out, position] = Array.from({ length: 6 }, () => frame.i32());
+  i32.shl(a.headDim, 2);
+  i32.add($, PARTIAL_HEADER_BYTES);
+  local.set(bytes, i32.mul($, a.group));
+  local.set(running, i32.add(a.scratch, i32.mul(thread, a.scratchStride)));
+  local.set(partial, i32.add(running, bytes));
+  local.set(scores, i32.add(partial, bytes));
+  return {
+    running,
+    partial,
+    scores,
+    bytes,
+    row,
+    kvHead,
+    first,
+    last,
+    out,
+    /** From `row` and `kvHead`: first and last split that the row sees, and its place in `out`. */
+    find() {
+      local.set(position, wordOf(a.positions, row));
+      firstVisible(first, position, a.window);
+      local.set(first, i32.shr_u(first, Math.log2(SPLIT)));
+      local.set(last, i32.shr_u(position, Math.log2(SPLIT)));
+      i32.mul(row, a.outStride);
+      i32.mul(i32.mul(kvHead, a.group), i32.shl(a.headDim, 2));
+      i32.add($, $);
+      local.set(out, i32.add($, a.out));
+    },
+  };
+}
+
+export const attention = opKernel('attention', ATTENTION_ARGS, (frame, a, thread, args) => {
+  const t = taskLocals(frame, a, thread);
+  const [task, tasks, split, end, target] = Array.from({ length: 5 }, () => frame.i32());
+
+  local.get(a.spread);
+  if_(
+    null,
+    () => {
+      local.set(tasks, i32.mul(i32.mul(a.rows, a.kvHeads), a.splits));
+      forEachTask(task, tasks, () => {
+        local.set(split, i32.rem_u(task, a.splits));
+        local.set(target, i32.div_u(task, a.splits));
+        local.set(t.row, i32.div_u(target, a.kvHeads));
+        local.set(t.kvHead, i32.rem_u(target, a.kvHeads));
+        t.find();
+        local.set(target, i32.add(a.partials, i32.mul(task, t.bytes)));
+        i32.ge_s(split, t.first);
+        i32.le_s(split, t.last);
+        i32.and($, $);
+        if_(null, () => call(attendSplit, [args, t.row, t.kvHead, split, target, t.scores]));
+      });
+    },
+    () => {
+      local.set(tasks, i32.mul(a.rows, a.kvHeads));
+      forEachTask(task, tasks, () => {
+        local.set(t.row, i32.div_u(task, a.kvHeads));
+        local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
+        t.find();
+        call(clear, [t.running, a.group, a.headDim]);
+        local.set(end, i32.add(t.last, 1));
+        forRange(split, t.first, end, 1, () => {
+          call(attendSplit, [args, t.row, t.kvHead, split, t.partial, t.scores]);
+          call(merge, [t.running, t.partial, a.group, a.headDim]);
+        });
+        call(finish, [t.running, t.out, a.group, a.headDim]);
+      });
+    },
+  );
+});
+
+export const attentionMerge = opKernel('attentionMerge', ATTENTION_ARGS, (frame, a, thread) => {
+  const t = taskLocals(frame, a, thread);
+  const [task, tasks, split, end, source] = Array.from({ length: 5 }, () => frame.i32());
+  local.get(a.spread);
+  if_(null, () => {
+    local.set(tasks, i32.mul(a.rows, a.kvHeads));
+    forEachTask(task, tasks, () => {
+      local.set(t.row, i32.div_u(task, a.kvHeads));
+      local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
+      t.find();
+      call(clear, [t.running, a.group, a.headDim]);
+      local.set(end, i32.add(t.last, 1));
+      forRange(split, t.first, end, 1, () => {
+        i32.add(i32.mul(task, a.splits), split);
+        i32.mul($, t.bytes);
+        local.set(source, i32.add($, a.partials));
+        call(merge, [t.running, source, a.group, a.headDim]);
+      });
+      call(finish, [t.running, t.out, a.group, a.headDim]);
+    });
+  });
+});

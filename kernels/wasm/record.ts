@@ -1,0 +1,251 @@
+/** Turns recorded ops into the words of an op table: addresses, strides and sizes, fixed once. */
+
+import type { OpRecorder } from '../contract.ts';
+import { DeviceError } from '../errors.ts';
+import { isQuantized } from '../formats.ts';
+import type { WasmConstant, WasmKvCache, WasmTensor, WasmWeight } from './buffers.ts';
+import type { ArgKinds, ArgLocals, OpKernel } from './emit.ts';
+import type { Heap } from './heap.ts';
+import { BLOCK, PANEL_ROWS, panelBytes, panelCount, unitsOf, ZERO_POINT } from './layout.ts';
+import type { KernelOps } from './module.ts';
+import { attentionScratchBytes, partialBytes } from './ops/attention.ts';
+import { ACTIVATION_CODE, STRETCH as ACTIVATION_STRETCH } from './ops/gated-activation.ts';
+import type { QuantizedFormat } from './ops/linear-quantized.ts';
+import { ACTIVATION_BLOCK_BYTES, STRETCH as QUANTIZE_STRETCH } from './ops/quantize-activations.ts';
+import { RECORD_HEADER_BYTES } from './run-loop.ts';
+import type { StepBuffers } from './step-buffers.ts';
+
+/** Weight panels that one thread takes at a time are at least this many bytes, to read memory in long runs. */
+const TASK_BYTES = 32 * 1024;
+/** Tasks that each thread should find in a linear op, so that a delayed thread does not hold up the rest. */
+const TASKS_PER_THREAD = 8;
+
+type Values<A extends ArgKinds> = { readonly [K in keyof ArgLocals<A>]: number };
+
+export class WasmRecorder implements OpRecorder {
+  private readonly words: number[] = [];
+  private readonly heap: Heap;
+  private readonly kernels: KernelOps;
+  private readonly step: StepBuffers;
+  private readonly threads: number;
+  /** Limits that a step's inputs are checked against. */
+  vocabSize = Number.POSITIVE_INFINITY;
+  positions = Number.POSITIVE_INFINITY;
+  blocks = Number.POSITIVE_INFINITY;
+
+  constructor(heap: Heap, kernels: KernelOps, step: StepBuffers, threads: number) {
+    this.heap = heap;
+    this.kernels = kernels;
+    this.step = step;
+    this.threads = threads;
+  }
+
+  /** Writes the table to memory and gives its address. */
+  finish(): number {
+    const words = Int32Array.from([...this.words, -1]);
+    const table = this.heap.allocate(words.byteLength, 'op table');
+    this.heap.words(table, words.length).set(words);
+    return table;
+  }
+
+  embed(op: Parameters<OpRecorder['embed']>[0]): void {
+    const table = op.table as WasmWeight;
+    const out = op.out as WasmTensor;
+    this.vocabSize = Math.min(this.vocabSize, table.rows);
+    this.add(this.kernels.embed[table.format], {
+      table: table.address,
+      panelBytes: panelBytes(table.format, table.cols),
+      cols: table.cols,
+      tokens: this.step.tokens,
+      out: out.address,
+      outStride: out.strideBytes,
+      scale: op.scale ?? 1,
+      rows: this.rowsOf(out),
+    });
+  }
+
+  norm(op: Parameters<OpRecorder['norm']>[0]): void {
+    const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
+    const add = op.add as WasmTensor | undefined;
+    this.add(this.kernels.norm, {
+      x: x.address,
+      add: add?.address ?? 0,
+      weight: (op.weight as WasmConstant).address,
+      out: out.address,
+      xStride: x.strideBytes,
+      addStride: add?.strideBytes ?? 0,
+      outStride: out.strideBytes,
+      rowBytes: 16 * Math.ceil(x.cols / 4),
+      cols: x.cols,
+      eps: op.eps,
+      rows: this.rowsOf(x),
+    });
+  }
+
+  linear(op: Parameters<OpRecorder['linear']>[0]): void {
+    const x = op.x as WasmTensor;
+    const out = op.out as WasmTensor;
+    const bias = op.bias as WasmConstant | undefined;
+    let quantizedFor = 0;
+    let column = 0;
+    for (const weight of op.weights as readonly WasmWeight[]) {
+      const panels = panelCount(weight.rows);
+      const bytes = panelBytes(weight.format, weight.cols);
+      let source = { address: x.address, strideBytes: x.strideBytes };
+      if (isQuantized(weight.format)) {
+        const format = weight.format as QuantizedFormat;
+        source = this.quantizedCopy(x, format);
+        // The copy depends on the zero point; weights of one format side by side share it.
+        if (quantizedFor !== ZERO_POINT[format]) this.quantize(x, format);
+        quantizedFor = ZERO_POINT[format];
+      }
+      this.add(this.kernels.linear[weight.format], {
+        x: source.address,
+        xStride: source.strideBytes,
+        weight: weight.address,
+        panelBytes: bytes,
+        panels,
+        panelsPerTask: Math.max(
+          1,
+          Math.min(Math.ceil(TASK_BYTES / bytes), Math.ceil(panels / (this.threads * TASKS_PER_THREAD))),
+        ),
+        units: unitsOf(weight.format, weight.cols),
+        tailRows: weight.rows % PANEL_ROWS || PANEL_ROWS,
+        bias: bias ? bias.address + 4 * column : 0,
+        out: out.address + 4 * column,
+        outStride: out.strideBytes,
+        rows: this.rowsOf(x),
+      });
+      column += weight.rows;
+    }
+  }
+
+  ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {
+    const qkv = op.qkv as WasmTensor;
+    const cache = op.cache as WasmKvCache;
+    if (op.rotaryDim > 0) this.positions = Math.min(this.positions, op.rope.length / op.rotaryDim);
+    this.blocks = Math.min(this.blocks, cache.blocks);
+    this.add(this.kernels.ropeAndCache, {
+      qkv: qkv.address,
+      stride: qkv.strideBytes,
+      heads: op.heads,
+      kvHeads: cache.kvHeads,
+      headDim: cache.headDim,
+      rotaryDim: op.rotaryDim,
+      rope: (op.rope as WasmConstant).address,
+      qNorm: (op.qNorm as WasmConstant | undefined)?.address ?? 0,
+      kNorm: (op.kNorm as WasmConstant | undefined)?.address ?? 0,
+      headDimFloat: cache.headDim,
+      eps: op.normEps ?? 0,
+      keys: cache.keys[op.layer],
+      values: cache.values[op.layer],
+      positions: this.step.positions,
+      slots: this.step.slots,
+      blockTables: this.step.blockTables,
+      blockTableStride: this.step.blockTableStride,
+      rows: this.step.rows,
+    });
+  }
+
+  attention(op: Parameters<OpRecorder['attention']>[0]): void {
+    const [qkv, out] = [op.qkv as WasmTensor, op.out as WasmTensor];
+    const cache = op.cache as WasmKvCache;
+    if (cache.headDim % 4 !== 0) {
+      throw new DeviceError(`attention: headDim ${cache.headDim} must be a multiple of 4 on the wasm device`);
+    }
+    const group = op.heads / cache.kvHeads;
+    const args = {
+      qkv: qkv.address,
+      qkvStride: qkv.strideBytes,
+      kvHeads: cache.kvHeads,
+      group,
+      headDim: cache.headDim,
+      scale: op.scale,
+      window: op.window ?? 0,
+      keys: cache.keys[op.layer],
+      values: cache.values[op.layer],
+      positions: this.step.positions,
+      slots: this.step.slots,
+      blockTables: this.step.blockTables,
+      blockTableStride: this.step.blockTableStride,
+      out: out.address,
+      outStride: out.strideBytes,
+      ...this.step.attentionScratch(
+        attentionScratchBytes(group, cache.headDim),
+        partialBytes(group, cache.headDim),
+        cache.kvHeads,
+      ),
+      spread: this.step.spread,
+      splits: this.step.splits,
+      rows: this.step.rows,
+    };
+    this.add(this.kernels.attention, args);
+    this.add(this.kernels.attentionMerge, args);
+  }
+
+  gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
+    const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
+    if (out.cols < 4) throw new DeviceError(`gatedActivation: ${out.cols} columns, at least 4 on the wasm device`);
+    this.add(this.kernels.gatedActivation, {
+      x: x.address,
+      out: out.address,
+      xStride: x.strideBytes,
+      outStride: out.strideBytes,
+      cols: out.cols,
+      stretches: Math.ceil(out.cols / ACTIVATION_STRETCH),
+      activation: ACTIVATION_CODE[op.activation],
+      rows: this.rowsOf(x),
+    });
+  }
+
+  gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {
+    const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
+    this.add(this.kernels.gatherRows, {
+      x: x.address,
+      out: out.address,
+      xStride: x.strideBytes,
+      outStride: out.strideBytes,
+      rowBytes: 4 * x.cols,
+      logitRows: this.step.logitRows,
+      rows: this.step.logitRowCount,
+    });
+  }
+
+  private rowsOf(tensor: WasmTensor): number {
+    return tensor.domain === 'tokens' ? this.step.rows : this.step.logitRowCount;
+  }
+
+  /** Where the 8-bit form of a tensor is kept; made when first needed. */
+  private quantizedCopy(x: WasmTensor, format: QuantizedFormat) {
+    const strideBytes = (x.cols / BLOCK) * ACTIVATION_BLOCK_BYTES[this.kernels.codeBits(format)];
+    const address = x.quantizedCopy(this.heap, strideBytes * x.maxRows);
+    return { address, strideBytes };
+  }
+
+  private quantize(x: WasmTensor, format: QuantizedFormat): void {
+    const copy = this.quantizedCopy(x, format);
+    this.add(this.kernels.quantizeActivations[this.kernels.codeBits(format)], {
+      x: x.address,
+      out: copy.address,
+      xStride: x.strideBytes,
+      outStride: copy.strideBytes,
+      blocks: x.cols / BLOCK,
+      stretches: Math.ceil(x.cols / BLOCK / QUANTIZE_STRETCH),
+      zeroPoint: ZERO_POINT[format],
+      rows: this.rowsOf(x),
+    });
+  }
+
+  private add<A extends ArgKinds>(kernel: OpKernel<A>, values: Values<A>): void {
+    const words = Object.entries(kernel.args).map(([name, kind]) => {
+      const value = values[name as keyof A];
+      return kind === 'f32' ? floatBits(value) : value;
+    });
+    const index = this.kernels.all.indexOf(kernel as unknown as OpKernel);
+    this.words.push(index, RECORD_HEADER_BYTES + 4 * words.length, ...words);
+  }
+}
+
+function floatBits(value: number): number {
+  return new Int32Array(Float32Array.of(value).buffer)[0];
+}

@@ -1,0 +1,82 @@
+/** The part of memory that changes from step to step: row counts, token ids, positions, block tables. */
+
+import type { StepInput, StepLimits } from '../contract.ts';
+import type { Heap } from './heap.ts';
+import { SPLIT } from './ops/attention-split.ts';
+
+/** Attention spreads over splits while there are fewer (row, K/V head) pairs than this for each thread. */
+const SPREAD_BELOW = 2;
+
+export class StepBuffers {
+  readonly limits: StepLimits;
+  /** Addresses of single words: token rows, rows with logits, whether attention spreads, over how many splits. */
+  readonly rows: number;
+  readonly logitRowCount: number;
+  readonly spread: number;
+  readonly splits: number;
+  /** Addresses of arrays of words. */
+  readonly tokens: number;
+  readonly positions: number;
+  readonly slots: number;
+  readonly logitRows: number;
+  readonly blockTables: number;
+  readonly blockTableStride: number;
+
+  private readonly heap: Heap;
+  private readonly threads: number;
+  private readonly maxSplits: number;
+  private scratch: { address: number; stride: number } | null = null;
+  private partials: { address: number; bytes: number } | null = null;
+  private spreadPairs = 0;
+  private kvHeads = 1;
+
+  constructor(heap: Heap, limits: StepLimits, threads: number, blockSize: number) {
+    const words = (count: number) => heap.allocate(4 * count, 'step buffers');
+    this.heap = heap;
+    this.limits = limits;
+    this.threads = threads;
+    this.maxSplits = Math.ceil((limits.maxBlocksPerSlot * blockSize) / SPLIT);
+    this.rows = words(4);
+    this.logitRowCount = this.rows + 4;
+    this.spread = this.rows + 8;
+    this.splits = this.rows + 12;
+    this.tokens = words(limits.maxRows);
+    this.positions = words(limits.maxRows);
+    this.slots = words(limits.maxRows);
+    this.logitRows = words(limits.maxLogitRows);
+    this.blockTableStride = 4 * limits.maxBlocksPerSlot;
+    this.blockTables = words(limits.maxSlots * limits.maxBlocksPerSlot);
+  }
+
+  /** Scratch for an attention op of that shape; all of them share what the largest needs. */
+  attentionScratch(bytesPerThread: number, partialBytes: number, kvHeads: number) {
+    if (!this.scratch || this.scratch.stride < bytesPerThread) {
+      const stride = 64 * Math.ceil(bytesPerThread / 64);
+      this.scratch = { address: this.heap.allocate(stride * this.threads, 'attention scratch'), stride };
+    }
+    this.kvHeads = Math.max(this.kvHeads, kvHeads);
+    this.spreadPairs = SPREAD_BELOW * this.threads + this.kvHeads;
+    const bytes = this.spreadPairs * this.maxSplits * partialBytes;
+    if (!this.partials || this.partials.bytes < bytes) {
+      this.partials = { address: this.heap.allocate(bytes, 'attention partials'), bytes };
+    }
+    return { scratch: this.scratch.address, scratchStride: this.scratch.stride, partials: this.partials.address };
+  }
+
+  write(step: StepInput): void {
+    const rows = step.tokens.length;
+    const put = (address: number, values: ArrayLike<number>): void => {
+      this.heap.words(address, values.length).set(values);
+    };
+    let last = 0;
+    for (let r = 0; r < rows; r++) last = Math.max(last, step.positions[r]);
+    const splits = Math.floor(last / SPLIT) + 1;
+    const spread = this.threads > 1 && splits > 1 && rows * this.kvHeads < SPREAD_BELOW * this.threads + this.kvHeads;
+    put(this.rows, [rows, step.logitRows.length, spread ? 1 : 0, splits]);
+    put(this.tokens, step.tokens);
+    put(this.positions, step.positions);
+    put(this.slots, step.slots);
+    put(this.logitRows, step.logitRows);
+    for (const [slot, table] of step.blockTables.entries()) put(this.blockTables + slot * this.blockTableStride, table);
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Vector arithmetic that kernels share: constants, half-precision widening, exp, horizontal sums.
+ *
+ * Everything is IEEE single precision, operation by operation, so results are the same bits on every machine.
+ */
+
+import { $, f32, f32x4, i32x4, local, v128 } from 'wasmati';
+import type { F32, Frame, V128 } from './emit.ts';
+
+/** Pushes a vector of four equal floats. */
+export function f32x4Const(value: number) {
+  return v128.const('f32x4', [value, value, value, value]);
+}
+
+/** Pushes a vector of four equal words. */
+export function i32x4Const(value: number) {
+  const bytes = [0, 8, 16, 24].map((shift) => (value >>> shift) & 255);
+  return v128.const('i8x16', [...bytes, ...bytes, ...bytes, ...bytes] as Parameters<typeof v128.const<'i8x16'>>[1]);
+}
+
+/** Pushes a vector of sixteen equal bytes. */
+export function i8x16Const(value: number) {
+  return v128.const('i8x16', new Array(16).fill(value) as Parameters<typeof v128.const<'i8x16'>>[1]);
+}
+
+/** Exponent and mantissa of a half, and its sign, as they lie after the shift by 13. */
+const HALF_BITS = 0x8fffe000;
+/** 2^(127 − 15): makes up for the difference of the exponents' biases. */
+const HALF_REBIAS = 2 ** 112;
+
+/**
+ * [halves shifted left by 13, with sign] → [floats], for finite halves, subnormal ones included: the half's exponent is
+ * read in place as a float's, and the product with 2^112 is exact.
+ */
+export function widenShiftedHalves(): void {
+  v128.and($, i32x4Const(HALF_BITS));
+  f32x4.mul($, f32x4Const(HALF_REBIAS));
+}
+
+const LOG2_E = Math.LOG2E;
+/** ln 2 in two parts; the first has few enough bits that n · LN2_HIGH is exact for |n| ≤ 2^14. */
+const LN2_HIGH = 0.693359375;
+const LN2_LOW = -2.121944400546905e-4;
+/** Below this the result would be subnormal; it is taken as 0. */
+const EXP_LOWEST = -87.3;
+const EXP_HIGHEST = 88;
+const EXP_POLYNOMIAL = [
+  1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+];
+
+/**
+ * x = exp(x) for each lane, within 2 units in the last place; 0 below −87.3, exp(88) above 88, exactly 1 at 0.
+ * e^x = 2^n · e^r with n = round(x / ln 2). Source: Moshier, Cephes Mathematical Library, expf.
+ */
+export function emitExp(frame: Frame): (x: V128) => void {
+  const [n, r, low] = frame.v128s(3);
+  return (x) => {
+    local.set(low, f32x4.lt(x, f32x4Const(EXP_LOWEST)));
+    local.get(x);
+    f32x4.max($, f32x4Const(EXP_LOWEST));
+    local.set(r, f32x4.min($, f32x4Const(EXP_HIGHEST)));
+    local.get(r);
+    f32x4.mul($, f32x4Const(LOG2_E));
+    local.set(n, f32x4.nearest($));
+    local.get(r);
+    f32x4.mul(n, f32x4Const(LN2_HIGH));
+    f32x4.sub($, $);
+    f32x4.mul(n, f32x4Const(LN2_LOW));
+    local.set(r, f32x4.sub($, $));
+    f32x4Const(EXP_POLYNOMIAL[0]);
+    for (const coefficient of EXP_POLYNOMIAL.slice(1)) {
+      f32x4.mul($, r);
+      f32x4Const(coefficient);
+      f32x4.add($, $);
+    }
+    f32x4.mul($, r);
+    f32x4.mul($, r);
+    f32x4.add($, r);
+    f32x4Const(1);
+    f32x4.add($, $);
+    i32x4.trunc_sat_f32x4_s(n);
+    i32x4Const(127);
+    i32x4.add($, $);
+    i32x4.shl($, 23);
+    f32x4.mul($, $);
+    local.get(low);
+    local.set(x, v128.andnot($, $));
+  };
+}
+
+/** result = x0 + x1 + x2 + x3, as (x0 + x1) + (x2 + x3). */
+export function sumLanes(result: F32, x: V128): void {
+  f32.add(f32x4.extract_lane(0, x), f32x4.extract_lane(1, x));
+  f32.add(f32x4.extract_lane(2, x), f32x4.extract_lane(3, x));
+  local.set(result, f32.add($, $));
+}
+
+/** result = the greatest lane of x. */
+export function maxLanes(result: F32, x: V128): void {
+  f32.max(f32x4.extract_lane(0, x), f32x4.extract_lane(1, x));
+  f32.max(f32x4.extract_lane(2, x), f32x4.extract_lane(3, x));
+  local.set(result, f32.max($, $));
+}

@@ -1,0 +1,134 @@
+/** Runs single ops on a device: inputs go in through an embedding table, outputs are poisoned with NaN beforehand. */
+
+import {
+  type Constant,
+  type Device,
+  dequantize,
+  KV_BLOCK_SIZE,
+  type KvCache,
+  type OpRecorder,
+  quantize,
+  ReferenceDevice,
+  type RowDomain,
+  type StepInput,
+  type Tensor,
+  WasmDevice,
+  type Weight,
+  type WeightFormat,
+} from '../../kernels/index.ts';
+import type { DotMethods } from '../../kernels/wasm/features.ts';
+
+export interface Bench {
+  readonly device: Device;
+  /** Made so that row r of the result is `rows[r]` when token r is r. */
+  input(name: string, values: Float32Array, cols: number): Weight;
+  weight(name: string, values: Float32Array, cols: number, format: WeightFormat): Promise<Weight>;
+  constant(values: Float32Array): Constant;
+  /** A tensor that the plan first fills with NaN. */
+  output(cols: number, domain?: RowDomain): Tensor;
+  run(ops: (record: OpRecorder) => void, step: StepInput): Promise<void>;
+  read(tensor: Tensor, rows: number): Promise<Float32Array>;
+  cache(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }): KvCache;
+}
+
+export const MAX_ROWS = 40;
+export const MAX_BLOCKS = 40;
+
+export async function openBench(device: Device): Promise<Bench> {
+  device.setStepLimits({ maxRows: MAX_ROWS, maxLogitRows: MAX_ROWS, maxSlots: 8, maxBlocksPerSlot: MAX_BLOCKS });
+  const pending: Promise<void>[] = [];
+  const outputs: Tensor[] = [];
+  let made = 0;
+
+  const floatWeight = (name: string, values: Float32Array, cols: number): Weight => {
+    const weight = device.createWeight({ name, rows: values.length / cols, cols, format: 'F32' });
+    pending.push(device.writeWeight(weight, 0, quantize('F32', values), 'F32'));
+    return weight;
+  };
+
+  return {
+    device,
+    input: floatWeight,
+    async weight(name, values, cols, format) {
+      const weight = device.createWeight({ name, rows: values.length / cols, cols, format });
+      await device.writeWeight(weight, 0, quantize(format, values), format);
+      return weight;
+    },
+    constant: (values) => device.createConstant(`constant ${made++}`, values),
+    output(cols, domain) {
+      const tensor = device.createTensor({ name: `output ${made++}`, maxRows: MAX_ROWS, cols, domain });
+      outputs.push(tensor);
+      return tensor;
+    },
+    async run(ops, step) {
+      const poison = outputs.map((tensor) =>
+        floatWeight('poison', new Float32Array(MAX_ROWS * tensor.cols).fill(Number.NaN), tensor.cols),
+      );
+      await Promise.all(pending);
+      const plan = device.record(MAX_ROWS, (record) => {
+        outputs.forEach((tensor, i) => {
+          if (tensor.domain === 'tokens') record.embed({ table: poison[i], out: tensor });
+        });
+        ops(record);
+      });
+      await device.run(plan, step);
+    },
+    read: (tensor, rows) => device.read(tensor, rows),
+    cache: (shape) => device.createKvCache(shape),
+  };
+}
+
+/** Every way that the wasm device can multiply on this engine, beside the default. */
+export async function wasmDevices(): Promise<{ name: string; create: () => Promise<Device> }[]> {
+  const probe = await WasmDevice.create({ threads: 0 });
+  const relaxed = probe.description.includes('relaxed');
+  await probe.close();
+  const methods: DotMethods[] = [{ Q8_0: 'wide', Q4_0: 'wide' }];
+  if (relaxed) methods.push({ Q8_0: 'wide', Q4_0: 'dot16' }, { Q8_0: 'dot32', Q4_0: 'dot32' });
+  return [
+    ...methods.map((dotMethods) => ({
+      name: `wasm inline ${dotMethods.Q8_0}/${dotMethods.Q4_0}`,
+      create: () => WasmDevice.create({ threads: 0, dotMethods }),
+    })),
+    { name: 'wasm 2 threads', create: () => WasmDevice.create({ threads: 2 }) },
+    { name: 'wasm 3 threads', create: () => WasmDevice.create({ threads: 3 }) },
+  ];
+}
+
+export const referenceDevice = { name: 'reference', create: async (): Promise<Device> => new ReferenceDevice() };
+
+/** A step of `rows` independent rows, token r in row r, each a sequence of its own at position 0 unless given. */
+export function plainStep(rows: number, more: Partial<StepInput> = {}): StepInput {
+  const indices = Array.from({ length: rows }, (_, r) => r);
+  return {
+    tokens: indices,
+    positions: indices.map(() => 0),
+    slots: indices.map(() => 0),
+    blockTables: [[0]],
+    logitRows: indices,
+    ...more,
+  };
+}
+
+/** Largest |a − b|; Infinity when exactly one of two numbers is not finite. */
+export function maxDifference(a: Float32Array, b: Float32Array): number {
+  let max = a.length === b.length ? 0 : Number.POSITIVE_INFINITY;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i] - b[i]);
+    if (Number.isNaN(difference)) return Number.POSITIVE_INFINITY;
+    max = Math.max(max, difference);
+  }
+  return max;
+}
+
+export function sameBits(a: Float32Array, b: Float32Array): boolean {
+  const [x, y] = [a, b].map((array) => new Uint32Array(array.buffer, array.byteOffset, array.length));
+  return x.length === y.length && x.every((word, i) => word === y[i]);
+}
+
+/** What a matrix becomes when it is rounded to a format. */
+export function rounded(format: WeightFormat, values: Float32Array): Float32Array {
+  return dequantize(format, quantize(format, values));
+}
+
+export { KV_BLOCK_SIZE };
