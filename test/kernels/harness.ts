@@ -24,7 +24,7 @@ export interface Bench {
   input(name: string, values: Float32Array, cols: number): Weight;
   weight(name: string, values: Float32Array, cols: number, format: WeightFormat): Promise<Weight>;
   constant(values: Float32Array): Constant;
-  /** A tensor that the plan first fills with NaN. */
+  /** A tensor full of NaN. */
   output(cols: number, domain?: RowDomain): Tensor;
   run(ops: (record: OpRecorder) => void, step: StepInput): Promise<void>;
   read(tensor: Tensor, rows: number): Promise<Float32Array>;
@@ -37,13 +37,31 @@ export const MAX_BLOCKS = 40;
 export async function openBench(device: Device): Promise<Bench> {
   device.setStepLimits({ maxRows: MAX_ROWS, maxLogitRows: MAX_ROWS, maxSlots: 8, maxBlocksPerSlot: MAX_BLOCKS });
   const pending: Promise<void>[] = [];
-  const outputs: Tensor[] = [];
+  let fresh: Tensor[] = [];
   let made = 0;
 
   const floatWeight = (name: string, values: Float32Array, cols: number): Weight => {
     const weight = device.createWeight({ name, rows: values.length / cols, cols, format: 'F32' });
     pending.push(device.writeWeight(weight, 0, quantize('F32', values), 'F32'));
     return weight;
+  };
+
+  /** Fills the outputs made since the last run with NaN. */
+  const poison = async () => {
+    const targets = fresh.map((out) => {
+      const nan = new Float32Array(MAX_ROWS * out.cols).fill(Number.NaN);
+      const carrier = device.createTensor({ name: 'poison', maxRows: MAX_ROWS, cols: out.cols });
+      return { out, carrier, table: floatWeight('poison', nan, out.cols) };
+    });
+    fresh = [];
+    await Promise.all(pending.splice(0));
+    const plan = device.record(MAX_ROWS, (record) => {
+      for (const { out, carrier, table } of targets) {
+        record.embed({ table, out: out.domain === 'tokens' ? out : carrier });
+        if (out.domain === 'logits') record.gatherRows({ x: carrier, out });
+      }
+    });
+    if (targets.length > 0) await device.run(plan, plainStep(MAX_ROWS));
   };
 
   return {
@@ -57,21 +75,12 @@ export async function openBench(device: Device): Promise<Bench> {
     constant: (values) => device.createConstant(`constant ${made++}`, values),
     output(cols, domain) {
       const tensor = device.createTensor({ name: `output ${made++}`, maxRows: MAX_ROWS, cols, domain });
-      outputs.push(tensor);
+      fresh.push(tensor);
       return tensor;
     },
     async run(ops, step) {
-      const poison = outputs.map((tensor) =>
-        floatWeight('poison', new Float32Array(MAX_ROWS * tensor.cols).fill(Number.NaN), tensor.cols),
-      );
-      await Promise.all(pending);
-      const plan = device.record(MAX_ROWS, (record) => {
-        outputs.forEach((tensor, i) => {
-          if (tensor.domain === 'tokens') record.embed({ table: poison[i], out: tensor });
-        });
-        ops(record);
-      });
-      await device.run(plan, step);
+      await poison();
+      await device.run(device.record(MAX_ROWS, ops), step);
     },
     read: (tensor, rows) => device.read(tensor, rows),
     cache: (shape) => device.createKvCache(shape),

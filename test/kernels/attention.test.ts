@@ -1,0 +1,151 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Device } from '../../kernels/index.ts';
+import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
+import { Random } from '../random.ts';
+import { maxDifference, openBench, referenceDevice, sameBits, wasmDevices } from './harness.ts';
+
+const test = suite('rope, cache and attention');
+const devices = await wasmDevices();
+
+interface Shape {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  rotaryDim: number;
+  window?: number;
+  norm?: boolean;
+}
+
+/** Sequences whose rows are fed in chunks; the qkv row of (sequence, position) is always the same random vector. */
+interface Feed {
+  lengths: number[];
+  /** Each step: rows as (sequence, position). */
+  steps: [sequence: number, position: number][][];
+}
+
+const MAX_POSITION = 600;
+
+/** Runs all steps and returns attention's output for every (sequence, position), in that order. */
+async function attend(device: Device, shape: Shape, feed: Feed): Promise<Map<string, Float32Array>> {
+  const random = new Random(42);
+  const { heads, kvHeads, headDim, rotaryDim } = shape;
+  const cols = (heads + 2 * kvHeads) * headDim;
+  const bench = await openBench(device);
+  const firstRow: number[] = [];
+  let rows = 0;
+  for (const length of feed.lengths) {
+    firstRow.push(rows);
+    rows += length;
+  }
+  const table = bench.input('qkv', random.floats(rows * cols), cols);
+  const rope = bench.constant(
+    Float32Array.from({ length: MAX_POSITION * rotaryDim }, (_, i) => {
+      const [position, j] = [Math.floor(i / rotaryDim), i % rotaryDim];
+      const angle = position * 10000 ** (-(j % (rotaryDim / 2)) / (rotaryDim / 2));
+      return j < rotaryDim / 2 ? Math.cos(angle) : Math.sin(angle);
+    }),
+  );
+  const norms = shape.norm
+    ? { qNorm: bench.constant(random.floats(headDim)), kNorm: bench.constant(random.floats(headDim)) }
+    : {};
+  const [qkv, out] = [bench.output(cols), bench.output(heads * headDim)];
+  const cache = bench.cache({ layers: 2, blocks: 120, kvHeads, headDim });
+  // Blocks of the sequences lie scattered: block i of sequence s is (i · sequences + s) · 7 mod 120.
+  const blockTables = feed.lengths.map((length, s) =>
+    Array.from({ length: Math.ceil(length / KV_BLOCK_SIZE) }, (_, i) => ((i * feed.lengths.length + s) * 7) % 120),
+  );
+  const results = new Map<string, Float32Array>();
+  for (const step of feed.steps) {
+    await bench.run(
+      (record) => {
+        record.embed({ table, out: qkv });
+        record.ropeAndCache({ qkv, heads, rotaryDim, rope, ...norms, normEps: 1e-6, cache, layer: 1 });
+        record.attention({ qkv, heads, scale: 1 / Math.sqrt(headDim), window: shape.window, cache, layer: 1, out });
+      },
+      {
+        tokens: step.map(([s, p]) => firstRow[s] + p),
+        positions: step.map(([, p]) => p),
+        slots: step.map(([s]) => s),
+        blockTables,
+        logitRows: [],
+      },
+    );
+    const values = await bench.read(out, step.length);
+    step.forEach(([s, p], r) => results.set(`${s}:${p}`, values.slice(r * heads * headDim, (r + 1) * heads * headDim)));
+  }
+  await device.close();
+  return results;
+}
+
+function chunks(sequence: number, length: number, size: number): [number, number][][] {
+  const steps: [number, number][][] = [];
+  for (let from = 0; from < length; from += size) {
+    const to = Math.min(length, from + size);
+    steps.push(Array.from({ length: to - from }, (_, i): [number, number] => [sequence, from + i]));
+  }
+  return steps;
+}
+
+const SHAPES: Shape[] = [
+  { heads: 4, kvHeads: 2, headDim: 16, rotaryDim: 16 },
+  { heads: 3, kvHeads: 1, headDim: 20, rotaryDim: 10, norm: true },
+  { heads: 7, kvHeads: 1, headDim: 32, rotaryDim: 32, window: 5 },
+  { heads: 2, kvHeads: 2, headDim: 64, rotaryDim: 48, window: 33, norm: true },
+  { heads: 1, kvHeads: 1, headDim: 4, rotaryDim: 2 },
+];
+
+for (const shape of SHAPES) {
+  const { heads, kvHeads, headDim, window } = shape;
+  test(`${heads} heads over ${kvHeads} of ${headDim}${window ? `, window ${window}` : ''}: equals the reference`, async () => {
+    const feed: Feed = { lengths: [37, 17], steps: [...chunks(0, 37, 16), ...chunks(1, 17, 5)] };
+    const want = await attend(await referenceDevice.create(), shape, feed);
+    let first: Map<string, Float32Array> | undefined;
+    for (const { name, create } of devices) {
+      const got = await attend(await create(), shape, feed);
+      first ??= got;
+      for (const [key, values] of want) {
+        const difference = maxDifference(got.get(key)!, values);
+        assert.ok(difference < 5e-6, `${name} ${key}: ${difference}`);
+        assert.ok(sameBits(got.get(key)!, first.get(key)!), `${name} ${key} differs in bits`);
+      }
+    }
+  });
+}
+
+test('contexts of several splits equal the reference and do not depend on who shares the work', async () => {
+  const shape = { heads: 6, kvHeads: 2, headDim: 16, rotaryDim: 16 };
+  const length = 590;
+  // The prompt in chunks, except that the last positions come one by one, which spreads them over splits.
+  const steps = [...chunks(0, length - 3, 40), [[0, 587]], [[0, 588]], [[0, 589]]] as Feed['steps'];
+  const want = await attend(await referenceDevice.create(), shape, { lengths: [length], steps });
+  const together = await attend(await devices[0].create(), shape, { lengths: [length], steps: chunks(0, length, 40) });
+  for (const { name, create } of devices) {
+    const got = await attend(await create(), shape, { lengths: [length], steps });
+    for (const key of ['0:3', '0:255', '0:256', '0:511', '0:512', '0:587', '0:588', '0:589']) {
+      assert.ok(maxDifference(got.get(key)!, want.get(key)!) < 5e-6, `${name} ${key}`);
+      assert.ok(sameBits(got.get(key)!, together.get(key)!), `${name} ${key} alone and in a chunk`);
+    }
+  }
+});
+
+test('a row gives the same bits alone, among other sequences, and however its prompt was cut', async () => {
+  for (const shape of [SHAPES[0], SHAPES[3]]) {
+    const alone = await attend(await devices[0].create(), shape, { lengths: [40, 23], steps: chunks(0, 40, 1) });
+    const mixed: Feed = { lengths: [40, 23], steps: [] };
+    for (let p = 0; p < 40; p += 3) {
+      const rows: [number, number][] = [];
+      for (let i = p; i < Math.min(40, p + 3); i++) rows.push([0, i]);
+      for (let i = p * 2; i < Math.min(23, p * 2 + 6); i++) rows.unshift([1, i]);
+      mixed.steps.push(rows);
+    }
+    for (const { name, create } of devices) {
+      const got = await attend(await create(), shape, mixed);
+      for (let p = 0; p < 40; p++) {
+        assert.ok(sameBits(got.get(`0:${p}`)!, alone.get(`0:${p}`)!), `${name} position ${p}`);
+      }
+    }
+  }
+});
+
+test.run();

@@ -1,0 +1,206 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isQuantized, quantize, rowBytes, WEIGHT_FORMATS, type WeightFormat } from '../../kernels/index.ts';
+import { linear } from '../../kernels/reference/ops.ts';
+import { linearQuantized } from '../../kernels/reference/quantized-linear.ts';
+import { Random } from '../random.ts';
+import { maxDifference, openBench, plainStep, referenceDevice, rounded, sameBits, wasmDevices } from './harness.ts';
+
+const test = suite('linear');
+const devices = await wasmDevices();
+
+/** x · wᵀ + b by the plain code that the format's kernels must equal bit for bit. */
+function expected(x: Float32Array, w: Float32Array, bias: Float32Array, cols: number, format: WeightFormat) {
+  const rows = x.length / cols;
+  if (!isQuantized(format)) return linear(x, rounded(format, w), bias, rows, cols);
+  const out = new Float32Array((rows * w.length) / cols);
+  const packed = quantize(format, w);
+  for (let r = 0; r < rows; r++) {
+    const row = linearQuantized(x.subarray(r * cols, (r + 1) * cols), packed, format);
+    out.set(
+      row.map((value, o) => value + bias[o]),
+      r * row.length,
+    );
+  }
+  return out;
+}
+
+for (const { name, create } of devices) {
+  test(`${name}: every format and odd size equals the plain code bit for bit`, async () => {
+    const random = new Random(7);
+    const device = await create();
+    const bench = await openBench(device);
+    for (const format of WEIGHT_FORMATS) {
+      for (const [rows, cols, outs] of [
+        [1, 32, 8],
+        [1, 64, 1],
+        [2, 96, 13],
+        [3, 160, 24],
+        [4, 32, 7],
+        [5, 544, 33],
+        [11, 64, 40],
+        [13, 1056, 9],
+      ]) {
+        const x = random.floats(rows * cols);
+        const w = random.floats(outs * cols, 0.3);
+        const b = random.floats(outs);
+        const table = bench.input('x', x, cols);
+        const weight = await bench.weight('w', w, cols, format);
+        const bias = bench.constant(b);
+        const [input, out] = [bench.output(cols), bench.output(outs)];
+        await bench.run((record) => {
+          record.embed({ table, out: input });
+          record.linear({ x: input, weights: [weight], bias, out });
+        }, plainStep(rows));
+        const got = await bench.read(out, rows);
+        assert.ok(
+          sameBits(got, expected(x, w, b, cols, format)),
+          `${format} ${rows}×${cols}×${outs}: ${maxDifference(got, expected(x, w, b, cols, format))}`,
+        );
+      }
+    }
+    await device.close();
+  });
+}
+
+test('float weights need no whole blocks: 1 to 37 columns', async () => {
+  const random = new Random(8);
+  const device = await devices[0].create();
+  const bench = await openBench(device);
+  for (const cols of [1, 3, 5, 30, 37]) {
+    for (const format of ['F32', 'F16', 'BF16'] as const) {
+      const [x, w] = [random.floats(2 * cols), random.floats(10 * cols)];
+      const table = bench.input('x', x, cols);
+      const weight = await bench.weight('w', w, cols, format);
+      const [input, out] = [bench.output(cols), bench.output(10)];
+      await bench.run((record) => {
+        record.embed({ table, out: input });
+        record.linear({ x: input, weights: [weight], out });
+      }, plainStep(2));
+      assert.ok(sameBits(await bench.read(out, 2), expected(x, w, new Float32Array(10), cols, format)));
+    }
+  }
+  await device.close();
+});
+
+test('weights side by side fill consecutive columns, odd heights and mixed formats included', async () => {
+  const random = new Random(9);
+  const cols = 64;
+  const heights = [5, 16, 3, 9];
+  const formats = ['Q8_0', 'Q4_0', 'F16', 'Q8_0'] as const;
+  const x = random.floats(6 * cols);
+  const parts = heights.map((height) => random.floats(height * cols));
+  const bias = random.floats(33);
+  for (const { create } of [referenceDevice, ...devices]) {
+    const device = await create();
+    const bench = await openBench(device);
+    const table = bench.input('x', x, cols);
+    const weights = await Promise.all(parts.map((w, i) => bench.weight(`w${i}`, w, cols, formats[i])));
+    const constant = bench.constant(bias);
+    const [input, out] = [bench.output(cols), bench.output(33)];
+    await bench.run((record) => {
+      record.embed({ table, out: input });
+      record.linear({ x: input, weights, bias: constant, out });
+    }, plainStep(6));
+    const got = await bench.read(out, 6);
+    let column = 0;
+    parts.forEach((w, i) => {
+      const want = expected(x, w, bias.subarray(column, column + heights[i]), cols, formats[i]);
+      for (let r = 0; r < 6; r++) {
+        const part = got.slice(r * 33 + column, r * 33 + column + heights[i]);
+        const difference = maxDifference(part, want.slice(r * heights[i], (r + 1) * heights[i]));
+        assert.ok(device.kind === 'reference' ? difference < 0.3 : difference === 0, `part ${i}: ${difference}`);
+      }
+      column += heights[i];
+    });
+    await device.close();
+  }
+});
+
+test('a row gives the same bits alone and among others', async () => {
+  const random = new Random(10);
+  const [cols, outs, rows] = [352, 50, 23];
+  const x = random.floats(rows * cols);
+  const w = random.floats(outs * cols);
+  for (const { create, name } of devices) {
+    const device = await create();
+    const bench = await openBench(device);
+    for (const format of WEIGHT_FORMATS) {
+      const table = bench.input('x', x, cols);
+      const weight = await bench.weight('w', w, cols, format);
+      const [input, out] = [bench.output(cols), bench.output(outs)];
+      const record: Parameters<typeof bench.run>[0] = (recorder) => {
+        recorder.embed({ table, out: input });
+        recorder.linear({ x: input, weights: [weight], out });
+      };
+      await bench.run(record, plainStep(rows));
+      const together = await bench.read(out, rows);
+      for (const r of [0, 6, 22]) {
+        await bench.run(record, plainStep(1, { tokens: [r] }));
+        const alone = await bench.read(out, 1);
+        assert.ok(sameBits(alone, together.slice(r * outs, (r + 1) * outs)), `${name} ${format} row ${r}`);
+      }
+    }
+    await device.close();
+  }
+});
+
+test('a weight may be written in pieces of any height, and rounded from floats on the way', async () => {
+  const random = new Random(11);
+  const [cols, outs] = [64, 29];
+  const w = random.floats(outs * cols);
+  const x = random.floats(cols);
+  const device = await devices[0].create();
+  const bench = await openBench(device);
+  for (const [source, format] of [
+    ['BF16', 'Q4_0'],
+    ['F16', 'Q8_0'],
+    ['F32', 'F32'],
+    ['Q4_0', 'Q4_0'],
+  ] as const) {
+    const weight = device.createWeight({ name: 'w', rows: outs, cols, format });
+    const data = quantize(source, w);
+    const bytes = rowBytes(source, cols);
+    for (const [from, to] of [
+      [0, 3],
+      [3, 17],
+      [17, 29],
+    ]) {
+      await device.writeWeight(weight, from, data.slice(from * bytes, to * bytes), source);
+    }
+    const table = bench.input('x', x, cols);
+    const [input, out] = [bench.output(cols), bench.output(outs)];
+    await bench.run((record) => {
+      record.embed({ table, out: input });
+      record.linear({ x: input, weights: [weight], out });
+    }, plainStep(1));
+    const want = expected(x, source === format ? w : rounded(source, w), new Float32Array(outs), cols, format);
+    assert.ok(sameBits(await bench.read(out, 1), want), `${source} to ${format}`);
+  }
+  await device.close();
+});
+
+test('embedding reads rows back exactly from every format', async () => {
+  const random = new Random(12);
+  const [cols, vocabulary] = [96, 21];
+  const w = random.floats(vocabulary * cols);
+  const tokens = [20, 0, 7, 7, 3];
+  for (const { create, name } of [referenceDevice, ...devices]) {
+    const device = await create();
+    const bench = await openBench(device);
+    for (const format of WEIGHT_FORMATS) {
+      const table = await bench.weight('table', w, cols, format);
+      const out = bench.output(cols);
+      await bench.run((record) => record.embed({ table, out, scale: 2 }), plainStep(5, { tokens }));
+      const got = await bench.read(out, 5);
+      const wide = rounded(format, w);
+      tokens.forEach((token, r) => {
+        const row = wide.slice(token * cols, (token + 1) * cols).map((value) => 2 * value);
+        assert.is(maxDifference(got.slice(r * cols, (r + 1) * cols), row), 0, `${name} ${format} token ${token}`);
+      });
+    }
+    await device.close();
+  }
+});
+
+test.run();

@@ -1,0 +1,168 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { OpRecorder, StepInput, Tensor } from '../../kernels/index.ts';
+import { Random } from '../random.ts';
+import { type Bench, maxDifference, openBench, plainStep, referenceDevice, sameBits, wasmDevices } from './harness.ts';
+
+const test = suite('norm, gated activation, gather');
+const devices = await wasmDevices();
+
+const benches: { name: string; bench: Bench }[] = [];
+test.before(async () => {
+  for (const { name, create } of [referenceDevice, ...devices])
+    benches.push({ name, bench: await openBench(await create()) });
+});
+test.after(async () => {
+  for (const { bench } of benches) await bench.device.close();
+});
+
+/** Builds the same plan on every device and compares what it leaves in the output with the reference. */
+async function sameOnAllDevices(
+  build: (bench: Bench) => { ops: (record: OpRecorder) => void; out: Tensor; rows: number; step?: StepInput },
+  tolerance: number,
+): Promise<void> {
+  const results: { name: string; values: Float32Array }[] = [];
+  for (const { name, bench } of benches) {
+    const { ops, out, rows, step } = build(bench);
+    await bench.run(ops, step ?? plainStep(rows));
+    results.push({ name, values: await bench.read(out, rows) });
+  }
+  const [reference, ...others] = results;
+  for (const { name, values } of others) {
+    const difference = maxDifference(values, reference.values);
+    assert.ok(difference <= tolerance, `${name}: off by ${difference}`);
+    assert.ok(sameBits(values, others[0].values), `${name} differs in bits from ${others[0].name}`);
+  }
+}
+
+test('norm, with and without a residual, in place and not, at odd widths', async () => {
+  for (const cols of [1, 4, 6, 63, 64, 257]) {
+    for (const inPlace of [false, true]) {
+      for (const residual of [false, true]) {
+        const random = new Random(cols);
+        const [x, add, w] = [random.floats(5 * cols), random.floats(5 * cols), random.floats(cols)];
+        await sameOnAllDevices((bench) => {
+          const [tableX, tableAdd] = [bench.input('x', x, cols), bench.input('add', add, cols)];
+          const [tensorX, tensorAdd, other] = [bench.output(cols), bench.output(cols), bench.output(cols)];
+          const weight = bench.constant(w);
+          const out = inPlace ? tensorX : other;
+          return {
+            out,
+            rows: 5,
+            ops(record) {
+              record.embed({ table: tableX, out: tensorX });
+              record.embed({ table: tableAdd, out: tensorAdd });
+              record.norm({ x: tensorX, add: residual ? tensorAdd : undefined, weight, eps: 1e-6, out });
+            },
+          };
+        }, 2e-6);
+      }
+    }
+  }
+});
+
+test('norm leaves the sum in x', async () => {
+  const random = new Random(3);
+  const [x, add] = [random.floats(2 * 20), random.floats(2 * 20)];
+  await sameOnAllDevices((bench) => {
+    const [tableX, tableAdd] = [bench.input('x', x, 20), bench.input('add', add, 20)];
+    const [tensorX, tensorAdd, out] = [bench.output(20), bench.output(20), bench.output(20)];
+    const weight = bench.constant(new Float32Array(20).fill(1));
+    return {
+      out: tensorX,
+      rows: 2,
+      ops(record) {
+        record.embed({ table: tableX, out: tensorX });
+        record.embed({ table: tableAdd, out: tensorAdd });
+        record.norm({ x: tensorX, add: tensorAdd, weight, eps: 1e-5, out });
+      },
+    };
+  }, 0);
+});
+
+test('gated activation: silu and gelu, odd widths, far ends', async () => {
+  for (const activation of ['silu', 'gelu_tanh'] as const) {
+    for (const cols of [4, 5, 64, 511, 514, 1030]) {
+      const random = new Random(cols);
+      const x = random.floats(3 * 2 * cols, 4);
+      x.set([0, -0, 100, -100, 88.5, -88.5, 1e-20, -1e-20].slice(0, cols));
+      await sameOnAllDevices((bench) => {
+        const table = bench.input('x', x, 2 * cols);
+        const [input, out] = [bench.output(2 * cols), bench.output(cols)];
+        return {
+          out,
+          rows: 3,
+          ops(record) {
+            record.embed({ table, out: input });
+            record.gatedActivation({ x: input, activation, out });
+          },
+        };
+      }, 2e-5);
+    }
+  }
+});
+
+test('gatherRows picks the rows in order, repeats included', async () => {
+  const random = new Random(5);
+  const x = random.floats(9 * 33);
+  await sameOnAllDevices((bench) => {
+    const table = bench.input('x', x, 33);
+    const [input, out] = [bench.output(33), bench.output(33, 'logits')];
+    return {
+      out,
+      rows: 4,
+      step: plainStep(9, { logitRows: [0, 3, 3, 8] }),
+      ops(record) {
+        record.embed({ table, out: input });
+        record.gatherRows({ x: input, out });
+      },
+    };
+  }, 0);
+});
+
+test('wrong shapes and steps out of range are refused with the numbers', async () => {
+  for (const { create } of [referenceDevice, devices[0]]) {
+    const device = await create();
+    const bench = await openBench(device);
+    const table = bench.input('x', new Float32Array(4 * 8), 8);
+    const [eight, nine] = [bench.output(8), bench.output(9)];
+    const weight = bench.constant(new Float32Array(7));
+    const message = (ops: (record: OpRecorder) => void) => {
+      try {
+        device.record(4, ops);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return 'nothing thrown';
+    };
+    assert.match(
+      message((record) => record.embed({ table, out: nine })),
+      /has 9 columns, expected 8/,
+    );
+    assert.match(
+      message((record) => record.norm({ x: eight, weight, eps: 1, out: eight })),
+      /7 values, expected 8/,
+    );
+    const plan = device.record(4, (record) => record.embed({ table, out: eight }));
+    const rejects = async (step: StepInput) => {
+      try {
+        await device.run(plan, step);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return 'nothing thrown';
+    };
+    assert.match(await rejects(plainStep(1, { tokens: [4] })), /token id 4 at 0 is outside 0 … 3/);
+    assert.match(await rejects(plainStep(5)), /5 token rows, at most 4/);
+    assert.match(await rejects(plainStep(1, { positions: [16] })), /position 16 needs 2 blocks; its table has 1/);
+    assert.match(await rejects(plainStep(1, { logitRows: [1] })), /logit row 1/);
+    await device.close();
+    let closed = '';
+    await device.run(plan, plainStep(1)).catch((error) => {
+      closed = error.message;
+    });
+    assert.match(closed, /is closed/);
+  }
+});
+
+test.run();
