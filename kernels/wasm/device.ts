@@ -20,9 +20,9 @@ import { type KvShape, kvBlockBytes, WasmConstant, WasmKvCache, WasmTensor, Wasm
 import { chooseDotMethods, type DotMethods } from './features.ts';
 import { Heap } from './heap.ts';
 import { packRows } from './layout.ts';
-import { type KernelOps, kernelModuleBytes, kernelOps } from './module.ts';
+import { type KernelOps, kernelModule } from './module.ts';
 import { type Pool, startInline, startPool } from './pool.ts';
-import { WasmRecorder } from './record.ts';
+import { recordRead, WasmRecorder } from './record.ts';
 import { logicalProcessors } from './spawn.ts';
 import { StepBuffers } from './step-buffers.ts';
 
@@ -60,10 +60,7 @@ export class WasmDevice implements Device {
     }
     const methods = options.dotMethods ?? chooseDotMethods();
     const heap = new Heap(threads > 0);
-    const kernels = kernelOps(methods);
-    const bytes = kernelModuleBytes(kernels, threads > 0);
-    if (!WebAssembly.validate(bytes)) throw new DeviceError('this WebAssembly engine lacks SIMD or threads');
-    const module = await WebAssembly.compile(bytes);
+    const { ops: kernels, module } = await kernelModule(methods, threads > 0);
     const pool = threads > 0 ? await startPool(module, heap, threads) : startInline(module, heap);
     return new WasmDevice(heap, pool, kernels, methods);
   }
@@ -158,6 +155,22 @@ export class WasmDevice implements Device {
     const out = new Float32Array(rows * cols);
     for (let r = 0; r < rows; r++) out.set(this.heap.floats(address + r * strideBytes, cols), r * cols);
     return out;
+  }
+
+  /**
+   * Reads `bytes` of memory with all threads, `rounds` times, and gives the best rate in GB/s: what a kernel that is
+   * bound by memory could reach. `bytes` should exceed the caches by far.
+   */
+  async readBandwidth(bytes: number, rounds: number): Promise<number> {
+    this.assertOpen();
+    const table = recordRead(this.heap, this.kernels, bytes);
+    let best = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < rounds; i++) {
+      const start = performance.now();
+      await this.pool.run(table);
+      best = Math.min(best, performance.now() - start);
+    }
+    return bytes / best / 1e6;
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 /** The WASM module of all kernels: which ops there are, and their bytes for a kind of memory and machine. */
 
 import { Const, funcref, table } from 'wasmati';
+import { DeviceError } from '../errors.ts';
 import { isQuantized, WEIGHT_FORMATS, type WeightFormat } from '../formats.ts';
 import type { OpKernel } from './emit.ts';
 import type { DotMethods } from './features.ts';
@@ -14,6 +15,7 @@ import { floatLoop } from './ops/linear-float.ts';
 import { codeBits, type QuantizedFormat, quantizedLoop } from './ops/linear-quantized.ts';
 import { norm } from './ops/norm.ts';
 import { quantizeActivations } from './ops/quantize-activations.ts';
+import { readMemory } from './ops/read-memory.ts';
 import { ropeAndCache } from './ops/rope-and-cache.ts';
 import { awaitRun, runFunction } from './run-loop.ts';
 
@@ -36,6 +38,7 @@ export function kernelOps(methods: DotMethods) {
     attentionMerge,
     gatedActivation,
     gatherRows,
+    readMemory,
   };
   const all: OpKernel[] = [
     ...Object.values(ops.embed),
@@ -47,6 +50,7 @@ export function kernelOps(methods: DotMethods) {
     attentionMerge,
     gatedActivation,
     gatherRows,
+    readMemory,
   ];
   return { ...ops, all, codeBits: (format: QuantizedFormat) => codeBits(methods[format]) };
 }
@@ -61,6 +65,32 @@ export interface KernelExports {
   awaitRun(epoch: number): void;
 }
 
+/** The compiled module; emitted and compiled once for each kind of machine and memory, some 200 ms. */
+export function kernelModule(methods: DotMethods, shared: boolean): Promise<CompiledKernels> {
+  const key = `${methods.Q8_0} ${methods.Q4_0} ${shared}`;
+  let compiled = compiledModules.get(key);
+  if (!compiled) {
+    compiled = compileKernels(methods, shared);
+    compiledModules.set(key, compiled);
+  }
+  return compiled;
+}
+
+export interface CompiledKernels {
+  readonly ops: KernelOps;
+  readonly module: WebAssembly.Module;
+}
+
+const compiledModules = new Map<string, Promise<CompiledKernels>>();
+
+async function compileKernels(methods: DotMethods, shared: boolean): Promise<CompiledKernels> {
+  const ops = kernelOps(methods);
+  const bytes = kernelModuleBytes(ops, shared);
+  if (!WebAssembly.validate(bytes)) throw new DeviceError('this WebAssembly engine lacks SIMD or threads');
+  return { ops, module: await WebAssembly.compile(bytes) };
+}
+
+/** The module's bytes, to be looked at with a disassembler. */
 export function kernelModuleBytes(ops: KernelOps, shared: boolean): Uint8Array<ArrayBuffer> {
   const functions = table(
     { type: funcref, min: ops.all.length },

@@ -12,6 +12,7 @@ import { attentionScratchBytes, partialBytes } from './ops/attention.ts';
 import { ACTIVATION_CODE, STRETCH as ACTIVATION_STRETCH } from './ops/gated-activation.ts';
 import type { QuantizedFormat } from './ops/linear-quantized.ts';
 import { ACTIVATION_BLOCK_BYTES, STRETCH as QUANTIZE_STRETCH } from './ops/quantize-activations.ts';
+import { CHUNK } from './ops/read-memory.ts';
 import { RECORD_HEADER_BYTES } from './run-loop.ts';
 import type { StepBuffers } from './step-buffers.ts';
 
@@ -42,10 +43,7 @@ export class WasmRecorder implements OpRecorder {
 
   /** Writes the table to memory and gives its address. */
   finish(): number {
-    const words = Int32Array.from([...this.words, -1]);
-    const table = this.heap.allocate(words.byteLength, 'op table');
-    this.heap.words(table, words.length).set(words);
-    return table;
+    return writeTable(this.heap, this.words);
   }
 
   embed(op: Parameters<OpRecorder['embed']>[0]): void {
@@ -237,13 +235,35 @@ export class WasmRecorder implements OpRecorder {
   }
 
   private add<A extends ArgKinds>(kernel: OpKernel<A>, values: Values<A>): void {
-    const words = Object.entries(kernel.args).map(([name, kind]) => {
-      const value = values[name as keyof A];
-      return kind === 'f32' ? floatBits(value) : value;
-    });
-    const index = this.kernels.all.indexOf(kernel as unknown as OpKernel);
-    this.words.push(index, RECORD_HEADER_BYTES + 4 * words.length, ...words);
+    this.words.push(...recordWords(this.kernels, kernel, values));
   }
+}
+
+/** The op table of one `readMemory` over fresh memory. */
+export function recordRead(heap: Heap, kernels: KernelOps, bytes: number): number {
+  const tasks = Math.ceil(bytes / CHUNK);
+  const address = heap.allocate(tasks * CHUNK, 'memory to read');
+  // Untouched pages are all the same page of zeros; writing makes them real.
+  heap.bytes(address, tasks * CHUNK).fill(1);
+  const sink = heap.allocate(16, 'sink');
+  return writeTable(heap, recordWords(kernels, kernels.readMemory, { address, tasks, sink }));
+}
+
+function recordWords<A extends ArgKinds>(kernels: KernelOps, kernel: OpKernel<A>, values: Values<A>): number[] {
+  const words = Object.entries(kernel.args).map(([name, kind]) => {
+    const value = values[name as keyof A];
+    return kind === 'f32' ? floatBits(value) : value;
+  });
+  const index = kernels.all.indexOf(kernel as unknown as OpKernel);
+  return [index, RECORD_HEADER_BYTES + 4 * words.length, ...words];
+}
+
+/** Writes records and the end mark to memory; returns their address. */
+function writeTable(heap: Heap, records: readonly number[]): number {
+  const words = Int32Array.from([...records, -1]);
+  const table = heap.allocate(words.byteLength, 'op table');
+  heap.words(table, words.length).set(words);
+  return table;
 }
 
 function floatBits(value: number): number {
