@@ -11,7 +11,7 @@ export interface LoadOptions {
   readonly device?: DeviceKind | 'auto';
   /** Rounds the matrices of a float checkpoint to a block format while loading. */
   readonly quantize?: 'q8_0' | 'q4_0';
-  /** Longest sequence in tokens, prompt and output together. Default: the model's own limit. */
+  /** Longest sequence in tokens, prompt and output together. Default: the model's own limit, or what the cache holds. */
   readonly maxModelLen?: number;
   /** Most sequences in one step. Default 16. */
   readonly maxNumSeqs?: number;

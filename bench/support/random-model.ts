@@ -1,0 +1,127 @@
+/** Checkpoints of well-known shapes with random weights: what speed needs of a model, without its gigabytes on disk. */
+
+import type { DecoderDescription, LinearDescription, NormDescription } from '../../engine/architectures/description.ts';
+import { describeDecoder } from '../../engine/architectures/index.ts';
+import { readFields } from '../../engine/checkpoint/fields.ts';
+import type { ModelSource } from '../../engine/checkpoint/model-source.ts';
+import { CheckpointError } from '../../engine/errors.ts';
+
+const base = { model_type: 'qwen2', hidden_act: 'silu', rms_norm_eps: 1e-6, rope_theta: 1_000_000 };
+
+/** config.json of each shape. */
+export const SHAPES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'qwen2.5-0.5b': {
+    ...base,
+    vocab_size: 151_936,
+    hidden_size: 896,
+    intermediate_size: 4864,
+    num_hidden_layers: 24,
+    num_attention_heads: 14,
+    num_key_value_heads: 2,
+    max_position_embeddings: 32_768,
+    tie_word_embeddings: true,
+  },
+  'qwen2.5-1.5b': {
+    ...base,
+    vocab_size: 151_936,
+    hidden_size: 1536,
+    intermediate_size: 8960,
+    num_hidden_layers: 28,
+    num_attention_heads: 12,
+    num_key_value_heads: 2,
+    max_position_embeddings: 32_768,
+    tie_word_embeddings: true,
+  },
+  'llama3.2-1b': {
+    ...base,
+    model_type: 'llama',
+    vocab_size: 128_256,
+    hidden_size: 2048,
+    intermediate_size: 8192,
+    num_hidden_layers: 16,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    max_position_embeddings: 32_768,
+    tie_word_embeddings: true,
+  },
+};
+
+/** A checkpoint in memory whose bfloat16 tensors are made up as they are read. */
+export async function randomModel(shape: string): Promise<ModelSource> {
+  const config = JSON.stringify(SHAPES[shape]);
+  const files = new Map([['config.json', new TextEncoder().encode(config)]]);
+  const source = sourceOf(shape, files, 0);
+  const description = describeDecoder(await readFields(source, 'config.json'));
+  const header: Record<string, object> = {};
+  let end = 0;
+  for (const [name, dims] of tensorsOf(description)) {
+    const begin = end;
+    end += 2 * dims.reduce((product, n) => product * n, 1);
+    header[name] = { dtype: 'BF16', shape: dims, data_offsets: [begin, end] };
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const head = new Uint8Array(8 + json.length);
+  new DataView(head.buffer).setBigUint64(0, BigInt(json.length), true);
+  head.set(json, 8);
+  files.set('model.safetensors', head);
+  return sourceOf(shape, files, end);
+}
+
+function tensorsOf(description: DecoderDescription): Map<string, number[]> {
+  const tensors = new Map<string, number[]>();
+  const linear = ({ weight, rows, cols, bias }: LinearDescription) => {
+    tensors.set(weight, [rows, cols]);
+    if (bias) tensors.set(bias, [rows]);
+  };
+  const norm = (of?: NormDescription) => of && tensors.set(of.weight, [of.size]);
+  linear(description.embedding);
+  linear(description.head);
+  norm(description.finalNorm);
+  for (const { attentionNorm, attention, feedForwardNorm, feedForward } of description.layers) {
+    for (const one of [attentionNorm, attention.qNorm, attention.kNorm, feedForwardNorm]) norm(one);
+    for (const one of [...attention.qkv, attention.output, ...feedForward.gateUp, feedForward.down]) linear(one);
+  }
+  return tensors;
+}
+
+/** Files of which `model.safetensors` goes on for `randomBytes` of small random bfloat16 numbers. */
+function sourceOf(name: string, files: Map<string, Uint8Array>, randomBytes: number): ModelSource {
+  const pattern = randomHalves(1 << 20);
+  const fileOf = (file: string) => {
+    const bytes = files.get(file);
+    if (!bytes) throw new CheckpointError(`${name}: no file ${file}`);
+    return bytes;
+  };
+  return {
+    name,
+    files: [...files.keys()],
+    size: async (file) => fileOf(file).length + (file === 'model.safetensors' ? randomBytes : 0),
+    read: async (file, offset, into) => {
+      const bytes = fileOf(file);
+      let at = 0;
+      if (offset < bytes.length) {
+        const part = bytes.subarray(offset, offset + into.length);
+        into.set(part);
+        at = part.length;
+      }
+      while (at < into.length) {
+        const from = ((offset + at - bytes.length) * 31) % (pattern.length / 2);
+        const part = pattern.subarray(from - (from % 2), from + Math.min(into.length - at, pattern.length / 2));
+        into.set(part, at);
+        at += part.length;
+      }
+    },
+    close: async () => {},
+  };
+}
+
+/** `count` bfloat16 numbers, uniform in ±0.04. */
+function randomHalves(count: number): Uint8Array {
+  let state = 1;
+  const values = Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return (state / 2 ** 32 - 0.5) * 0.08;
+  });
+  const words = new Uint32Array(values.buffer);
+  return new Uint8Array(Uint16Array.from(words, (word) => word >>> 16).buffer);
+}

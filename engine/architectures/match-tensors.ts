@@ -1,0 +1,79 @@
+/** Holds a checkpoint's tensors against a decoder description, before anything is allocated for either. */
+
+import { show } from '../checkpoint/json.ts';
+import type { TensorIndex } from '../checkpoint/safetensors.ts';
+import type { TensorInfo } from '../checkpoint/safetensors-header.ts';
+import { CheckpointError } from '../errors.ts';
+import type { DecoderDescription, LinearDescription, NormDescription } from './description.ts';
+
+const ELEMENT_TYPES = ['F32', 'F16', 'BF16'] as const;
+
+/** A tensor of an element type that weights may have. */
+export interface FloatTensor extends TensorInfo {
+  readonly dtype: (typeof ELEMENT_TYPES)[number];
+}
+
+/**
+ * The tensors that the decoder needs, by name: matrices have two dimensions, norms and biases one.
+ * @throws CheckpointError when one is missing or has another shape or element type, or when there are others that the
+ * decoder would leave out.
+ */
+export function matchTensors(description: DecoderDescription, index: TensorIndex): ReadonlyMap<string, FloatTensor> {
+  const needed = new Map(tensorShapes(description));
+  const matched = new Map<string, FloatTensor>();
+  for (const [name, shape] of needed) {
+    const tensor = index.tensors.get(name);
+    if (tensor === undefined) {
+      throw new CheckpointError(
+        `${index.file}: no tensor ${show(name)} ${show(shape)}, which this ${description.modelType} model needs`,
+      );
+    }
+    matched.set(name, checkTensor(tensor, shape));
+  }
+  for (const tensor of index.tensors.values()) {
+    if (!needed.has(tensor.name) && !isHarmless(tensor.name, description)) {
+      throw new CheckpointError(
+        `${tensor.file}: tensor ${show(tensor.name)} has no place in the ${description.modelType} model that config.json describes`,
+      );
+    }
+  }
+  return matched;
+}
+
+function checkTensor(tensor: TensorInfo, shape: readonly number[]): FloatTensor {
+  const wrong = (found: string, expected: string) =>
+    new CheckpointError(`${tensor.file}: tensor ${show(tensor.name)} has ${found}; expected ${expected}`);
+  if (tensor.shape.length !== shape.length || tensor.shape.some((n, i) => n !== shape[i])) {
+    throw wrong(`shape ${show(tensor.shape)}`, `${show(shape)} from config.json`);
+  }
+  const dtype = ELEMENT_TYPES.find((type) => type === tensor.dtype);
+  if (dtype === undefined) throw wrong(`dtype ${tensor.dtype}`, `one of ${ELEMENT_TYPES.join(', ')}`);
+  return { ...tensor, dtype };
+}
+
+/** Names and shapes of all tensors of a decoder. A tied head comes twice, under one name. */
+function* tensorShapes(description: DecoderDescription): Generator<[name: string, shape: readonly number[]]> {
+  yield* linearShapes(description.embedding, description.head);
+  yield* normShapes(description.finalNorm);
+  for (const { attentionNorm, attention, feedForwardNorm, feedForward } of description.layers) {
+    yield* normShapes(attentionNorm, feedForwardNorm, attention.qNorm, attention.kNorm);
+    yield* linearShapes(...attention.qkv, attention.output, ...feedForward.gateUp, feedForward.down);
+  }
+}
+
+function* linearShapes(...linears: readonly LinearDescription[]): Generator<[string, readonly number[]]> {
+  for (const { weight, rows, cols, bias } of linears) {
+    yield [weight, [rows, cols]];
+    if (bias !== undefined) yield [bias, [rows]];
+  }
+}
+
+function* normShapes(...norms: readonly (NormDescription | undefined)[]): Generator<[string, readonly number[]]> {
+  for (const norm of norms) if (norm !== undefined) yield [norm.weight, [norm.size]];
+}
+
+/** Tensors that some writers store though they follow from the rest: rope frequencies, the head of a tied model. */
+function isHarmless(name: string, description: DecoderDescription): boolean {
+  const tied = description.head === description.embedding;
+  return name.endsWith('.rotary_emb.inv_freq') || (tied && name === 'lm_head.weight');
+}

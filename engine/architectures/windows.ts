@@ -1,0 +1,40 @@
+/** Which layers attend to a sliding window, as config.json says it. */
+
+import type { Fields } from '../checkpoint/fields.ts';
+
+const WINDOW = { min: 1, max: 2 ** 31 };
+const LAYER_INDEX = { min: 0, max: 2 ** 31 };
+
+/** What the libraries that write these files take when `sliding_window` is not mentioned; null says that there is none. */
+const DEFAULT_WINDOW = 4096;
+
+/** How many positions a window has; undefined for no window. */
+export function readWindow(fields: Fields): number | undefined {
+  if (fields.mentions('sliding_window') && !fields.has('sliding_window')) return undefined;
+  return fields.integer('sliding_window', WINDOW, DEFAULT_WINDOW);
+}
+
+/**
+ * The Qwen family's rule: `use_sliding_window` switches windows on, for the layers that `layer_types` names or else for
+ * those from `max_window_layers` on. Gives the window of each layer.
+ */
+export function readQwenWindows(fields: Fields, layers: number): readonly (number | undefined)[] {
+  const window = fields.boolean('use_sliding_window', false) ? readWindow(fields) : undefined;
+  const first = fields.integer('max_window_layers', LAYER_INDEX, 28);
+  const types = readLayerTypes(fields, layers);
+  if (window === undefined && types?.includes(true)) {
+    fields.fail('layer_types', 'only full_attention while no sliding window is in use');
+  }
+  const sliding = types ?? Array.from({ length: layers }, (_, layer) => layer >= first);
+  return sliding.map((inWindow) => (inWindow ? window : undefined));
+}
+
+/** For each layer whether `layer_types` gives it a sliding window; undefined when absent. */
+function readLayerTypes(fields: Fields, layers: number): readonly boolean[] | undefined {
+  return fields.strings('layer_types', layers)?.map((type) => {
+    if (type !== 'sliding_attention' && type !== 'full_attention') {
+      fields.fail('layer_types', 'sliding_attention or full_attention for each layer');
+    }
+    return type === 'sliding_attention';
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * From a conversation to token ids. Special tokens come from the chat template alone: one that a message spells out, to
+ * end its turn and begin another's, say, stays plain text.
+ */
+
+import type { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
+import { RequestError } from './errors.ts';
+import type { GenerateRequest } from './types.ts';
+
+type Conversation = Required<Pick<GenerateRequest, 'messages'>> & Pick<GenerateRequest, 'tools' | 'chatTemplateKwargs'>;
+
+export class ConversationEncoder {
+  readonly #tokenizer: Tokenizer;
+  readonly #template: ChatTemplate;
+  readonly #specialTokens: readonly string[];
+  /** Matches any special token. Undefined when there are none. */
+  readonly #special: RegExp | undefined;
+
+  constructor(tokenizer: Tokenizer, template: ChatTemplate) {
+    this.#tokenizer = tokenizer;
+    this.#template = template;
+    const texts = tokenizer.specialTokenIds.map((id) => tokenizer.decode([id])).filter((text) => text !== '');
+    this.#specialTokens = texts.sort((a, b) => b.length - a.length);
+    if (texts.length > 0) this.#special = anyOf(this.#specialTokens);
+  }
+
+  /**
+   * The token ids of a conversation, with the beginning of the answer.
+   * @throws TokenizerError what the template throws
+   */
+  encode({ messages, tools, chatTemplateKwargs: variables }: Conversation): number[] {
+    const { marked, mark } = this.#markSpecial({ messages, tools, variables });
+    const text = this.#template.render({ ...marked, addGenerationPrompt: true });
+    if (mark === undefined) return this.#tokenizer.encode(text, { addSpecialTokens: false });
+
+    // A marked token was carried through from the conversation; what stands between them is the template's.
+    const markedTokens = anyOf(this.#specialTokens.map((token) => afterFirst(token, mark)));
+    let ids: number[] = [];
+    let end = 0;
+    for (const { index, 0: token } of text.matchAll(markedTokens)) {
+      ids = ids.concat(this.#encodePiece(text.slice(end, index), mark), this.#encodePiece(token, mark));
+      end = index + token.length;
+    }
+    return ids.concat(this.#encodePiece(text.slice(end), mark));
+  }
+
+  /** Where a mark is, also one that lost its token on the way, nothing counts as special. */
+  #encodePiece(piece: string, mark: string): number[] {
+    const options = { addSpecialTokens: false, parseSpecialTokens: !piece.includes(mark) };
+    return this.#tokenizer.encode(piece.replaceAll(mark, ''), options);
+  }
+
+  /** Puts a mark after the first character of every special token; no mark when the conversation spells none. */
+  #markSpecial<T>(conversation: T): { marked: T; mark?: string } {
+    const special = this.#special;
+    if (special === undefined || !someString(conversation, (text) => text.search(special) >= 0)) {
+      return { marked: conversation };
+    }
+    const mark = unusedCharacter(conversation);
+    const markToken = (token: string) => afterFirst(token, mark);
+    return { marked: mapStrings(conversation, (text) => text.replace(special, markToken)) as T, mark };
+  }
+}
+
+function anyOf(texts: readonly string[]): RegExp {
+  return new RegExp(texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('|'), 'g');
+}
+
+/** The token with the mark in it. */
+function afterFirst(token: string, mark: string): string {
+  const [first] = token;
+  return first + mark + token.slice(first.length);
+}
+
+/** A character for private use that the conversation does not have. */
+function unusedCharacter(conversation: unknown): string {
+  for (let code = 0xe000; code < 0xf8ff; code++) {
+    const character = String.fromCharCode(code);
+    if (!someString(conversation, (text) => text.includes(character))) return character;
+  }
+  throw new RequestError('messages have every character for private use; expected one to be free', 'messages');
+}
+
+function someString(value: unknown, predicate: (text: string) => boolean): boolean {
+  if (typeof value === 'string') return predicate(value);
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, member]) => predicate(key) || someString(member, predicate));
+}
+
+function mapStrings(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((member) => mapStrings(member, map));
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [map(key), mapStrings(member, map)]));
+}

@@ -1,0 +1,150 @@
+/**
+ * The engine: a loaded model with its tokenizer, and the requests that run on it.
+ *
+ * A request becomes token ids (prompt.ts) and one {@link Choice} for each text that is wanted of it; their sequences go
+ * through the {@link StepLoop} together with everybody else's, and their outputs come back through a {@link Generation}.
+ */
+
+import { resolveSampling, type SamplingParams } from '../sampling/index.ts';
+import type { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
+import { createChatCompletions } from './chat/index.ts';
+import type { GenerationConfig } from './checkpoint/generation-config.ts';
+import { Choice } from './choice.ts';
+import { ConversationEncoder } from './conversation.ts';
+import { Generation } from './generation.ts';
+import { loadEngineParts } from './load-engine.ts';
+import type { Model } from './model.ts';
+import { checkTokens, promptTokens, roomForOutput } from './prompt.ts';
+import type { SchedulerStats } from './scheduler.ts';
+import { Sequence } from './sequence.ts';
+import { StepLoop } from './step-loop.ts';
+import type { GenerateOutput, GenerateRequest, LoadOptions } from './types.ts';
+
+/** What an engine is made of. */
+export interface EngineParts {
+  /** Name of the model, for people and for the API. */
+  readonly modelName: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  /** Null when the checkpoint has none. */
+  readonly chatTemplate: ChatTemplate | null;
+  readonly generation: GenerationConfig;
+  /** One line about what runs the kernels. */
+  readonly device: string;
+}
+
+export class Engine {
+  readonly modelName: string;
+  readonly device: string;
+  readonly tokenizer: Tokenizer;
+  /** Rows of the logits; a few more than the tokenizer has tokens in some models. */
+  readonly vocabSize: number;
+  /** Longest sequence in tokens, prompt and output together. */
+  readonly maxModelLen: number;
+  /** Tokens that end a text; the first is the tokenizer's own. */
+  readonly eosTokenIds: readonly number[];
+  /** What sampling parameters are when a request leaves them out: the advice of the model's makers. */
+  readonly generationDefaults: Readonly<Partial<SamplingParams>>;
+  /** The chat API in process. */
+  readonly chat: { readonly completions: ReturnType<typeof createChatCompletions> };
+
+  readonly #model: Model;
+  readonly #conversations: ConversationEncoder | null;
+  readonly #loop: StepLoop;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * Loads a model.
+   *
+   * @param path  a Hugging Face directory, or `tiny-chat` for the embedded model
+   * @throws CheckpointError, TokenizerError, DeviceError, RequestError for an option, or the signal's reason
+   */
+  static async load(path: string, options: LoadOptions = {}): Promise<Engine> {
+    return new Engine(await loadEngineParts(path, options));
+  }
+
+  /** The parts belong to the engine from here on. */
+  constructor(parts: EngineParts) {
+    const { model, generation, tokenizer } = parts;
+    this.#model = model;
+    this.#loop = new StepLoop(model);
+    this.modelName = parts.modelName;
+    this.device = parts.device;
+    this.tokenizer = tokenizer;
+    this.#conversations = parts.chatTemplate && new ConversationEncoder(tokenizer, parts.chatTemplate);
+    this.vocabSize = model.vocabSize;
+    this.maxModelLen = Math.min(model.maxModelLen, this.#loop.capacity);
+    const { eosTokenIds, ...generationDefaults } = generation;
+    const own = ownEndToken(tokenizer);
+    this.eosTokenIds = own === undefined ? eosTokenIds : [...new Set([own, ...eosTokenIds])];
+    this.generationDefaults = generationDefaults;
+    this.chat = { completions: createChatCompletions(this) };
+  }
+
+  /** Sequences and K/V blocks at the moment. */
+  get stats(): SchedulerStats {
+    return this.#loop.stats;
+  }
+
+  /**
+   * Starts a request; work begins with the first read. Outputs of different choices come mixed, each with its `index`.
+   * Leaving the loop, `return()` and the signal end it and free what it holds.
+   *
+   * @throws RequestError, SamplingError, TokenizerError at once; the iterator throws SamplingError, GrammarError,
+   *   DeviceError or the signal's reason
+   */
+  generate(request: GenerateRequest): AsyncIterableIterator<GenerateOutput, undefined> {
+    this.#loop.checkOpen();
+    const { vocabSize, maxModelLen, eosTokenIds, tokenizer } = this;
+    const prompt = promptTokens(request, { tokenizer, vocabSize, conversations: this.#conversations });
+    const params = request.sampling ?? {};
+    const maxTokens = roomForOutput(
+      prompt.length,
+      params.maxTokens,
+      maxModelLen,
+      request.messages ? 'messages' : 'prompt',
+    );
+    const sampling = resolveSampling(params, { ...this.generationDefaults, maxTokens }, vocabSize);
+    const { skipSpecialTokens, spacesBetweenSpecialTokens } = sampling;
+    const choices = Array.from({ length: sampling.n }, (_, index) => {
+      const decoder = tokenizer.streamDecoder({ skipSpecialTokens, spacesBetweenSpecialTokens });
+      return new Choice({ index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar: request.grammar });
+    });
+    return new Generation(this.#loop, choices, request.signal);
+  }
+
+  /**
+   * The model's logits, float32 `[ids.length, vocabSize]`: row i is what comes after ids 0 to i.
+   * @throws RequestError when there are no ids, too many, or unknown ones; DeviceError
+   */
+  async logits(ids: ArrayLike<number>): Promise<Float32Array> {
+    const tokens = checkTokens(ids, this.vocabSize);
+    if (tokens.length > this.maxModelLen) roomForOutput(tokens.length, 0, this.maxModelLen, 'prompt');
+    const sequence = new Sequence(tokens, tokens.length, 0);
+    const logits = new Float32Array(tokens.length * this.vocabSize);
+    let filled = 0;
+    return new Promise((resolve, reject) => {
+      this.#loop.submit(sequence, {
+        onLogits: (rows) => {
+          logits.set(rows, filled);
+          filled += rows.length;
+          if (filled < logits.length) return;
+          this.#loop.settle(sequence);
+          resolve(logits);
+        },
+        onError: reject,
+      });
+    });
+  }
+
+  /** Ends every request with a DeviceError and frees the device. A second call waits for the first. */
+  close(): Promise<void> {
+    this.#closed ??= this.#loop.close().then(() => this.#model.close());
+    return this.#closed;
+  }
+}
+
+function ownEndToken(tokenizer: Tokenizer): number | undefined {
+  const { eos_token: token } = tokenizer.specialTokens;
+  return typeof token === 'string' ? tokenizer.idOf(token) : undefined;
+}

@@ -1,0 +1,90 @@
+/** From a checkpoint's files to a model that runs on a device. */
+
+import type { Device, WeightFormat } from '../kernels/index.ts';
+import type { DecoderDescription } from './architectures/description.ts';
+import { describeDecoder } from './architectures/index.ts';
+import { matchTensors } from './architectures/match-tensors.ts';
+import { readFields } from './checkpoint/fields.ts';
+import { type GenerationConfig, readGenerationConfig } from './checkpoint/generation-config.ts';
+import type { ModelSource } from './checkpoint/model-source.ts';
+import { readTensorIndex } from './checkpoint/safetensors.ts';
+import { chooseSizes, type SizeOptions } from './choose-sizes.ts';
+import { Decoder } from './decoder.ts';
+import { RequestError } from './errors.ts';
+import { ModelWeights } from './load-weights.ts';
+import type { Model } from './model.ts';
+import type { LoadOptions } from './types.ts';
+
+export interface LoadModelOptions extends SizeOptions, Pick<LoadOptions, 'quantize' | 'onProgress' | 'signal'> {
+  /** Where the model is to run. It belongs to the model from here on, and is closed when loading fails. */
+  readonly device: Device;
+}
+
+export interface LoadedModel extends Model {
+  readonly info: ModelInfo;
+}
+
+/** What is known of a loaded model beside its limits. */
+export interface ModelInfo {
+  readonly description: DecoderDescription;
+  readonly generation: GenerationConfig;
+  /** One line about what runs the kernels. */
+  readonly device: string;
+  /** Bytes on the device. */
+  readonly weightBytes: number;
+  readonly kvCacheBytes: number;
+}
+
+const QUANTIZED: ReadonlyMap<unknown, WeightFormat> = new Map([
+  ['q8_0', 'Q8_0'],
+  ['q4_0', 'Q4_0'],
+]);
+
+/**
+ * Loads the model of a source. The source stays the caller's; it is not read after the promise settles.
+ * @throws CheckpointError, RequestError for an option, DeviceError, or the signal's reason.
+ */
+export async function loadModel(source: ModelSource, options: LoadModelOptions): Promise<LoadedModel> {
+  try {
+    return await load(source, options);
+  } catch (error) {
+    await options.device.close();
+    throw error;
+  }
+}
+
+async function load(source: ModelSource, options: LoadModelOptions): Promise<LoadedModel> {
+  const { device, signal } = options;
+  signal?.throwIfAborted();
+  const config = await readFields(source, 'config.json');
+  const description = describeDecoder(config);
+  const generation = readGenerationConfig(config, await readGenerationFields(source), description.vocabSize);
+  const tensors = matchTensors(description, await readTensorIndex(source));
+  const sizes = chooseSizes(description, device, options);
+  signal?.throwIfAborted();
+
+  // Everything large is allocated before the first byte is read, so that what does not fit fails at once.
+  const weights = new ModelWeights(device, tensors.values(), quantizedFormat(options.quantize));
+  const cache = device.createKvCache(sizes.cache);
+  await weights.fill(device, source, options);
+
+  return Object.assign(new Decoder(device, description, weights, cache, sizes), {
+    info: {
+      description,
+      generation,
+      device: device.description,
+      weightBytes: weights.byteLength,
+      kvCacheBytes: cache.byteLength,
+    },
+  });
+}
+
+async function readGenerationFields(source: ModelSource) {
+  const file = 'generation_config.json';
+  return source.files.includes(file) ? readFields(source, file) : undefined;
+}
+
+function quantizedFormat(quantize: LoadOptions['quantize']): WeightFormat | undefined {
+  if (quantize === undefined || QUANTIZED.has(quantize)) return QUANTIZED.get(quantize);
+  throw new RequestError(`quantize is ${JSON.stringify(quantize)}; expected q8_0 or q4_0`, 'quantize');
+}

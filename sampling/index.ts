@@ -1,0 +1,10 @@
+/**
+ * From logits to a token: processors, truncation, a seeded draw, log-probabilities, and the conditions that end a text.
+ * It knows nothing of models, tokenizers and grammars: it takes rows of logits, token ids, bitmasks and text.
+ */
+
+export { SamplingError } from './errors.ts';
+export { type ResolvedSampling, resolveSampling, type SamplingParams, type TokenLogprobs } from './params.ts';
+export type { History } from './processors.ts';
+export { type SampledToken, Sampler } from './sampler.ts';
+export { StopMatcher, type StopRules, type StopStep } from './stop.ts';

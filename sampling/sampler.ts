@@ -1,0 +1,110 @@
+/**
+ * One choice's way from a row of logits to a token: bias, mask, ban, penalties, then the most likely token, or temperature,
+ * top-k, top-p, min-p and a draw. Sums run in the order of the token ids and draws go by output position, so a choice comes
+ * out the same on every machine, alone or in a batch.
+ */
+
+import { Candidates } from './candidates.ts';
+import { SamplingError } from './errors.ts';
+import { log } from './exponential.ts';
+import type { ResolvedSampling, TokenLogprobs } from './params.ts';
+import { addLogitBias, applyMask, banTokens, type History, Penalties } from './processors.ts';
+import { choiceKey, uniform } from './random.ts';
+import { argmax, largest } from './select.ts';
+
+export interface SampledToken {
+  readonly tokenId: number;
+  /** When `sampling.logprobs` is set. */
+  readonly logprobs?: TokenLogprobs;
+}
+
+export class Sampler {
+  readonly #sampling: ResolvedSampling;
+  readonly #vocabSize: number;
+  readonly #penalties: Penalties;
+  readonly #key: bigint;
+
+  /** @param options.choiceIndex which of the n choices this is: it draws like a request of its own with seed + choiceIndex */
+  constructor(sampling: ResolvedSampling, options: { readonly vocabSize: number; readonly choiceIndex: number }) {
+    this.#sampling = sampling;
+    this.#vocabSize = options.vocabSize;
+    this.#penalties = new Penalties(sampling);
+    this.#key = choiceKey(sampling.seed, options.choiceIndex);
+  }
+
+  /**
+   * Chooses the next token.
+   *
+   * @param logits float32 [vocabSize], left as they are
+   * @param history what the penalties look at; the length of its output is the position of the draw
+   * @param mask tokens that may be chosen: bit `i & 31` of word `i >> 5`. Default: all
+   * @param bannedIds tokens that may not be chosen, mask or not
+   * @returns null when mask and ban leave no token at all: the text can only end here
+   * @throws SamplingError when the logits have NaN or +Infinity, or are all -Infinity
+   */
+  sample(
+    logits: Float32Array,
+    history: History,
+    mask?: Uint32Array,
+    bannedIds: readonly number[] = [],
+  ): SampledToken | null {
+    if (logits.length !== this.#vocabSize) {
+      throw new SamplingError(`a row of ${logits.length} logits, expected ${this.#vocabSize}`);
+    }
+    const likeliest = argmax(logits);
+    if (likeliest < 0 || logits[likeliest] === Number.POSITIVE_INFINITY) throw new SamplingError('non-finite logits');
+
+    const row = this.#process(logits, history, mask, bannedIds);
+    const best = row === logits ? likeliest : argmax(row);
+    if (best < 0) return null;
+    const { greedy, temperature, topK, topP, minP, logprobs } = this.#sampling;
+    if (greedy && logprobs === null) return { tokenId: best };
+
+    const { candidates } = scratchFor(this.#vocabSize);
+    candidates.gather(row, topK);
+    candidates.weigh(row[best], temperature);
+    if (topP < 1) candidates.keepTopP(topP);
+    if (minP > 0) candidates.keepMinP(minP);
+    const tokenId = greedy ? best : candidates.at(uniform(this.#key, history.outputIds.length));
+    if (logprobs === null) return { tokenId };
+
+    const logTotal = log(candidates.total);
+    const logprobOf = (id: number) =>
+      candidates.has(id) ? (row[id] - row[best]) / temperature - logTotal : Number.NEGATIVE_INFINITY;
+    const top = largest(row, logprobs).map((id) => ({ tokenId: id, logprob: logprobOf(id) }));
+    return { tokenId, logprobs: { tokenId, logprob: logprobOf(tokenId), top } };
+  }
+
+  /** Gives the processed row: the logits themselves when there is nothing to do, else the scratch row. */
+  #process(
+    logits: Float32Array,
+    history: History,
+    mask: Uint32Array | undefined,
+    bannedIds: readonly number[],
+  ): Float32Array {
+    const { logitBias } = this.#sampling;
+    if (logitBias.size === 0 && mask === undefined && bannedIds.length === 0 && !this.#penalties.active) return logits;
+    const { row } = scratchFor(this.#vocabSize);
+    row.set(logits);
+    addLogitBias(row, logitBias);
+    if (mask !== undefined) applyMask(row, mask);
+    banTokens(row, bannedIds);
+    if (this.#penalties.active) this.#penalties.apply(row, history);
+    return row;
+  }
+}
+
+/** Some megabytes at a large vocabulary. Sampling does not pause, so one is enough for all samplers. */
+interface Scratch {
+  readonly row: Float32Array;
+  readonly candidates: Candidates;
+}
+
+let scratch: Scratch | null = null;
+
+function scratchFor(vocabSize: number): Scratch {
+  if (scratch?.row.length !== vocabSize) {
+    scratch = { row: new Float32Array(vocabSize), candidates: new Candidates(vocabSize) };
+  }
+  return scratch;
+}

@@ -1,0 +1,230 @@
+/**
+ * The server without the sockets: every request that comes in goes through the same checks, cheapest first, and gets exactly
+ * one answer. Nothing that one request does reaches another.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ChatEngine } from '../engine/chat/index.ts';
+import { KeyRing } from './auth.ts';
+import { ClientGone, readJsonBody } from './body.ts';
+import { answerChat } from './chat-route.ts';
+import { HttpError, toHttpError } from './errors.ts';
+import { Exchange } from './exchange.ts';
+import { isLoopback } from './loopback.ts';
+import { packageVersion } from './version.ts';
+
+/** What the server needs of an engine. */
+export interface ServerEngine extends ChatEngine {
+  readonly maxModelLen: number;
+}
+
+export interface HandlerOptions {
+  /** Names of the model; the first is the one in answers. Default: the engine's own. */
+  readonly modelNames?: readonly string[];
+  /** Keys that open every path but /health and /version. Default none: everybody is let in. */
+  readonly apiKeys?: readonly string[];
+  /** Refuses requests whose Host header is not a name of this machine, against DNS rebinding. Default false. */
+  readonly loopbackOnly?: boolean;
+  /** Default 8 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Most answers under way at one time; more get a 429. Default 512. */
+  readonly maxAnswers?: number;
+  /** How long a client may take nothing before it is cut off. Default 60,000. */
+  readonly stallMs?: number;
+  /** Called once for each request when it is over. */
+  readonly onRequest?: (entry: RequestLogEntry) => void;
+}
+
+/** What the log tells of a request. There is no text of prompts or answers in it. */
+export interface RequestLogEntry {
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+  /** The status that was sent; 499 when the client left before the end. */
+  readonly status: number;
+  readonly ms: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** What went wrong inside, for a failure of the server. */
+  readonly error?: unknown;
+}
+
+interface Route {
+  readonly method: 'GET' | 'POST';
+  /** Needs no key. */
+  readonly isOpen?: boolean;
+  readonly answer: (exchange: Exchange, willRead: () => void) => Promise<void>;
+}
+
+const CLIENT_CLOSED_REQUEST = 499;
+const MODELS_PREFIX = '/v1/models/';
+
+export class Api {
+  readonly #engine: ServerEngine;
+  readonly #options: Required<Omit<HandlerOptions, 'apiKeys' | 'onRequest'>>;
+  readonly #keys: KeyRing;
+  readonly #onRequest: (entry: RequestLogEntry) => void;
+  readonly #created = Math.floor(Date.now() / 1000);
+  readonly #active = new Set<Exchange>();
+  #answers = 0;
+  #draining = false;
+  #onIdle: (() => void) | null = null;
+  /** The device failed, and no answer has succeeded since. */
+  #isFailing = false;
+
+  readonly #routes: ReadonlyMap<string, Route> = new Map<string, Route>([
+    ['/v1/chat/completions', { method: 'POST', answer: (exchange, willRead) => this.#chat(exchange, willRead) }],
+    ['/v1/models', { method: 'GET', answer: (exchange) => exchange.sendJson(200, this.#modelList()) }],
+    ['/health', { method: 'GET', isOpen: true, answer: (exchange) => exchange.sendEmpty(this.#isHealthy ? 200 : 503) }],
+    [
+      '/version',
+      { method: 'GET', isOpen: true, answer: (exchange) => exchange.sendJson(200, { version: packageVersion() }) },
+    ],
+  ]);
+  readonly #modelRoute: Route = { method: 'GET', answer: (exchange) => this.#model(exchange) };
+
+  constructor(engine: ServerEngine, { apiKeys = [], onRequest = () => {}, ...options }: HandlerOptions = {}) {
+    this.#engine = engine;
+    this.#keys = new KeyRing(apiKeys);
+    this.#onRequest = onRequest;
+    this.#options = {
+      modelNames: options.modelNames?.length ? options.modelNames : [engine.modelName],
+      loopbackOnly: options.loopbackOnly ?? false,
+      maxBodyBytes: options.maxBodyBytes ?? 8 * 2 ** 20,
+      maxAnswers: options.maxAnswers ?? 512,
+      stallMs: options.stallMs ?? 60_000,
+    };
+  }
+
+  /**
+   * Answers a request. Never throws.
+   * @param willRead called before the body is read, for a client that waits to be told to go on
+   */
+  async handle(request: IncomingMessage, response: ServerResponse, willRead: () => void = () => {}): Promise<void> {
+    const exchange = new Exchange(request, response, this.#options.stallMs);
+    this.#active.add(exchange);
+    let failure: unknown = null;
+    try {
+      if (this.#draining) response.setHeader('connection', 'close');
+      await this.#route(exchange).answer(exchange, willRead);
+    } catch (error) {
+      failure = error;
+      if (!response.headersSent && !(error instanceof ClientGone)) {
+        await exchange.sendError(toHttpError(error, exchange.id)).catch((second) => (failure = second));
+      }
+    } finally {
+      this.#active.delete(exchange);
+      if (this.#active.size === 0) this.#onIdle?.();
+      this.#onRequest(logEntry(exchange, exchange.lateError ?? failure));
+    }
+  }
+
+  /** Refuses new requests and waits for those under way; after `limitMs` they are cut short. */
+  async drain(limitMs: number): Promise<void> {
+    this.#draining = true;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#active.size === 0) resolve();
+    });
+    const timer = setTimeout(() => {
+      for (const exchange of this.#active) exchange.abort(shuttingDown());
+    }, limitMs);
+    await idle;
+    clearTimeout(timer);
+  }
+
+  /** @throws HttpError: 404, 405, 403, 401, 503, in this order */
+  #route({ method, path, request }: Exchange): Route {
+    const route = path.startsWith(MODELS_PREFIX) ? this.#modelRoute : this.#routes.get(path);
+    if (!route) throw new HttpError(404, `There is nothing at ${JSON.stringify(path.slice(0, 100))}`);
+    if (method !== route.method && !(method === 'HEAD' && route.method === 'GET')) {
+      const allow = route.method === 'GET' ? 'GET, HEAD' : 'POST';
+      throw new HttpError(405, `${path.slice(0, 100)} takes ${allow}, got ${method}`, { headers: { allow } });
+    }
+    if (this.#options.loopbackOnly && !isLoopback(request.headers.host ?? '')) {
+      throw new HttpError(403, 'The Host header is not a name of this machine');
+    }
+    if (!route.isOpen) this.#keys.check(request);
+    if (this.#draining && !route.isOpen) throw shuttingDown();
+    return route;
+  }
+
+  async #chat(exchange: Exchange, willRead: () => void): Promise<void> {
+    const { maxBodyBytes, maxAnswers, modelNames } = this.#options;
+    const body = await readJsonBody(exchange.request, maxBodyBytes, willRead);
+    if (this.#answers >= maxAnswers) {
+      const headers = { 'retry-after': '1' };
+      throw new HttpError(429, `There are ${this.#answers} answers under way; try again later`, { headers });
+    }
+    this.#answers++;
+    try {
+      await answerChat(exchange, body, this.#engine, modelNames);
+      this.#isFailing = isDeviceError(exchange.lateError);
+    } catch (error) {
+      this.#isFailing ||= isDeviceError(error);
+      throw error;
+    } finally {
+      this.#answers--;
+    }
+  }
+
+  async #model(exchange: Exchange): Promise<void> {
+    const name = decoded(exchange.path.slice(MODELS_PREFIX.length));
+    if (!this.#options.modelNames.includes(name)) {
+      const message = `The model ${JSON.stringify(name.slice(0, 100))} does not exist.`;
+      throw new HttpError(404, message, { param: 'model' });
+    }
+    await exchange.sendJson(200, this.#modelCard(name));
+  }
+
+  #modelList() {
+    return { object: 'list', data: this.#options.modelNames.map((name) => this.#modelCard(name)) };
+  }
+
+  #modelCard(id: string) {
+    return {
+      id,
+      object: 'model',
+      created: this.#created,
+      owned_by: 'quern',
+      root: this.#engine.modelName,
+      parent: null,
+      max_model_len: this.#engine.maxModelLen,
+    };
+  }
+
+  get #isHealthy(): boolean {
+    return !this.#draining && !this.#isFailing;
+  }
+}
+
+function isDeviceError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'DeviceError';
+}
+
+function shuttingDown(): HttpError {
+  return new HttpError(503, 'The server is shutting down', { headers: { 'retry-after': '5' } });
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function logEntry(exchange: Exchange, failure: unknown): RequestLogEntry {
+  const { id, method, path, milliseconds, usage, response, signal } = exchange;
+  const left = failure instanceof ClientGone || signal.reason instanceof ClientGone;
+  const isOurs = !left && failure !== null && toHttpError(failure, id).status === 500;
+  return {
+    id,
+    method,
+    path: path.slice(0, 200),
+    status: left ? CLIENT_CLOSED_REQUEST : response.statusCode,
+    ms: Math.round(milliseconds),
+    ...usage,
+    ...(isOurs ? { error: failure } : {}),
+  };
+}

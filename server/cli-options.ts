@@ -1,0 +1,158 @@
+/** The flags of the command line: their names, their values, and what is wrong with a value. */
+
+import { readFileSync } from 'node:fs';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { LoadOptions } from '../engine/types.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+/** Something on the command line that cannot be; the message names the flag. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+export interface ModelOptions {
+  /** A directory, a file, or the name of the embedded model. */
+  readonly model: string;
+  readonly load: LoadOptions;
+}
+
+export interface ServeCommand extends ModelOptions {
+  /** Empty: the engine's own name. */
+  readonly modelNames: readonly string[];
+  readonly host: string;
+  readonly port: number;
+  readonly apiKeys: readonly string[];
+  readonly logLevel: LogLevel;
+}
+
+const MODEL_FLAGS = {
+  model: { type: 'string', default: 'tiny-chat' },
+  device: { type: 'string' },
+  threads: { type: 'string' },
+  quantization: { type: 'string' },
+  'max-model-len': { type: 'string' },
+  'max-num-seqs': { type: 'string' },
+  'kv-cache-bytes': { type: 'string' },
+  'chat-template': { type: 'string' },
+} as const;
+
+const SERVE_FLAGS = {
+  ...MODEL_FLAGS,
+  'served-model-name': { type: 'string', multiple: true },
+  host: { type: 'string', default: '127.0.0.1' },
+  port: { type: 'string', default: '8000' },
+  'api-key': { type: 'string', multiple: true },
+  'api-keys-file': { type: 'string' },
+  'tool-call-parser': { type: 'string' },
+  'log-level': { type: 'string', default: 'info' },
+} as const;
+
+export const HELP = `Usage:
+  quern serve [FLAGS]            serves the OpenAI chat API
+  quern chat [FLAGS] "question"  answers in the terminal
+  quern bench [NAME ...]         runs a bench; without a name, lists them
+  quern --help | --version
+
+Flags of serve and chat:
+  --model PATH           a Hugging Face directory, or tiny-chat, the embedded model (default)
+  --device KIND          auto (default), webgpu, wasm or reference
+  --threads N            threads of the wasm device
+  --quantization FORMAT  q8_0 or q4_0: rounds a float checkpoint while loading
+  --max-model-len N      longest sequence in tokens
+  --max-num-seqs N       most sequences in one step
+  --kv-cache-bytes N     bytes for keys and values
+  --chat-template FILE   a Jinja template instead of the model's own
+
+Flags of serve:
+  --served-model-name NAME  name of the model in the API; repeated for aliases
+  --host ADDRESS            address to listen on (127.0.0.1)
+  --port N                  port to listen on (8000); 0 for any free one
+  --api-key KEY             key that callers must send; repeated for several
+  --api-keys-file FILE      file with one key a line
+  --log-level LEVEL         error, warning or info (default)
+`;
+
+/** @throws UsageError */
+export function parseServe(args: readonly string[]): ServeCommand {
+  const { values } = parse(args, SERVE_FLAGS, false);
+  if (values['tool-call-parser'] !== undefined) throw new UsageError('--tool-call-parser is not supported yet');
+  return {
+    ...modelOptions(values),
+    modelNames: values['served-model-name'] ?? [],
+    host: nonEmpty('host', values.host),
+    port: integer('port', values.port, 0, 65_535),
+    apiKeys: [...(values['api-key'] ?? []), ...keysIn(values['api-keys-file'])].map((key) => nonEmpty('api-key', key)),
+    logLevel: oneOf('log-level', values['log-level'], LOG_LEVELS),
+  };
+}
+
+/** @throws UsageError */
+export function parseChat(args: readonly string[]): ModelOptions & { readonly question: string } {
+  const { values, positionals } = parse(args, MODEL_FLAGS, true);
+  if (positionals.length === 0) throw new UsageError('quern chat needs a question');
+  return { ...modelOptions(values), question: positionals.join(' ') };
+}
+
+function parse<T extends NonNullable<ParseArgsConfig['options']>>(
+  args: readonly string[],
+  options: T,
+  allowPositionals: boolean,
+) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals, strict: true });
+  } catch (error) {
+    // The first sentence names the flag; what follows is advice about dashes.
+    throw new UsageError((error as Error).message.split('. ', 1)[0]);
+  }
+}
+
+type ModelFlags = { [K in keyof typeof MODEL_FLAGS]?: string };
+
+function modelOptions(values: ModelFlags & { readonly model: string }): ModelOptions {
+  const { device, threads, quantization } = values;
+  const template = values['chat-template'];
+  const load: { -readonly [K in keyof LoadOptions]: LoadOptions[K] } = {};
+  if (device !== undefined) load.device = oneOf('device', device, ['auto', 'webgpu', 'wasm', 'reference']);
+  if (quantization !== undefined) load.quantize = oneOf('quantization', quantization, ['q8_0', 'q4_0']);
+  if (threads !== undefined) load.threads = integer('threads', threads, 1);
+  if (values['max-model-len'] !== undefined) load.maxModelLen = integer('max-model-len', values['max-model-len'], 1);
+  if (values['max-num-seqs'] !== undefined) load.maxNumSeqs = integer('max-num-seqs', values['max-num-seqs'], 1);
+  if (values['kv-cache-bytes'] !== undefined)
+    load.kvCacheBytes = integer('kv-cache-bytes', values['kv-cache-bytes'], 1);
+  if (template !== undefined) load.chatTemplate = fileText('chat-template', template);
+  return { model: nonEmpty('model', values.model), load };
+}
+
+function nonEmpty(flag: string, value: string): string {
+  if (value === '') throw new UsageError(`--${flag} is empty`);
+  return value;
+}
+
+function integer(flag: string, value: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  const number = /^\d{1,16}$/.test(value) ? Number(value) : -1;
+  if (number >= least && number <= most) return number;
+  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+  throw new UsageError(`--${flag} must be an integer ${range}, got ${JSON.stringify(value)}`);
+}
+
+function oneOf<const T extends string>(flag: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((choice) => choice === value);
+  if (found !== undefined) return found;
+  throw new UsageError(`--${flag} must be one of ${allowed.join(', ')}, got ${JSON.stringify(value)}`);
+}
+
+function keysIn(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  const lines = fileText('api-keys-file', path).split('\n');
+  const keys = lines.map((line) => line.trim()).filter((line) => line !== '');
+  if (keys.length === 0) throw new UsageError(`--api-keys-file ${path}: no key in it`);
+  return keys;
+}
+
+function fileText(flag: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--${flag} ${path}: ${(error as NodeJS.ErrnoException).code ?? 'cannot be read'}`);
+  }
+}

@@ -1,0 +1,8 @@
+/** Text to token ids and back, incremental detokenisation and chat templates. */
+
+export type { ChatMessage, ChatTool } from './chat-template.ts';
+export { ChatTemplate } from './chat-template.ts';
+export { TokenizerError } from './errors.ts';
+export { StreamDecoder } from './stream-decoder.ts';
+export type { DecodeOptions, EncodeOptions, SpecialTokens } from './tokenizer.ts';
+export { Tokenizer } from './tokenizer.ts';

@@ -1,0 +1,382 @@
+/**
+ * Translates the regular expressions of `tokenizer.json` into JavaScript's. The files are written for Oniguruma, whose
+ * classes follow Unicode: its `\s` has U+0085 and lacks U+FEFF, `\d` and `\w` know every script, `^` and `$` match at
+ * lines, and it has possessive repetition, atomic groups and case-insensitive groups. None of these mean the same in
+ * JavaScript, so the pattern is parsed and written anew for the `v` flag.
+ * Source: Oniguruma's doc/RE and doc/SYNTAX.md.
+ */
+
+import { TokenizerError } from './errors.ts';
+
+const MAX_PATTERN_LENGTH = 8192;
+const MAX_GROUP_DEPTH = 64;
+const MAX_REPEAT = 1000;
+
+const WORD = '\\p{L}\\p{M}\\p{Nd}\\p{Pc}';
+
+/** What a class escape stands for, as the inside of a JavaScript class. */
+const CLASS_ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['s', '\\p{White_Space}'],
+  ['d', '\\p{Nd}'],
+  ['w', WORD],
+  ['h', '0-9A-Fa-f'],
+]);
+
+const CHARACTER_ESCAPES: ReadonlyMap<string, number> = new Map([
+  ['t', 0x09],
+  ['n', 0x0a],
+  ['v', 0x0b],
+  ['f', 0x0c],
+  ['r', 0x0d],
+  ['a', 0x07],
+  ['e', 0x1b],
+]);
+
+/** Property names that are not Unicode's, as the inside of a JavaScript class. */
+const POSIX_CLASSES: ReadonlyMap<string, string> = new Map([
+  ['alnum', '\\p{Alphabetic}\\p{Nd}'],
+  ['alpha', '\\p{Alphabetic}'],
+  ['ascii', '\\u{0}-\\u{7F}'],
+  ['blank', '\\p{Zs}\\t'],
+  ['cntrl', '\\p{Cc}'],
+  ['digit', '\\p{Nd}'],
+  ['graph', '\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Cf}\\p{Co}'],
+  ['lower', '\\p{Lowercase}'],
+  ['print', '\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Cf}\\p{Co}\\p{Zs}'],
+  ['punct', '\\p{P}\\p{S}'],
+  ['space', '\\p{White_Space}'],
+  ['upper', '\\p{Uppercase}'],
+  ['word', WORD],
+  ['xdigit', '0-9A-Fa-f'],
+]);
+
+/**
+ * Compiles a pattern of `tokenizer.json` with the flags `gv`.
+ *
+ * @throws TokenizerError  for syntax that has no counterpart, and for a repetition inside a repetition, which can take
+ * exponential time
+ */
+export function compilePattern(pattern: string, where: string): RegExp {
+  if (pattern.length > MAX_PATTERN_LENGTH) {
+    throw new TokenizerError(`${where} is ${pattern.length} characters long; at most ${MAX_PATTERN_LENGTH} are read`);
+  }
+  const source = new PatternTranslator(pattern, where).translate();
+  try {
+    return new RegExp(source, 'gv');
+  } catch {
+    throw new TokenizerError(`${where} is not a valid regular expression: ${pattern.slice(0, 80)}`);
+  }
+}
+
+/** A pattern that matches `text` itself. */
+export function literalPattern(text: string): RegExp {
+  return new RegExp(Array.from(text, (char) => literal(char.codePointAt(0)!)).join(''), 'gv');
+}
+
+interface Flags {
+  readonly ignoreCase: boolean;
+  readonly dotAll: boolean;
+  readonly extended: boolean;
+}
+
+/** A translated piece; `repeats`: it holds a repetition without bound that may give back what it took. */
+interface Piece {
+  readonly source: string;
+  readonly repeats: boolean;
+}
+
+class PatternTranslator {
+  readonly #chars: readonly string[];
+  readonly #where: string;
+  #at = 0;
+  #atomicGroups = 0;
+
+  constructor(pattern: string, where: string) {
+    this.#chars = Array.from(pattern);
+    this.#where = where;
+  }
+
+  translate(): string {
+    const { source } = this.#alternatives({ ignoreCase: false, dotAll: false, extended: false }, 0);
+    if (this.#at < this.#chars.length) throw this.#error('has a ) too many');
+    return source;
+  }
+
+  /** Everything up to the end of the pattern or to a closing parenthesis, which is left there. */
+  #alternatives(outer: Flags, depth: number): Piece {
+    if (depth > MAX_GROUP_DEPTH) throw this.#error(`nests more than ${MAX_GROUP_DEPTH} groups`);
+    let flags = outer;
+    let source = '';
+    let repeats = false;
+    while (this.#at < this.#chars.length && this.#chars[this.#at] !== ')') {
+      const char = this.#chars[this.#at];
+      if (char === '|') {
+        this.#at++;
+        source += '|';
+      } else if (flags.extended && /\s/.test(char)) {
+        this.#at++;
+      } else if (flags.extended && char === '#') {
+        while (this.#at < this.#chars.length && this.#chars[this.#at] !== '\n') this.#at++;
+      } else if (this.#takes('(?#')) {
+        while (this.#at < this.#chars.length && this.#chars[this.#at] !== ')') this.#at++;
+        this.#at++;
+      } else {
+        const inline = this.#inlineFlags(flags);
+        if (inline?.ends) {
+          flags = inline.flags;
+          continue;
+        }
+        const piece = this.#repeated(inline ? this.#group('(?:', inline.flags, depth) : this.#atom(flags, depth));
+        source += piece.source;
+        repeats ||= piece.repeats;
+      }
+    }
+    return { source, repeats };
+  }
+
+  /** Reads `(?i)` (which ends there and holds for the rest of the group) or the head of `(?i:`. */
+  #inlineFlags(flags: Flags): { flags: Flags; ends: boolean } | undefined {
+    const head = /^\(\?([imx]*)(?:-([imx]*))?([:)])/.exec(this.#chars.slice(this.#at, this.#at + 12).join(''));
+    if (!head || head[0] === '(?:') return undefined;
+    this.#at += head[0].length;
+    const on = (name: string, was: boolean) => (was || head[1].includes(name)) && !head[2]?.includes(name);
+    return {
+      flags: {
+        ignoreCase: on('i', flags.ignoreCase),
+        dotAll: on('m', flags.dotAll),
+        extended: on('x', flags.extended),
+      },
+      ends: head[3] === ')',
+    };
+  }
+
+  #atom(flags: Flags, depth: number): Piece {
+    for (const opening of ['(?:', '(?=', '(?!', '(?<=', '(?<!']) {
+      if (this.#takes(opening)) return this.#group(opening, flags, depth);
+    }
+    if (this.#takes('(?>')) return this.#atomic(this.#group('(?:', flags, depth));
+    if (this.#takes('(?')) {
+      if (!this.#takes('<')) throw this.#error('has a group of an unknown kind');
+      while (this.#at < this.#chars.length && this.#chars[this.#at] !== '>') this.#at++;
+      this.#at++;
+      return this.#group('(?:', flags, depth);
+    }
+    // Nothing refers back to a group, so none needs to capture.
+    if (this.#takes('(')) return this.#group('(?:', flags, depth);
+    const char = this.#next();
+    if (char === '[') return once(this.#characterClass(flags, depth));
+    if (char === '.') return once(flags.dotAll ? '[^]' : '[^\\n]');
+    if (char === '^') return once('(?<![^\\n])');
+    if (char === '$') return once('(?![^\\n])');
+    if (char === '\\') return once(this.#escape(flags));
+    if (char === '*' || char === '+' || char === '?') throw this.#error(`has ${char} with nothing to repeat`);
+    return once(cased(char.codePointAt(0)!, flags));
+  }
+
+  #group(opening: string, flags: Flags, depth: number): Piece {
+    const { source, repeats } = this.#alternatives(flags, depth + 1);
+    if (!this.#takes(')')) throw this.#error('lacks a )');
+    return { source: `${opening}${source})`, repeats };
+  }
+
+  /** JavaScript has no atomic groups, but a lookahead never gives back what it took. */
+  #atomic({ source }: Piece): Piece {
+    const name = `atomic${this.#atomicGroups++}`;
+    return once(`(?:(?=(?<${name}>${source}))\\k<${name}>)`);
+  }
+
+  /** `atom` with the quantifiers that follow it. */
+  #repeated(atom: Piece): Piece {
+    let piece = atom;
+    for (;;) {
+      const rest = this.#chars.slice(this.#at, this.#at + 24).join('');
+      const quantifier = /^(?:([*+?])|\{(\d*)(,?)(\d*)\})/.exec(rest);
+      if (!quantifier || quantifier[0] === '{}' || quantifier[0] === '{,}') return piece;
+      this.#at += quantifier[0].length;
+      const [written, sign, low, comma, high] = quantifier;
+      if (Math.max(Number(low ?? 0), Number(high ?? 0)) > MAX_REPEAT) {
+        throw this.#error(`repeats ${written}; at most ${MAX_REPEAT} times are counted`);
+      }
+      const unbounded = sign === '*' || sign === '+' || (comma === ',' && high === '');
+      const isPossessive = sign !== undefined && this.#takes('+');
+      if (unbounded && piece.repeats && !isPossessive) {
+        throw this.#error('repeats a repetition, which can take exponential time');
+      }
+      const lazy = !isPossessive && this.#takes('?') ? '?' : '';
+      const normal = sign ?? `{${low || '0'}${comma}${high}}`;
+      piece = { source: `(?:${piece.source})${normal}${lazy}`, repeats: unbounded || piece.repeats };
+      if (isPossessive) piece = this.#atomic(piece);
+    }
+  }
+
+  #escape(flags: Flags): string {
+    const char = this.#next();
+    const inside = this.#classEscape(char);
+    if (inside !== undefined) return inside;
+    switch (char) {
+      case 'A':
+        return '(?<![^])';
+      case 'z':
+        return '(?![^])';
+      case 'Z':
+        return '(?=\\n?(?![^]))';
+      case 'b':
+        return `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`;
+      case 'B':
+        return `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`;
+      case 'R':
+        return '(?:\\r\\n|[\\n-\\r\\u{85}\\u{2028}\\u{2029}])';
+    }
+    return cased(this.#characterEscape(char), flags);
+  }
+
+  /** A class escape such as `\s` or `\p{L}`, valid inside and outside of brackets; undefined for other escapes. */
+  #classEscape(char: string): string | undefined {
+    if (char === 'p' || char === 'P') return this.#property(char === 'P');
+    const inside = CLASS_ESCAPES.get(char.toLowerCase());
+    if (inside === undefined) return undefined;
+    return char === char.toLowerCase() ? `[${inside}]` : `[^${inside}]`;
+  }
+
+  #property(negated: boolean): string {
+    const written = /^\{(\^?)([\w =]+)\}/.exec(this.#chars.slice(this.#at, this.#at + 64).join(''));
+    if (!written) throw this.#error('has \\p without a {name}');
+    this.#at += written[0].length;
+    const inside = propertyClass(written[2].trim());
+    if (inside === undefined) throw this.#error(`names the unknown property ${written[2]}`);
+    return negated !== (written[1] === '^') ? `[^${inside}]` : `[${inside}]`;
+  }
+
+  #characterEscape(char: string): number {
+    const known = CHARACTER_ESCAPES.get(char);
+    if (known !== undefined) return known;
+    if (char === 'x' || char === 'u') {
+      const digits =
+        char === 'x'
+          ? /^(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{1,2}))/
+          : /^(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))/;
+      const hex = digits.exec(this.#chars.slice(this.#at, this.#at + 8).join(''));
+      const code = hex ? Number.parseInt(hex[1] ?? hex[2], 16) : -1;
+      if (!hex || code > 0x10ffff) throw this.#error(`has \\${char} without a character number`);
+      this.#at += hex[0].length;
+      return code;
+    }
+    if (/[0-9A-Za-z]/.test(char)) throw this.#error(`has the unsupported escape \\${char}`);
+    return char.codePointAt(0)!;
+  }
+
+  /** A class after its opening bracket. Operands of `&&` become nested classes. */
+  #characterClass(flags: Flags, depth: number): string {
+    if (depth > MAX_GROUP_DEPTH) throw this.#error(`nests more than ${MAX_GROUP_DEPTH} classes`);
+    const negated = this.#takes('^');
+    const operands: string[] = [];
+    let members = this.#takes(']') ? literal(0x5d) : '';
+    while (!this.#takes(']')) {
+      const posix = /^\[:(\^?)(\w+):\]/.exec(this.#chars.slice(this.#at, this.#at + 16).join(''));
+      if (posix) {
+        const inside = POSIX_CLASSES.get(posix[2]);
+        if (inside === undefined) throw this.#error(`names the unknown class ${posix[0]}`);
+        this.#at += posix[0].length;
+        members += `[${posix[1]}${inside}]`;
+      } else if (this.#takes('[')) {
+        members += this.#characterClass(flags, depth + 1);
+      } else if (this.#takes('&&')) {
+        operands.push(`[${members}]`);
+        members = '';
+      } else {
+        members += this.#classMember(flags);
+      }
+    }
+    if (operands.length > 0) members = [...operands, `[${members}]`].join('&&');
+    return `[${negated ? '^' : ''}${members}]`;
+  }
+
+  #classMember(flags: Flags): string {
+    const first = this.#classCharacter();
+    if (typeof first === 'string') return first;
+    const isRange = this.#chars[this.#at] === '-' && this.#chars[this.#at + 1] !== ']';
+    if (!isRange) return flags.ignoreCase ? caseVariants(first).map(literal).join('') : literal(first);
+    this.#at++;
+    const last = this.#classCharacter();
+    if (typeof last === 'string') return `${literal(first)}${literal(0x2d)}${last}`;
+    if (last < first) throw this.#error('has a range out of order');
+    return rangeMembers(first, last, flags);
+  }
+
+  /** One code point of a class, or a class escape as text. */
+  #classCharacter(): number | string {
+    const char = this.#next();
+    if (char !== '\\') return char.codePointAt(0)!;
+    const escaped = this.#next();
+    return this.#classEscape(escaped) ?? (escaped === 'b' ? 0x08 : this.#characterEscape(escaped));
+  }
+
+  #next(): string {
+    if (this.#at >= this.#chars.length) throw this.#error('ends too early');
+    return this.#chars[this.#at++];
+  }
+
+  #takes(text: string): boolean {
+    for (let i = 0; i < text.length; i++) if (this.#chars[this.#at + i] !== text[i]) return false;
+    this.#at += text.length;
+    return true;
+  }
+
+  #error(problem: string): TokenizerError {
+    return new TokenizerError(`${this.#where} ${problem}: ${this.#chars.slice(0, 80).join('')}`);
+  }
+}
+
+function once(source: string): Piece {
+  return { source, repeats: false };
+}
+
+/** A code point as it may stand inside and outside of a class. */
+function literal(code: number): string {
+  const char = String.fromCodePoint(code);
+  return /^[0-9A-Za-z]$/.test(char) ? char : `\\u{${code.toString(16).toUpperCase()}}`;
+}
+
+function cased(code: number, flags: Flags): string {
+  const variants = flags.ignoreCase ? caseVariants(code) : [code];
+  return variants.length === 1 ? literal(code) : `[${variants.map(literal).join('')}]`;
+}
+
+/** All code points that equal `code` without regard to case, such as `s`, `S` and the long `ſ`. */
+function caseVariants(code: number): number[] {
+  const char = String.fromCodePoint(code);
+  const candidates = [
+    char,
+    char.toLowerCase(),
+    char.toUpperCase(),
+    char.toUpperCase().toLowerCase(),
+    'ſ',
+    '\u212A',
+    '\u212B',
+  ];
+  const same = new RegExp(`^${literal(code)}$`, 'iv');
+  return [...new Set(candidates.filter((other) => same.test(other)).map((other) => other.codePointAt(0)!))];
+}
+
+function rangeMembers(first: number, last: number, flags: Flags): string {
+  let members = `${literal(first)}-${literal(last)}`;
+  if (!flags.ignoreCase) return members;
+  // Case pairs matter in practice for Latin, Greek and Cyrillic, all below U+0600.
+  for (let code = first; code <= Math.min(last, 0x5ff); code++) {
+    for (const variant of caseVariants(code)) if (variant < first || variant > last) members += literal(variant);
+  }
+  return members;
+}
+
+/** The inside of a class for `\p{name}`: a category, a script, a binary property or a name of POSIX. */
+function propertyClass(name: string): string | undefined {
+  const posix = POSIX_CLASSES.get(name.toLowerCase());
+  if (posix !== undefined) return posix;
+  for (const spelled of [name, `Script=${name}`, name.replace(/^Is_?/i, '')]) {
+    try {
+      new RegExp(`[\\p{${spelled}}]`, 'v');
+      return `\\p{${spelled}}`;
+    } catch {}
+  }
+  return undefined;
+}
