@@ -32,6 +32,7 @@ const DOTS: Record<string, DotMethods> = {
   wide: { Q8_0: 'wide', Q4_0: 'wide' },
   dot16: { Q8_0: 'wide', Q4_0: 'dot16' },
   dot32: { Q8_0: 'dot32', Q4_0: 'dot32' },
+  bytes: { Q8_0: 'bytes', Q4_0: 'dot32' },
 };
 const threads = Number(options.threads);
 const device = await WasmDevice.create({ threads, dotMethods: options.dots ? DOTS[options.dots] : undefined });

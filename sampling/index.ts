@@ -4,7 +4,15 @@
  */
 
 export { SamplingError } from './errors.ts';
-export { type ResolvedSampling, resolveSampling, type SamplingParams, type TokenLogprobs } from './params.ts';
+export {
+  MAX_LOGIT_BIAS,
+  MAX_STOP_STRINGS,
+  MAX_STOP_TOKEN_IDS,
+  type ResolvedSampling,
+  resolveSampling,
+  type SamplingParams,
+  type TokenLogprobs,
+} from './params.ts';
 export type { History } from './processors.ts';
 export { type SampledToken, Sampler } from './sampler.ts';
 export { StopMatcher, type StopRules, type StopStep } from './stop.ts';

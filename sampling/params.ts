@@ -85,10 +85,12 @@ export interface TokenLogprobs {
 /** Below this temperature the most likely token is taken. */
 const GREEDY_BELOW = 1e-5;
 const MAX_CHOICES = 128;
-const MAX_STOP_STRINGS = 1024;
+/** Most entries of `stop`, `stopTokenIds` and `logitBias`. */
+export const MAX_STOP_STRINGS = 1024;
+export const MAX_STOP_TOKEN_IDS = 1024;
+export const MAX_LOGIT_BIAS = 32_768;
+/** UTF-16 units of all stop strings together. */
 const MAX_STOP_LENGTH = 65_536;
-const MAX_STOP_TOKEN_IDS = 1024;
-const MAX_LOGIT_BIAS = 32_768;
 
 /**
  * Fills in defaults and checks every range; of several faults the first in the order of the API's reference is told.

@@ -22,13 +22,23 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const SPACE = /[ \t\n\r]*/y;
-/** All but quotes, backslashes and control characters. */
-const PLAIN = /[ !#-[\]-\uffff]*/y;
-const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
-const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const LITERAL = /true|false|null/y;
 const INTEGER = /^-?\d+$/;
+
+// Character codes. The walk compares codes and makes no strings, since a body may be megabytes of commas.
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+const COLON = 0x3a;
+const OPEN_LIST = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_LIST = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const SPACE = 0x20;
 
 /** One walk over the text by the grammar of RFC 8259. */
 class JsonScan {
@@ -45,73 +55,109 @@ class JsonScan {
   }
 
   #value(depth: number): void {
-    this.#skip(SPACE);
-    const start = this.#text[this.#at];
-    if (start === '{') this.#object(depth + 1);
-    else if (start === '[') this.#array(depth + 1);
-    else if (start === '"') this.#string();
-    else if (this.#skip(NUMBER) === '' && this.#skip(LITERAL) === '') this.#fail('value expected');
-    this.#skip(SPACE);
+    this.#skipSpace();
+    const code = this.#text.charCodeAt(this.#at);
+    if (code === QUOTE) this.#string();
+    else if (code === OPEN_OBJECT) this.#object(depth + 1);
+    else if (code === OPEN_LIST) this.#list(depth + 1);
+    else if (code === MINUS || isDigit(code)) this.#number();
+    else this.#word();
+    this.#skipSpace();
   }
 
   #object(depth: number): void {
     this.#open(depth);
-    if (this.#take('}')) return;
+    if (this.#take(CLOSE_OBJECT)) return;
     do {
-      this.#skip(SPACE);
-      if (this.#text[this.#at] !== '"') this.#fail('property name expected');
-      const name = this.#string();
+      this.#skipSpace();
+      const nameStart = this.#at;
+      if (this.#text.charCodeAt(nameStart) !== QUOTE) this.#fail('property name expected');
+      this.#string();
+      const nameEnd = this.#at;
       if (++this.#keys > MAX_KEYS) this.#fail(`more than ${MAX_KEYS} properties`);
-      this.#skip(SPACE);
-      if (!this.#take(':')) this.#fail('":" expected');
-      const start = this.#at;
+      this.#skipSpace();
+      if (!this.#take(COLON)) this.#fail('":" expected');
+      const valueStart = this.#at;
       this.#value(depth);
-      if (depth === 1 && name === 'seed') this.#noteSeed(this.#text.slice(start, this.#at).trim());
-    } while (this.#take(','));
-    if (!this.#take('}')) this.#fail('"," or "}" expected');
+      if (depth === 1) this.#noteSeed(this.#text.slice(nameStart, nameEnd), valueStart);
+    } while (this.#take(COMMA));
+    if (!this.#take(CLOSE_OBJECT)) this.#fail('"," or "}" expected');
   }
 
-  #array(depth: number): void {
+  #list(depth: number): void {
     this.#open(depth);
-    if (this.#take(']')) return;
+    if (this.#take(CLOSE_LIST)) return;
     do this.#value(depth);
-    while (this.#take(','));
-    if (!this.#take(']')) this.#fail('"," or "]" expected');
+    while (this.#take(COMMA));
+    if (!this.#take(CLOSE_LIST)) this.#fail('"," or "]" expected');
   }
 
   #open(depth: number): void {
     if (depth > MAX_DEPTH) this.#fail(`nested deeper than ${MAX_DEPTH} levels`);
     this.#at++;
-    this.#skip(SPACE);
+    this.#skipSpace();
   }
 
-  /** Gives the text of the string, with its escapes resolved when it is short enough to be a name of interest. */
-  #string(): string {
-    const start = this.#at++;
-    this.#skip(PLAIN);
-    while (this.#text[this.#at] === '\\') {
-      if (this.#skip(ESCAPE) === '') this.#fail('escape sequence expected');
-      this.#skip(PLAIN);
+  #string(): void {
+    const text = this.#text;
+    let at = this.#at + 1;
+    for (let code = text.charCodeAt(at); code !== QUOTE; code = text.charCodeAt(++at)) {
+      // The code is NaN at the end of the text.
+      if (code >= SPACE && code !== BACKSLASH) continue;
+      this.#at = at;
+      if (code !== BACKSLASH) this.#fail(at < text.length ? 'control character in a string' : 'unfinished string');
+      at += this.#escapeLength(at) - 1;
     }
-    if (!this.#take('"'))
-      this.#fail(this.#at < this.#text.length ? 'control character in a string' : 'unfinished string');
-    const quoted = this.#text.slice(start, Math.min(this.#at, start + 100));
-    return this.#at - start <= 100 ? (JSON.parse(quoted) as string) : quoted;
+    this.#at = at + 1;
   }
 
-  #noteSeed(literal: string): void {
+  #escapeLength(at: number): number {
+    const letter = this.#text[at + 1] ?? '';
+    if (letter === 'u' && /^[0-9a-fA-F]{4}$/.test(this.#text.slice(at + 2, at + 6))) return 6;
+    if (letter === '' || !'"\\/bfnrt'.includes(letter)) this.#fail('escape sequence expected');
+    return 2;
+  }
+
+  #number(): void {
+    this.#take(MINUS);
+    if (!this.#take(ZERO)) this.#digits();
+    if (this.#take(POINT)) this.#digits();
+    const code = this.#text.charCodeAt(this.#at) | 0x20;
+    if (code !== 0x65) return;
+    this.#at++;
+    if (!this.#take(PLUS)) this.#take(MINUS);
+    this.#digits();
+  }
+
+  #digits(): void {
+    const start = this.#at;
+    while (isDigit(this.#text.charCodeAt(this.#at))) this.#at++;
+    if (this.#at === start) this.#fail('digit expected');
+  }
+
+  #word(): void {
+    const word = ['true', 'false', 'null'].find((candidate) => this.#text.startsWith(candidate, this.#at));
+    if (word === undefined) this.#fail('value expected');
+    this.#at += word.length;
+  }
+
+  /** Looks at a member of the outermost object, whose value ends here. */
+  #noteSeed(quotedName: string, valueStart: number): void {
+    if (quotedName.length > 40 || JSON.parse(quotedName) !== 'seed') return;
+    const literal = this.#text.slice(valueStart, this.#at).trim();
     this.seed = literal.length <= MAX_SEED_DIGITS && INTEGER.test(literal) ? literal : null;
   }
 
-  #skip(pattern: RegExp): string {
-    pattern.lastIndex = this.#at;
-    const match = pattern.exec(this.#text)?.[0] ?? '';
-    this.#at += match.length;
-    return match;
+  #skipSpace(): void {
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at);
+      if (code !== SPACE && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      this.#at++;
+    }
   }
 
-  #take(character: string): boolean {
-    if (this.#text[this.#at] !== character) return false;
+  #take(code: number): boolean {
+    if (this.#text.charCodeAt(this.#at) !== code) return false;
     this.#at++;
     return true;
   }
@@ -119,4 +165,8 @@ class JsonScan {
   #fail(expected: string): never {
     throw new HttpError(400, `Invalid JSON at position ${this.#at}: ${expected}`);
   }
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE;
 }

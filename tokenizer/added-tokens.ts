@@ -97,7 +97,8 @@ export class AddedTokenMatcher {
       if (token.lstrip) while (start > covered && isSpace(text, start - 1)) start--;
       if (token.rstrip) while (end < text.length && isSpace(text, end)) end++;
       if (start > covered) stretches.push({ start: covered, end: start });
-      stretches.push({ start, end, token });
+      // A token whose whole text went to the one before it is gone.
+      if (end > start) stretches.push({ start, end, token });
       covered = end;
     }
     if (covered < text.length) stretches.push({ start: covered, end: text.length });

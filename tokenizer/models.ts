@@ -1,6 +1,7 @@
 /** Finds out which kind of model `tokenizer.json` holds. */
 
 import { BpeModel } from './bpe.ts';
+import { toByteChars } from './byte-level.ts';
 import { type JsonObject, objectOf, unknownType } from './json-fields.ts';
 import type { Model } from './model.ts';
 import { UnigramModel } from './unigram.ts';
@@ -14,9 +15,15 @@ const SUPPORTED = ['BPE', 'Unigram', 'WordPiece', 'WordLevel'];
  */
 export function readModel(json: unknown, where: string, byteLevel: boolean): Model {
   const fields = objectOf(json, where);
-  switch (fields.type ?? guessType(fields)) {
-    case 'BPE':
-      return new BpeModel(fields, where, byteLevel);
+  const type = fields.type ?? guessType(fields);
+  if (type === 'BPE') return new BpeModel(fields, where, byteLevel);
+  const model = readOtherModel(type, fields, where);
+  if (!byteLevel) return model;
+  return { vocabulary: model.vocabulary, encode: (piece, ids) => model.encode(toByteChars(piece), ids) };
+}
+
+function readOtherModel(type: unknown, fields: JsonObject, where: string): Model {
+  switch (type) {
     case 'Unigram':
       return new UnigramModel(fields, where);
     case 'WordPiece':
@@ -24,7 +31,7 @@ export function readModel(json: unknown, where: string, byteLevel: boolean): Mod
     case 'WordLevel':
       return new WordLevelModel(fields, where);
   }
-  throw unknownType(where, fields.type, SUPPORTED);
+  throw unknownType(where, type, SUPPORTED);
 }
 
 /** Early files do not say which model they hold. */

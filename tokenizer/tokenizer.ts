@@ -45,8 +45,9 @@ export class Tokenizer {
   readonly specialTokens: SpecialTokens;
 
   readonly #model: Model;
-  readonly #addedById = new Map<number, AddedToken>();
-  readonly #addedByText = new Map<string, AddedToken>();
+  /** The texts of added tokens by id, and their ids by content. */
+  readonly #addedById = new Map<number, string>();
+  readonly #addedByText = new Map<string, number>();
   readonly #specialIds: ReadonlySet<number>;
   readonly #rawTokens: AddedTokenMatcher;
   readonly #normalizedTokens: AddedTokenMatcher;
@@ -64,8 +65,10 @@ export class Tokenizer {
     this.#addedIds = readPostProcessor(json.post_processor, `${where} post_processor`);
     this.#decoder = readDecoder(json.decoder, `${where} decoder`);
     for (const token of added) {
-      this.#addedById.set(token.id, token);
-      this.#addedByText.set(token.content, token);
+      // A token that is looked for in normalised text is also written in it.
+      const normalizer = token.normalized ? this.#normalizer : undefined;
+      this.#addedById.set(token.id, normalizer ? normalizer(token.content) : token.content);
+      this.#addedByText.set(token.content, token.id);
     }
     const normalized = added.filter((token) => token.normalized);
     this.#rawTokens = new AddedTokenMatcher(added.filter((token) => !token.normalized));
@@ -147,11 +150,11 @@ export class Tokenizer {
 
   /** The id of a token as the vocabulary or the added tokens write it, such as `Ġthe` or `<|im_end|>`. */
   idOf(token: string): number | undefined {
-    return this.#addedByText.get(token)?.id ?? this.#model.vocabulary.idOf(token);
+    return this.#addedByText.get(token) ?? this.#model.vocabulary.idOf(token);
   }
 
   #textOf(id: number): string | undefined {
-    return this.#addedById.get(id)?.content ?? this.#model.vocabulary.tokenOf(id);
+    return this.#addedById.get(id) ?? this.#model.vocabulary.tokenOf(id);
   }
 }
 

@@ -96,6 +96,11 @@ export class UnigramModel implements Model {
   }
 
   #addUnknown(text: string, ids: number[]): void {
+    const known = this.vocabulary.idOf(text);
+    if (known !== undefined) {
+      ids.push(known);
+      return;
+    }
     if (this.#byteFallback) {
       const bytes = Array.from(utf8.encode(text), (byte) => this.vocabulary.idOf(fallbackToken(byte)));
       if (bytes.every((id) => id !== undefined)) {

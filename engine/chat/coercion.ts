@@ -100,8 +100,10 @@ export function readObject(value: unknown): Readonly<Record<string, unknown>> {
   return value as Record<string, unknown>;
 }
 
-export function readList(value: unknown): readonly unknown[] {
-  if (!Array.isArray(value)) refuse('a list', value);
+/** The length is checked before anything goes through the entries. */
+export function readList(value: unknown, maxLength: number, rule = 'a list'): readonly unknown[] {
+  if (!Array.isArray(value)) refuse(rule, value);
+  if (value.length > maxLength) refuseBecause(`must have at most ${maxLength} entries, got ${value.length}`);
   return value;
 }
 

@@ -1,7 +1,17 @@
 /** The messages and tools of a request: checked, and put as the chat template wants them. */
 
 import { z } from 'zod';
-import { isGiven, optional, readObject, readString, refuse, refuseBecause, required, shown } from './coercion.ts';
+import {
+  isGiven,
+  optional,
+  readList,
+  readObject,
+  readString,
+  refuse,
+  refuseBecause,
+  required,
+  shown,
+} from './coercion.ts';
 
 const MAX_MESSAGES = 2048;
 const MAX_PARTS = 1024;
@@ -107,9 +117,7 @@ const MEDIA_TYPES: readonly unknown[] = [
 /** Parts are joined by line ends, so that a text and a list with that one text give the same prompt. */
 function readContent(value: unknown): string {
   if (typeof value === 'string') return value;
-  if (!Array.isArray(value)) refuse('a string or a list of parts', value);
-  if (value.length > MAX_PARTS) refuseBecause(`must have at most ${MAX_PARTS} parts, got ${value.length}`);
-  return value.map(readPart).join('\n');
+  return readList(value, MAX_PARTS, 'a string or a list of parts').map(readPart).join('\n');
 }
 
 function readPart(part: unknown): string {

@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import type { SamplingParams } from '../../sampling/index.ts';
+import { MAX_LOGIT_BIAS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS, type SamplingParams } from '../../sampling/index.ts';
 import { RequestError } from '../errors.ts';
 import {
   attempt,
@@ -17,7 +17,6 @@ import {
   readNumber,
   readObject,
   readString,
-  refuse,
   refuseBecause,
   shown,
 } from './coercion.ts';
@@ -132,16 +131,19 @@ export function samplingOf(request: ChatRequest): SamplingParams {
 
 function readStop(value: unknown): readonly string[] {
   if (typeof value === 'string') return [value];
-  if (!Array.isArray(value)) refuse('a string or a list of strings', value);
-  return value.map(readString);
+  return readList(value, MAX_STOP_STRINGS, 'a string or a list of strings').map(readString);
 }
 
 function readTokenIds(value: unknown): readonly number[] {
-  return readList(value).map(readInteger);
+  return readList(value, MAX_STOP_TOKEN_IDS).map(readInteger);
 }
 
 function readLogitBias(value: unknown): Readonly<Record<string, number>> {
-  return Object.fromEntries(Object.entries(readObject(value)).map(([id, bias]) => [id, readNumber(bias)]));
+  const entries = Object.entries(readObject(value));
+  if (entries.length > MAX_LOGIT_BIAS) {
+    refuseBecause(`must have at most ${MAX_LOGIT_BIAS} entries, got ${entries.length}`);
+  }
+  return Object.fromEntries(entries.map(([id, bias]) => [id, readNumber(bias)]));
 }
 
 function readLabel(value: unknown): string {

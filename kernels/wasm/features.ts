@@ -26,8 +26,12 @@ export function chooseDotMethods(): DotMethods {
     dots.words(q, code) === 4 * q * code && dots.halves(q, code) === 2 * q * code;
   const inRange = [-127, -1, 0, 1, 127].every((q) => [0, 1, 15, 127].every((code) => exact(q, code)));
   if (!inRange) return PLAIN;
-  // Out of range the instruction behind it shows. pmaddubsw saturates at 16 bits; vpdpbusd and sdot do not, and are
-  // one instruction where the 32-bit form on the former is three.
+  // Beyond 7 bits the instruction behind it shows; the specification lets it differ between machines, not within one.
+  // vpdpbusd is exact for all bytes. pmaddubsw saturates at 16 bits, and the 32-bit form costs three instructions there.
+  const allBytes = [-127, -1, 1, 127].every((q) =>
+    [128, 200, 254].every((code) => dots.words(q, code) === 4 * q * code),
+  );
+  if (allBytes) return { Q8_0: 'bytes', Q4_0: 'dot32' };
   const saturated = 2 * 32767;
   return dots.words(127, 255) === saturated ? { Q8_0: 'wide', Q4_0: 'dot16' } : { Q8_0: 'dot32', Q4_0: 'dot32' };
 }

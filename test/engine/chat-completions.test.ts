@@ -5,6 +5,8 @@ import {
   type ChatCompletionCreateParams,
   createChatCompletions,
 } from '../../engine/chat/index.ts';
+import { RequestError } from '../../engine/errors.ts';
+import { TokenizerError } from '../../tokenizer/index.ts';
 import { FakeEngine, type FakeOptions, PROMPT_TOKENS } from '../server/fake-engine.ts';
 
 const test = suite('chat completions in process');
@@ -230,6 +232,18 @@ test('an error in the middle of the generation reaches the reader', async () => 
   const options = { failAfter: { tokens: 2, error } };
   assert.is(await create({}, options).catch((caught) => caught), error);
   assert.is(await chunksOf({}, options).catch((caught) => caught), error);
+});
+
+test('what the template or the tokenizer refuses is a fault of the messages', async () => {
+  const engine = new FakeEngine();
+  engine.generate = () => {
+    throw new TokenizerError('Conversation roles must alternate');
+  };
+  const error = await createChatCompletions(engine)
+    .create({ messages: MESSAGES })
+    .catch((caught) => caught);
+  assert.instance(error, RequestError);
+  assert.equal([error.message, error.param], ['Conversation roles must alternate', 'messages']);
 });
 
 test('the engine gets camelCase parameters, messages as templates know them, and nothing else', async () => {

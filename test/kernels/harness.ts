@@ -16,7 +16,7 @@ import {
   type Weight,
   type WeightFormat,
 } from '../../kernels/index.ts';
-import type { DotMethods } from '../../kernels/wasm/features.ts';
+import { chooseDotMethods, type DotMethods } from '../../kernels/wasm/features.ts';
 
 export interface Bench {
   readonly device: Device;
@@ -89,11 +89,10 @@ export async function openBench(device: Device): Promise<Bench> {
 
 /** Every way that the wasm device can multiply on this engine, beside the default. */
 export async function wasmDevices(): Promise<{ name: string; create: () => Promise<Device> }[]> {
-  const probe = await WasmDevice.create({ threads: 0 });
-  const relaxed = probe.description.includes('relaxed');
-  await probe.close();
+  const chosen = chooseDotMethods();
   const methods: DotMethods[] = [{ Q8_0: 'wide', Q4_0: 'wide' }];
-  if (relaxed) methods.push({ Q8_0: 'wide', Q4_0: 'dot16' }, { Q8_0: 'dot32', Q4_0: 'dot32' });
+  if (chosen.Q4_0 !== 'wide') methods.push({ Q8_0: 'wide', Q4_0: 'dot16' }, { Q8_0: 'dot32', Q4_0: 'dot32' });
+  if (chosen.Q8_0 === 'bytes') methods.push(chosen);
   return [
     ...methods.map((dotMethods) => ({
       name: `wasm inline ${dotMethods.Q8_0}/${dotMethods.Q4_0}`,

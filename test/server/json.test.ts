@@ -35,7 +35,7 @@ const POSITIONS: [text: string, position: number, expected: string][] = [
   ['{"a" 1}', 5, '":"'],
   ['[1 2]', 3, '","'],
   ['{"a": NaN}', 6, 'value'],
-  ['{"a": -Infinity}', 6, 'value'],
+  ['{"a": -Infinity}', 7, 'digit'],
   ['{"a": 01}', 7, '"," or "}"'],
   ['"a', 2, 'unfinished string'],
   ['"\n"', 1, 'control character'],
