@@ -94,7 +94,10 @@ export class AddedTokenMatcher {
       const { token } = found;
       if (token.special && !parseSpecialTokens) continue;
       if (token.singleWord && (endsWithWord(text, start) || startsWithWord(text, end))) continue;
-      if (token.lstrip) while (start > covered && isSpace(text, start - 1)) start--;
+      if (token.lstrip) {
+        while (start > covered && isSpace(text, start - 1)) start--;
+        start = Math.max(start, covered);
+      }
       if (token.rstrip) while (end < text.length && isSpace(text, end)) end++;
       if (start > covered) stretches.push({ start: covered, end: start });
       // A token whose whole text went to the one before it is gone.

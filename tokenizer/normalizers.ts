@@ -3,7 +3,7 @@
 import { toByteChars } from './byte-level.ts';
 import { TokenizerError } from './errors.ts';
 import { arrayOf, booleanField, type JsonObject, objectOf, stringField, unknownType } from './json-fields.ts';
-import { compilePattern, literalPattern } from './split-pattern.ts';
+import { compilePattern, isWithinPair, literalPattern } from './split-pattern.ts';
 
 export type Normalizer = (text: string) => string;
 
@@ -72,7 +72,10 @@ export function readReplace(fields: JsonObject, where: string): Normalizer {
   return (text) => {
     const most = text.length * MAX_GROWTH + GROWTH_FLOOR;
     let length = text.length;
-    return text.replace(pattern, () => {
+    let lastEnd = -1;
+    return text.replace(pattern, (match, at: number) => {
+      if (match === '' && (at === lastEnd || isWithinPair(text, at))) return '';
+      lastEnd = at + match.length;
       length += content.length;
       if (length > most) throw new TokenizerError(`${where} makes a text more than ${MAX_GROWTH} times longer`);
       return content;

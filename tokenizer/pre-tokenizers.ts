@@ -8,7 +8,7 @@ import { toByteChars } from './byte-level.ts';
 import { TokenizerError } from './errors.ts';
 import { arrayOf, booleanField, type JsonObject, objectOf, stringField, unknownType } from './json-fields.ts';
 import { readPattern } from './normalizers.ts';
-import { literalPattern } from './split-pattern.ts';
+import { isWithinPair, literalPattern } from './split-pattern.ts';
 
 /** Pieces of a text, none empty; `atStart`: the first one begins where the whole text began. */
 export interface Pieces {
@@ -174,14 +174,19 @@ interface Span {
 function spansOf(text: string, pattern: RegExp, invert: boolean): Span[] {
   const spans: Span[] = [];
   let covered = 0;
+  let lastEnd = -1;
   pattern.lastIndex = 0;
   for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
     const start = match.index;
     const end = start + match[0].length;
-    if (start > covered) spans.push({ start: covered, end: start, isMatch: invert });
-    spans.push({ start, end, isMatch: !invert });
-    covered = end;
-    // An empty match would be found again for ever: step over one code point.
+    // Nothing between two characters matches twice, and nothing within a character does.
+    if (end > start || (start !== lastEnd && !isWithinPair(text, start))) {
+      if (start > covered) spans.push({ start: covered, end: start, isMatch: invert });
+      spans.push({ start, end, isMatch: !invert });
+      covered = lastEnd = end;
+    }
+    // An empty match would be found again for ever: step over one whole character, for within a pair of surrogates
+    // the engine steps back.
     if (end === start) pattern.lastIndex = end + (text.codePointAt(end)! > 0xffff ? 2 : 1);
   }
   if (covered < text.length) spans.push({ start: covered, end: text.length, isMatch: invert });

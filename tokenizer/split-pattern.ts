@@ -12,13 +12,15 @@ const MAX_PATTERN_LENGTH = 8192;
 const MAX_GROUP_DEPTH = 64;
 const MAX_REPEAT = 1000;
 
-const WORD = '\\p{L}\\p{M}\\p{Nd}\\p{Pc}';
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
+/** Outside of brackets, the numbers of Latin-1 count as word characters too. */
+const WORD_ESCAPE = `${WORD}\\u{B2}\\u{B3}\\u{B9}\\u{BC}-\\u{BE}`;
 
 /** What a class escape stands for, as the inside of a JavaScript class. */
 const CLASS_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['s', '\\p{White_Space}'],
   ['d', '\\p{Nd}'],
-  ['w', WORD],
+  ['w', WORD_ESCAPE],
   ['h', '0-9A-Fa-f'],
 ]);
 
@@ -71,6 +73,11 @@ export function compilePattern(pattern: string, where: string): RegExp {
 /** A pattern that matches `text` itself. */
 export function literalPattern(text: string): RegExp {
   return new RegExp(Array.from(text, (char) => literal(char.codePointAt(0)!)).join(''), 'gv');
+}
+
+/** Whether `at` lies between the two halves of a character, where engines do find empty matches. */
+export function isWithinPair(text: string, at: number): boolean {
+  return at > 0 && text.codePointAt(at - 1)! > 0xffff;
 }
 
 interface Flags {
@@ -165,12 +172,12 @@ class PatternTranslator {
     if (this.#takes('(')) return this.#group('(?:', flags, depth);
     const char = this.#next();
     if (char === '[') return once(this.#characterClass(flags, depth));
-    if (char === '.') return once(flags.dotAll ? '[^]' : '[^\\n]');
+    if (char === '.') return once(flags.dotAll ? '[\\s\\S]' : '[^\\n]');
     if (char === '^') return once('(?<![^\\n])');
     if (char === '$') return once('(?![^\\n])');
     if (char === '\\') return once(this.#escape(flags));
     if (char === '*' || char === '+' || char === '?') throw this.#error(`has ${char} with nothing to repeat`);
-    return once(cased(char.codePointAt(0)!, flags));
+    return once(literalIn(char.codePointAt(0)!, flags));
   }
 
   #group(opening: string, flags: Flags, depth: number): Piece {
@@ -215,19 +222,19 @@ class PatternTranslator {
     if (inside !== undefined) return inside;
     switch (char) {
       case 'A':
-        return '(?<![^])';
+        return '(?<![\\s\\S])';
       case 'z':
-        return '(?![^])';
+        return '(?![\\s\\S])';
       case 'Z':
-        return '(?=\\n?(?![^]))';
+        return '(?=\\n?(?![\\s\\S]))';
       case 'b':
-        return `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`;
+        return `(?:(?<=[${WORD_ESCAPE}])(?![${WORD_ESCAPE}])|(?<![${WORD_ESCAPE}])(?=[${WORD_ESCAPE}]))`;
       case 'B':
-        return `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`;
+        return `(?:(?<=[${WORD_ESCAPE}])(?=[${WORD_ESCAPE}])|(?<![${WORD_ESCAPE}])(?![${WORD_ESCAPE}]))`;
       case 'R':
         return '(?:\\r\\n|[\\n-\\r\\u{85}\\u{2028}\\u{2029}])';
     }
-    return cased(this.#characterEscape(char), flags);
+    return literalIn(this.#characterEscape(char), flags);
   }
 
   /** A class escape such as `\s` or `\p{L}`, valid inside and outside of brackets; undefined for other escapes. */
@@ -337,39 +344,44 @@ function literal(code: number): string {
   return /^[0-9A-Za-z]$/.test(char) ? char : `\\u{${code.toString(16).toUpperCase()}}`;
 }
 
-function cased(code: number, flags: Flags): string {
+function literalIn(code: number, flags: Flags): string {
   const variants = flags.ignoreCase ? caseVariants(code) : [code];
   return variants.length === 1 ? literal(code) : `[${variants.map(literal).join('')}]`;
 }
 
 /** All code points that equal `code` without regard to case, such as `s`, `S` and the long `ſ`. */
 function caseVariants(code: number): number[] {
-  const char = String.fromCodePoint(code);
-  const candidates = [
-    char,
-    char.toLowerCase(),
-    char.toUpperCase(),
-    char.toUpperCase().toLowerCase(),
-    'ſ',
-    '\u212A',
-    '\u212B',
-  ];
   const same = new RegExp(`^${literal(code)}$`, 'iv');
-  return [...new Set(candidates.filter((other) => same.test(other)).map((other) => other.codePointAt(0)!))];
+  return [
+    code,
+    ...casedCharacters()
+      .filter((char) => same.test(char))
+      .map((char) => char.codePointAt(0)!),
+  ].filter((variant, i, all) => all.indexOf(variant) === i);
 }
 
 function rangeMembers(first: number, last: number, flags: Flags): string {
-  let members = `${literal(first)}-${literal(last)}`;
-  if (!flags.ignoreCase) return members;
-  // Case pairs matter in practice for Latin, Greek and Cyrillic, all below U+0600.
-  for (let code = first; code <= Math.min(last, 0x5ff); code++) {
-    for (const variant of caseVariants(code)) if (variant < first || variant > last) members += literal(variant);
-  }
-  return members;
+  const range = `${literal(first)}-${literal(last)}`;
+  if (!flags.ignoreCase) return range;
+  const same = new RegExp(`^[${range}]$`, 'iv');
+  const variants = casedCharacters().filter((char) => same.test(char));
+  return range + variants.map((char) => literal(char.codePointAt(0)!)).join('');
+}
+
+let cased: readonly string[] | undefined;
+
+/** Every character that has case. All of them lie below U+20000. */
+function casedCharacters(): readonly string[] {
+  cased ??= Array.from({ length: 0x20000 }, (_, code) => String.fromCodePoint(code)).filter((char) =>
+    /[\p{Changes_When_Casemapped}\p{Changes_When_Casefolded}]/u.test(char),
+  );
+  return cased;
 }
 
 /** The inside of a class for `\p{name}`: a category, a script, a binary property or a name of POSIX. */
 function propertyClass(name: string): string | undefined {
+  // `\p{Punct}` is the Unicode category, unlike `[[:punct:]]`, which has the symbols too.
+  if (/^punct$/i.test(name)) return '\\p{P}';
   const posix = POSIX_CLASSES.get(name.toLowerCase());
   if (posix !== undefined) return posix;
   for (const spelled of [name, `Script=${name}`, name.replace(/^Is_?/i, '')]) {

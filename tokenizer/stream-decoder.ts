@@ -9,14 +9,19 @@ export interface StreamSource {
   readonly decode: (ids: readonly number[]) => string;
   /** False for ids that contribute nothing: unknown ones and skipped special tokens. */
   readonly contributes: (id: number) => boolean;
-  /** True for a token that stands for one byte and is read together with its neighbours. */
-  readonly isByte: (id: number) => boolean;
+  /**
+   * What stands for the text up to and with token `id` while the next tokens are decoded: the token itself or, since
+   * bytes are read together with their neighbours, any other token when it is a byte. Undefined when there is none.
+   */
+  readonly contextOf: (id: number) => number | undefined;
 }
 
+/** So many tokens that end in no whole character are no character to come; their U+FFFD is given out. */
+const MAX_HELD_TOKENS = 256;
+
 /**
- * Each push decodes a window only: the last token whose text is out, as context (a decoder may treat the first token of
- * a text differently), and what came after it. A window never begins within a run of byte tokens, because such a run is
- * decoded as a whole.
+ * Each push decodes a window only: one token of context, because a decoder may treat the first token of a text
+ * differently, and the tokens whose text is not out yet.
  */
 export class StreamDecoder {
   readonly #source: StreamSource;
@@ -33,12 +38,13 @@ export class StreamDecoder {
     if (!this.#source.contributes(id)) return '';
     this.#window.push(id);
     const text = this.#source.decode(this.#window);
-    if (text.endsWith('\uFFFD')) return '';
+    if (text.endsWith('\uFFFD') && this.#window.length < MAX_HELD_TOKENS) return '';
     const fresh = text.slice(this.#shown);
-    if (this.#source.isByte(id)) {
+    const context = this.#source.contextOf(id);
+    if (context === undefined) {
       this.#shown = text.length;
     } else {
-      this.#window = [id];
+      this.#window = [context];
       this.#shown = this.#source.decode(this.#window).length;
     }
     return fresh;

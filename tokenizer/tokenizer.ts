@@ -3,7 +3,7 @@
  * pieces and encoded by the model, and the post-processor puts special tokens around it. Decoding goes the other way.
  */
 
-import { type AddedToken, AddedTokenMatcher, readAddedTokens } from './added-tokens.ts';
+import { AddedTokenMatcher, readAddedTokens } from './added-tokens.ts';
 import { byteOfFallbackToken } from './byte-level.ts';
 import { type Decoder, readDecoder } from './decoders.ts';
 import { TokenizerError } from './errors.ts';
@@ -138,7 +138,10 @@ export class Tokenizer {
     return new StreamDecoder({
       decode: (ids) => this.decode(ids, options),
       contributes: (id) => this.#textOf(id) !== undefined && !(options.skipSpecialTokens && this.#specialIds.has(id)),
-      isByte: (id) => !this.#addedById.has(id) && byteOfFallbackToken(this.#textOf(id) ?? '') >= 0,
+      contextOf: (id) => {
+        const isByte = !this.#addedById.has(id) && byteOfFallbackToken(this.#textOf(id) ?? '') >= 0;
+        return isByte ? this.#model.vocabulary.idOf('a') : id;
+      },
     });
   }
 
