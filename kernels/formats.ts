@@ -54,39 +54,41 @@ export function rowBytes(format: WeightFormat, cols: number): number {
   return (cols / elements) * bytes;
 }
 
-/** Widens rows in file layout to float32, exactly. Returns `[data.length / rowBytes · cols]`. */
+/** Widens rows in file layout to float32, exactly. Returns `[data.length / bytes · elements]` of the format's block. */
 export function dequantize(format: WeightFormat, data: Uint8Array): Float32Array {
   const { elements, bytes } = BLOCKS[format];
   if (data.length % bytes !== 0) {
     throw new DeviceError(`${format} data must be a multiple of ${bytes} bytes; got ${data.length}`);
   }
-  const blocks = data.length / bytes;
-  const out = new Float32Array(blocks * elements);
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  for (let b = 0; b < blocks; b++) decodeBlock[format](view, b * bytes, out, b * elements);
+  const out = new Float32Array((data.length / bytes) * elements);
+  decode[format](data, out);
   return out;
 }
 
-const decodeBlock: Record<WeightFormat, (view: DataView, at: number, out: Float32Array, to: number) => void> = {
-  F32: (view, at, out, to) => {
-    out[to] = view.getFloat32(at, true);
+const decode: Record<WeightFormat, (data: Uint8Array, out: Float32Array) => void> = {
+  F32: (data, out) => new Uint8Array(out.buffer).set(data),
+  F16: (data, out) => {
+    const values = halfValues();
+    for (let i = 0; i < out.length; i++) out[i] = values[data[2 * i] | (data[2 * i + 1] << 8)];
   },
-  F16: (view, at, out, to) => {
-    out[to] = halfToFloat(view.getUint16(at, true));
+  BF16: (data, out) => {
+    const bits = new Uint32Array(out.buffer);
+    for (let i = 0; i < bits.length; i++) bits[i] = (data[2 * i] << 16) | (data[2 * i + 1] << 24);
   },
-  BF16: (view, at, out, to) => {
-    out[to] = bitsToFloat(view.getUint16(at, true) << 16);
+  Q8_0: (data, out) => {
+    for (let at = 0, to = 0; at < data.length; at += 34, to += 32) {
+      const d = halfToFloat(data[at] | (data[at + 1] << 8));
+      for (let i = 0; i < 32; i++) out[to + i] = d * ((data[at + 2 + i] << 24) >> 24);
+    }
   },
-  Q8_0: (view, at, out, to) => {
-    const d = halfToFloat(view.getUint16(at, true));
-    for (let i = 0; i < 32; i++) out[to + i] = d * view.getInt8(at + 2 + i);
-  },
-  Q4_0: (view, at, out, to) => {
-    const d = halfToFloat(view.getUint16(at, true));
-    for (let i = 0; i < 16; i++) {
-      const byte = view.getUint8(at + 2 + i);
-      out[to + i] = d * ((byte & 15) - 8);
-      out[to + 16 + i] = d * ((byte >> 4) - 8);
+  Q4_0: (data, out) => {
+    for (let at = 0, to = 0; at < data.length; at += 18, to += 32) {
+      const d = halfToFloat(data[at] | (data[at + 1] << 8));
+      for (let i = 0; i < 16; i++) {
+        const byte = data[at + 2 + i];
+        out[to + i] = d * ((byte & 15) - 8);
+        out[to + 16 + i] = d * ((byte >> 4) - 8);
+      }
     }
   },
 };
@@ -102,52 +104,78 @@ export function quantize(format: WeightFormat, values: Float32Array): Uint8Array
   if (values.length % elements !== 0) {
     throw new DeviceError(`${format} needs a multiple of ${elements} values; got ${values.length}`);
   }
-  const blocks = values.length / elements;
-  const out = new Uint8Array(blocks * bytes);
-  const view = new DataView(out.buffer);
-  for (let b = 0; b < blocks; b++) encodeBlock[format](values, b * elements, view, b * bytes);
+  const out = new Uint8Array((values.length / elements) * bytes);
+  encode[format](values, out);
   return out;
 }
 
 const fround = Math.fround;
 
-const encodeBlock: Record<WeightFormat, (x: Float32Array, from: number, view: DataView, at: number) => void> = {
-  F32: (x, from, view, at) => view.setFloat32(at, x[from], true),
-  F16: (x, from, view, at) => view.setUint16(at, floatToHalf(x[from]), true),
-  BF16: (x, from, view, at) => view.setUint16(at, floatToBfloat(x[from]), true),
-  Q8_0: (x, from, view, at) => {
-    let max = 0;
-    for (let i = 0; i < 32; i++) max = Math.max(max, Math.abs(x[from + i]));
-    const d = fround(max / 127);
-    const inverse = d === 0 ? 0 : fround(1 / d);
-    view.setUint16(at, floatToHalf(d), true);
-    for (let i = 0; i < 32; i++) view.setInt8(at + 2 + i, roundAwayFromZero(fround(x[from + i] * inverse)));
+const encode: Record<WeightFormat, (x: Float32Array, out: Uint8Array) => void> = {
+  F32: (x, out) => out.set(new Uint8Array(x.buffer, x.byteOffset, x.byteLength)),
+  F16: (x, out) => {
+    for (let i = 0; i < x.length; i++) putHalf(out, 2 * i, floatToHalf(x[i]));
   },
-  Q4_0: (x, from, view, at) => {
-    let extreme = 0;
-    for (let i = 0; i < 32; i++) if (Math.abs(x[from + i]) > Math.abs(extreme)) extreme = x[from + i];
-    const d = fround(extreme / -8);
-    const inverse = d === 0 ? 0 : fround(1 / d);
-    view.setUint16(at, floatToHalf(d), true);
-    const code = (v: number) => Math.min(15, Math.trunc(fround(fround(v * inverse) + 8.5)));
-    for (let i = 0; i < 16; i++) view.setUint8(at + 2 + i, code(x[from + i]) | (code(x[from + 16 + i]) << 4));
+  BF16: (x, out) => {
+    for (let i = 0; i < x.length; i++) putHalf(out, 2 * i, floatToBfloat(x[i]));
+  },
+  Q8_0: (x, out) => {
+    for (let from = 0, at = 0; from < x.length; from += 32, at += 34) {
+      let max = 0;
+      for (let i = 0; i < 32; i++) {
+        const magnitude = Math.abs(x[from + i]);
+        if (magnitude > max) max = magnitude;
+      }
+      const d = fround(max / 127);
+      const inverse = d === 0 ? 0 : fround(1 / d);
+      putHalf(out, at, floatToHalf(d));
+      for (let i = 0; i < 32; i++) {
+        const scaled = fround(x[from + i] * inverse);
+        // Half away from zero: truncation after half a step outwards.
+        out[at + 2 + i] = (scaled < 0 ? scaled - 0.5 : scaled + 0.5) | 0;
+      }
+    }
+  },
+  Q4_0: (x, out) => {
+    for (let from = 0, at = 0; from < x.length; from += 32, at += 18) {
+      let extreme = 0;
+      for (let i = 0; i < 32; i++) if (Math.abs(x[from + i]) > Math.abs(extreme)) extreme = x[from + i];
+      const d = fround(extreme / -8);
+      const inverse = d === 0 ? 0 : fround(1 / d);
+      putHalf(out, at, floatToHalf(d));
+      for (let i = 0; i < 16; i++) {
+        const low = Math.min(15, fround(fround(x[from + i] * inverse) + 8.5) | 0);
+        const high = Math.min(15, fround(fround(x[from + 16 + i] * inverse) + 8.5) | 0);
+        out[at + 2 + i] = low | (high << 4);
+      }
+    }
   },
 };
 
-function roundAwayFromZero(x: number): number {
-  return x < 0 ? -Math.floor(-x + 0.5) : Math.floor(x + 0.5);
+function putHalf(out: Uint8Array, at: number, bits: number): void {
+  out[at] = bits;
+  out[at + 1] = bits >> 8;
 }
 
-const scratch = new DataView(new ArrayBuffer(4));
+const floatBits = new Float32Array(1);
+const wordBits = new Uint32Array(floatBits.buffer);
 
 function bitsToFloat(bits: number): number {
-  scratch.setUint32(0, bits);
-  return scratch.getFloat32(0);
+  wordBits[0] = bits;
+  return floatBits[0];
 }
 
 function floatToBits(x: number): number {
-  scratch.setFloat32(0, x);
-  return scratch.getUint32(0);
+  floatBits[0] = x;
+  return wordBits[0];
+}
+
+let halves: Float32Array | undefined;
+
+/** The value of every half-precision bit pattern; made when first needed. */
+function halfValues(): Float32Array {
+  halves ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToFloat(bits));
+  return halves;
 }
 
 /** The value of an IEEE 754 half-precision bit pattern. */

@@ -1,16 +1,16 @@
 /** Seeded random numbers for tests: the same seed gives the same data on every machine. */
 
 export class Random {
-  private state: number;
+  #state: number;
 
   constructor(seed: number) {
-    this.state = seed >>> 0;
+    this.#state = seed >>> 0;
   }
 
   /** Uniform in [0, 1). Source: Steele and Vigna, mulberry32 constants. */
   uniform(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let z = this.state;
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let z = this.#state;
     z = Math.imul(z ^ (z >>> 15), z | 1);
     z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
     return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;

@@ -102,17 +102,17 @@ interface ReferencePlan extends Plan {
 export class ReferenceDevice implements Device {
   readonly kind = 'reference';
   readonly description = 'reference (plain float32 code, one thread)';
-  private limits: StepLimits | null = null;
-  private closed = false;
+  #limits: StepLimits | null = null;
+  #closed = false;
 
   createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
-    this.assertOpen();
+    this.#assertOpen();
     rowBytes(shape.format, shape.cols);
     return new ReferenceWeight(shape);
   }
 
   async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
-    this.assertOpen();
+    this.#assertOpen();
     const { values, cols, rows, format, name } = weight as ReferenceWeight;
     const count = data.length / rowBytes(sourceFormat, cols);
     if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
@@ -123,17 +123,17 @@ export class ReferenceDevice implements Device {
   }
 
   createConstant(name: string, values: Float32Array): Constant {
-    this.assertOpen();
+    this.#assertOpen();
     return new ReferenceConstant(name, values.slice());
   }
 
   createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
-    this.assertOpen();
+    this.#assertOpen();
     return new ReferenceTensor(shape);
   }
 
   createKvCache(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }): KvCache {
-    this.assertOpen();
+    this.#assertOpen();
     return new ReferenceKvCache(shape);
   }
 
@@ -142,7 +142,7 @@ export class ReferenceDevice implements Device {
   }
 
   setStepLimits(limits: StepLimits): void {
-    this.limits = limits;
+    this.#limits = limits;
   }
 
   rowBuckets(maxRows: number): number[] {
@@ -150,15 +150,15 @@ export class ReferenceDevice implements Device {
   }
 
   record(maxRows: number, ops: (record: OpRecorder) => void): Plan {
-    this.assertOpen();
-    if (!this.limits) throw new DeviceError('record: setStepLimits must come first');
+    this.#assertOpen();
+    if (!this.#limits) throw new DeviceError('record: setStepLimits must come first');
     const recorder = new ReferenceRecorder();
     ops(checkedRecorder(recorder));
     const plan: ReferencePlan = {
       maxRows,
       ops: recorder.ops,
       bounds: {
-        limits: this.limits,
+        limits: this.#limits,
         maxRows,
         vocabSize: recorder.vocabSize,
         positions: recorder.positions,
@@ -169,23 +169,23 @@ export class ReferenceDevice implements Device {
   }
 
   async run(plan: Plan, step: StepInput): Promise<void> {
-    this.assertOpen();
+    this.#assertOpen();
     const { ops, bounds } = plan as ReferencePlan;
     checkStep(step, bounds);
     for (const op of ops) op(step);
   }
 
   async read(tensor: Tensor, rows: number): Promise<Float32Array> {
-    this.assertOpen();
+    this.#assertOpen();
     return (tensor as ReferenceTensor).values.slice(0, rows * tensor.cols);
   }
 
   async close(): Promise<void> {
-    this.closed = true;
+    this.#closed = true;
   }
 
-  private assertOpen(): void {
-    if (this.closed) throw new DeviceError('reference device is closed');
+  #assertOpen(): void {
+    if (this.#closed) throw new DeviceError('reference device is closed');
   }
 }
 

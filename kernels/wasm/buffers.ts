@@ -40,7 +40,7 @@ export class WasmTensor implements Tensor {
   readonly domain: RowDomain;
   readonly strideBytes: number;
   readonly address: number;
-  private quantized: { address: number; bytes: number } | null = null;
+  #quantized: { address: number; bytes: number } | null = null;
 
   constructor(heap: Heap, shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
     this.name = shape.name;
@@ -53,10 +53,10 @@ export class WasmTensor implements Tensor {
 
   /** Room for the 8-bit form of the tensor. */
   quantizedCopy(heap: Heap, bytes: number): number {
-    if (!this.quantized || this.quantized.bytes < bytes) {
-      this.quantized = { address: heap.allocate(bytes, `8-bit form of ${this.name}`), bytes };
+    if (!this.#quantized || this.#quantized.bytes < bytes) {
+      this.#quantized = { address: heap.allocate(bytes, `8-bit form of ${this.name}`), bytes };
     }
-    return this.quantized.address;
+    return this.#quantized.address;
   }
 }
 

@@ -41,12 +41,12 @@ interface WasmPlan extends Plan {
 export class WasmDevice implements Device {
   readonly kind = 'wasm';
   readonly description: string;
-  private readonly heap: Heap;
-  private readonly pool: Pool;
-  private readonly kernels: KernelOps;
-  private step: StepBuffers | null = null;
-  private running = false;
-  private closed = false;
+  readonly #heap: Heap;
+  readonly #pool: Pool;
+  readonly #kernels: KernelOps;
+  #step: StepBuffers | null = null;
+  #running = false;
+  #closed = false;
 
   /**
    * Emits and compiles the kernels and starts the threads.
@@ -66,45 +66,45 @@ export class WasmDevice implements Device {
   }
 
   private constructor(heap: Heap, pool: Pool, kernels: KernelOps, methods: DotMethods) {
-    this.heap = heap;
-    this.pool = pool;
-    this.kernels = kernels;
+    this.#heap = heap;
+    this.#pool = pool;
+    this.#kernels = kernels;
     const threads = `${pool.threads} thread${pool.threads > 1 ? 's' : ''}`;
     this.description = `wasm (${threads}, ${methods.Q8_0 === 'wide' && methods.Q4_0 === 'wide' ? 'plain' : 'relaxed'} SIMD, Q4_0 ${methods.Q4_0}, Q8_0 ${methods.Q8_0})`;
   }
 
   get threads(): number {
-    return this.pool.threads;
+    return this.#pool.threads;
   }
 
   createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
-    this.assertOpen();
-    return new WasmWeight(this.heap, shape);
+    this.#assertOpen();
+    return new WasmWeight(this.#heap, shape);
   }
 
   async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
-    this.assertOpen();
+    this.#assertOpen();
     const { name, rows, cols, format, address, byteLength } = weight as WasmWeight;
     const count = data.length / rowBytes(sourceFormat, cols);
     if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
       throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
     }
-    packRows(this.heap.bytes(address, byteLength), format, cols, firstRow, data, sourceFormat);
+    packRows(this.#heap.bytes(address, byteLength), format, cols, firstRow, data, sourceFormat);
   }
 
   createConstant(name: string, values: Float32Array): Constant {
-    this.assertOpen();
-    return new WasmConstant(this.heap, name, values);
+    this.#assertOpen();
+    return new WasmConstant(this.#heap, name, values);
   }
 
   createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
-    this.assertOpen();
-    return new WasmTensor(this.heap, shape);
+    this.#assertOpen();
+    return new WasmTensor(this.#heap, shape);
   }
 
   createKvCache(shape: KvShape & { blocks: number }): KvCache {
-    this.assertOpen();
-    return new WasmKvCache(this.heap, shape);
+    this.#assertOpen();
+    return new WasmKvCache(this.#heap, shape);
   }
 
   kvBlockBytes(shape: KvShape): number {
@@ -112,8 +112,8 @@ export class WasmDevice implements Device {
   }
 
   setStepLimits(limits: StepLimits): void {
-    this.assertOpen();
-    this.step = new StepBuffers(this.heap, limits, this.pool.threads, KV_BLOCK_SIZE);
+    this.#assertOpen();
+    this.#step = new StepBuffers(this.#heap, limits, this.#pool.threads, KV_BLOCK_SIZE);
   }
 
   /** One plan serves every row count: kernels read the count from the step. */
@@ -122,38 +122,38 @@ export class WasmDevice implements Device {
   }
 
   record(maxRows: number, ops: (record: OpRecorder) => void): Plan {
-    this.assertOpen();
-    if (!this.step) throw new DeviceError('record: setStepLimits must come first');
-    const recorder = new WasmRecorder(this.heap, this.kernels, this.step, this.pool.threads);
+    this.#assertOpen();
+    if (!this.#step) throw new DeviceError('record: setStepLimits must come first');
+    const recorder = new WasmRecorder(this.#heap, this.#kernels, this.#step, this.#pool.threads);
     ops(checkedRecorder(recorder));
     const { vocabSize, positions, blocks } = recorder;
     const plan: WasmPlan = {
       maxRows,
       table: recorder.finish(),
-      bounds: { limits: this.step.limits, maxRows, vocabSize, positions, blocks },
+      bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks },
     };
     return plan;
   }
 
   async run(plan: Plan, step: StepInput): Promise<void> {
-    this.assertOpen();
-    if (this.running) throw new DeviceError('run: the last step has not ended');
+    this.#assertOpen();
+    if (this.#running) throw new DeviceError('run: the last step has not ended');
     const { table, bounds } = plan as WasmPlan;
     checkStep(step, bounds);
-    (this.step as StepBuffers).write(step);
-    this.running = true;
+    (this.#step as StepBuffers).write(step);
+    this.#running = true;
     try {
-      await this.pool.run(table);
+      await this.#pool.run(table);
     } finally {
-      this.running = false;
+      this.#running = false;
     }
   }
 
   async read(tensor: Tensor, rows: number): Promise<Float32Array> {
-    this.assertOpen();
+    this.#assertOpen();
     const { address, strideBytes, cols } = tensor as WasmTensor;
     const out = new Float32Array(rows * cols);
-    for (let r = 0; r < rows; r++) out.set(this.heap.floats(address + r * strideBytes, cols), r * cols);
+    for (let r = 0; r < rows; r++) out.set(this.#heap.floats(address + r * strideBytes, cols), r * cols);
     return out;
   }
 
@@ -162,25 +162,25 @@ export class WasmDevice implements Device {
    * bound by memory could reach. `bytes` should exceed the caches by far.
    */
   async readBandwidth(bytes: number, rounds: number): Promise<number> {
-    this.assertOpen();
-    const table = recordRead(this.heap, this.kernels, bytes);
+    this.#assertOpen();
+    const table = recordRead(this.#heap, this.#kernels, bytes);
     let best = Number.POSITIVE_INFINITY;
     for (let i = 0; i < rounds; i++) {
       const start = performance.now();
-      await this.pool.run(table);
+      await this.#pool.run(table);
       best = Math.min(best, performance.now() - start);
     }
     return bytes / best / 1e6;
   }
 
   async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    await this.pool.close();
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#pool.close();
   }
 
-  private assertOpen(): void {
-    if (this.closed) throw new DeviceError('wasm device is closed');
+  #assertOpen(): void {
+    if (this.#closed) throw new DeviceError('wasm device is closed');
   }
 }
 

@@ -19,30 +19,30 @@ const LOCALS = { i32: 40, f32: 12, v128: 44 };
 
 /** Hands out the locals of a function under construction; unused ones cost nothing once compiled. */
 export class Frame {
-  private readonly free: { i32: I32[]; f32: F32[]; v128: V128[] };
+  readonly #free: { i32: I32[]; f32: F32[]; v128: V128[] };
 
   constructor(locals: readonly Local[]) {
     const ofType = (type: string) => locals.filter((l) => l.type === type);
-    this.free = { i32: ofType('i32') as I32[], f32: ofType('f32') as F32[], v128: ofType('v128') as V128[] };
+    this.#free = { i32: ofType('i32') as I32[], f32: ofType('f32') as F32[], v128: ofType('v128') as V128[] };
   }
 
   i32(): I32 {
-    return this.take(this.free.i32);
+    return this.#take(this.#free.i32);
   }
 
   f32(): F32 {
-    return this.take(this.free.f32);
+    return this.#take(this.#free.f32);
   }
 
   v128(): V128 {
-    return this.take(this.free.v128);
+    return this.#take(this.#free.v128);
   }
 
   v128s(count: number): V128[] {
     return Array.from({ length: count }, () => this.v128());
   }
 
-  private take<T>(pool: T[]): T {
+  #take<T>(pool: T[]): T {
     const one = pool.shift();
     if (!one) throw new Error('kernel needs more locals than a frame has');
     return one;

@@ -9,7 +9,7 @@ const ALIGNMENT = 64;
 
 export class Heap {
   readonly memory: WebAssembly.Memory;
-  private next = HEAP_BASE;
+  #next = HEAP_BASE;
 
   /** @param shared  whether worker threads will use the memory */
   constructor(shared: boolean) {
@@ -21,15 +21,15 @@ export class Heap {
    * @throws DeviceError when the 4 GiB of 32-bit addresses, or the machine's memory, do not suffice.
    */
   allocate(bytes: number, purpose: string): number {
-    const address = this.next;
+    const address = this.#next;
     const end = address + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
     const missing = Math.ceil(end / PAGE_BYTES) - this.memory.buffer.byteLength / PAGE_BYTES;
-    if (missing > 0) this.grow(missing, end, purpose);
-    this.next = end;
+    if (missing > 0) this.#grow(missing, end, purpose);
+    this.#next = end;
     return address;
   }
 
-  private grow(pages: number, end: number, purpose: string): void {
+  #grow(pages: number, end: number, purpose: string): void {
     if (end > MAX_PAGES * PAGE_BYTES) {
       const mebibytes = Math.ceil(end / 2 ** 20);
       throw new DeviceError(`${purpose}: ${mebibytes} MiB in all exceed the 4096 MiB of one WASM memory`);

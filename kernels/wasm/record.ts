@@ -24,48 +24,48 @@ const TASKS_PER_THREAD = 8;
 type Values<A extends ArgKinds> = { readonly [K in keyof ArgLocals<A>]: number };
 
 export class WasmRecorder implements OpRecorder {
-  private readonly words: number[] = [];
-  private readonly heap: Heap;
-  private readonly kernels: KernelOps;
-  private readonly step: StepBuffers;
-  private readonly threads: number;
+  readonly #words: number[] = [];
+  readonly #heap: Heap;
+  readonly #kernels: KernelOps;
+  readonly #step: StepBuffers;
+  readonly #threads: number;
   /** Limits that a step's inputs are checked against. */
   vocabSize = Number.POSITIVE_INFINITY;
   positions = Number.POSITIVE_INFINITY;
   blocks = Number.POSITIVE_INFINITY;
 
   constructor(heap: Heap, kernels: KernelOps, step: StepBuffers, threads: number) {
-    this.heap = heap;
-    this.kernels = kernels;
-    this.step = step;
-    this.threads = threads;
+    this.#heap = heap;
+    this.#kernels = kernels;
+    this.#step = step;
+    this.#threads = threads;
   }
 
   /** Writes the table to memory and gives its address. */
   finish(): number {
-    return writeTable(this.heap, this.words);
+    return writeTable(this.#heap, this.#words);
   }
 
   embed(op: Parameters<OpRecorder['embed']>[0]): void {
     const table = op.table as WasmWeight;
     const out = op.out as WasmTensor;
     this.vocabSize = Math.min(this.vocabSize, table.rows);
-    this.add(this.kernels.embed[table.format], {
+    this.#add(this.#kernels.embed[table.format], {
       table: table.address,
       panelBytes: panelBytes(table.format, table.cols),
       cols: table.cols,
-      tokens: this.step.tokens,
+      tokens: this.#step.tokens,
       out: out.address,
       outStride: out.strideBytes,
       scale: op.scale ?? 1,
-      rows: this.rowsOf(out),
+      rows: this.#rowsOf(out),
     });
   }
 
   norm(op: Parameters<OpRecorder['norm']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
     const add = op.add as WasmTensor | undefined;
-    this.add(this.kernels.norm, {
+    this.#add(this.#kernels.norm, {
       x: x.address,
       add: add?.address ?? 0,
       weight: (op.weight as WasmConstant).address,
@@ -76,7 +76,7 @@ export class WasmRecorder implements OpRecorder {
       rowBytes: 16 * Math.ceil(x.cols / 4),
       cols: x.cols,
       eps: op.eps,
-      rows: this.rowsOf(x),
+      rows: this.#rowsOf(x),
     });
   }
 
@@ -92,12 +92,12 @@ export class WasmRecorder implements OpRecorder {
       let source = { address: x.address, strideBytes: x.strideBytes };
       if (isQuantized(weight.format)) {
         const format = weight.format as QuantizedFormat;
-        source = this.quantizedCopy(x, format);
+        source = this.#quantizedCopy(x, format);
         // The copy depends on the zero point; weights of one format side by side share it.
-        if (quantizedFor !== ZERO_POINT[format]) this.quantize(x, format);
+        if (quantizedFor !== ZERO_POINT[format]) this.#quantize(x, format);
         quantizedFor = ZERO_POINT[format];
       }
-      this.add(this.kernels.linear[weight.format], {
+      this.#add(this.#kernels.linear[weight.format], {
         x: source.address,
         xStride: source.strideBytes,
         weight: weight.address,
@@ -105,14 +105,14 @@ export class WasmRecorder implements OpRecorder {
         panels,
         panelsPerTask: Math.max(
           1,
-          Math.min(Math.ceil(TASK_BYTES / bytes), Math.ceil(panels / (this.threads * TASKS_PER_THREAD))),
+          Math.min(Math.ceil(TASK_BYTES / bytes), Math.ceil(panels / (this.#threads * TASKS_PER_THREAD))),
         ),
         units: unitsOf(weight.format, weight.cols),
         tailRows: weight.rows % PANEL_ROWS || PANEL_ROWS,
         bias: bias ? bias.address + 4 * column : 0,
         out: out.address + 4 * column,
         outStride: out.strideBytes,
-        rows: this.rowsOf(x),
+        rows: this.#rowsOf(x),
       });
       column += weight.rows;
     }
@@ -123,7 +123,7 @@ export class WasmRecorder implements OpRecorder {
     const cache = op.cache as WasmKvCache;
     if (op.rotaryDim > 0) this.positions = Math.min(this.positions, op.rope.length / op.rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
-    this.add(this.kernels.ropeAndCache, {
+    this.#add(this.#kernels.ropeAndCache, {
       qkv: qkv.address,
       stride: qkv.strideBytes,
       heads: op.heads,
@@ -137,11 +137,11 @@ export class WasmRecorder implements OpRecorder {
       eps: op.normEps ?? 0,
       keys: cache.keys[op.layer],
       values: cache.values[op.layer],
-      positions: this.step.positions,
-      slots: this.step.slots,
-      blockTables: this.step.blockTables,
-      blockTableStride: this.step.blockTableStride,
-      rows: this.step.rows,
+      positions: this.#step.positions,
+      slots: this.#step.slots,
+      blockTables: this.#step.blockTables,
+      blockTableStride: this.#step.blockTableStride,
+      rows: this.#step.rows,
     });
   }
 
@@ -162,29 +162,29 @@ export class WasmRecorder implements OpRecorder {
       window: op.window ?? 0,
       keys: cache.keys[op.layer],
       values: cache.values[op.layer],
-      positions: this.step.positions,
-      slots: this.step.slots,
-      blockTables: this.step.blockTables,
-      blockTableStride: this.step.blockTableStride,
+      positions: this.#step.positions,
+      slots: this.#step.slots,
+      blockTables: this.#step.blockTables,
+      blockTableStride: this.#step.blockTableStride,
       out: out.address,
       outStride: out.strideBytes,
-      ...this.step.attentionScratch(
+      ...this.#step.attentionScratch(
         attentionScratchBytes(group, cache.headDim),
         partialBytes(group, cache.headDim),
         cache.kvHeads,
       ),
-      spread: this.step.spread,
-      splits: this.step.splits,
-      rows: this.step.rows,
+      spread: this.#step.spread,
+      splits: this.#step.splits,
+      rows: this.#step.rows,
     };
-    this.add(this.kernels.attention, args);
-    this.add(this.kernels.attentionMerge, args);
+    this.#add(this.#kernels.attention, args);
+    this.#add(this.#kernels.attentionMerge, args);
   }
 
   gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
     if (out.cols < 4) throw new DeviceError(`gatedActivation: ${out.cols} columns, at least 4 on the wasm device`);
-    this.add(this.kernels.gatedActivation, {
+    this.#add(this.#kernels.gatedActivation, {
       x: x.address,
       out: out.address,
       xStride: x.strideBytes,
@@ -192,37 +192,37 @@ export class WasmRecorder implements OpRecorder {
       cols: out.cols,
       stretches: Math.ceil(out.cols / ACTIVATION_STRETCH),
       activation: ACTIVATION_CODE[op.activation],
-      rows: this.rowsOf(x),
+      rows: this.#rowsOf(x),
     });
   }
 
   gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
-    this.add(this.kernels.gatherRows, {
+    this.#add(this.#kernels.gatherRows, {
       x: x.address,
       out: out.address,
       xStride: x.strideBytes,
       outStride: out.strideBytes,
       rowBytes: 4 * x.cols,
-      logitRows: this.step.logitRows,
-      rows: this.step.logitRowCount,
+      logitRows: this.#step.logitRows,
+      rows: this.#step.logitRowCount,
     });
   }
 
-  private rowsOf(tensor: WasmTensor): number {
-    return tensor.domain === 'tokens' ? this.step.rows : this.step.logitRowCount;
+  #rowsOf(tensor: WasmTensor): number {
+    return tensor.domain === 'tokens' ? this.#step.rows : this.#step.logitRowCount;
   }
 
   /** Where the 8-bit form of a tensor is kept; made when first needed. */
-  private quantizedCopy(x: WasmTensor, format: QuantizedFormat) {
-    const strideBytes = (x.cols / BLOCK) * ACTIVATION_BLOCK_BYTES[this.kernels.codeBits(format)];
-    const address = x.quantizedCopy(this.heap, strideBytes * x.maxRows);
+  #quantizedCopy(x: WasmTensor, format: QuantizedFormat) {
+    const strideBytes = (x.cols / BLOCK) * ACTIVATION_BLOCK_BYTES[this.#kernels.codeBits(format)];
+    const address = x.quantizedCopy(this.#heap, strideBytes * x.maxRows);
     return { address, strideBytes };
   }
 
-  private quantize(x: WasmTensor, format: QuantizedFormat): void {
-    const copy = this.quantizedCopy(x, format);
-    this.add(this.kernels.quantizeActivations[this.kernels.codeBits(format)], {
+  #quantize(x: WasmTensor, format: QuantizedFormat): void {
+    const copy = this.#quantizedCopy(x, format);
+    this.#add(this.#kernels.quantizeActivations[this.#kernels.codeBits(format)], {
       x: x.address,
       out: copy.address,
       xStride: x.strideBytes,
@@ -230,12 +230,12 @@ export class WasmRecorder implements OpRecorder {
       blocks: x.cols / BLOCK,
       stretches: Math.ceil(x.cols / BLOCK / QUANTIZE_STRETCH),
       zeroPoint: ZERO_POINT[format],
-      rows: this.rowsOf(x),
+      rows: this.#rowsOf(x),
     });
   }
 
-  private add<A extends ArgKinds>(kernel: OpKernel<A>, values: Values<A>): void {
-    this.words.push(...recordWords(this.kernels, kernel, values));
+  #add<A extends ArgKinds>(kernel: OpKernel<A>, values: Values<A>): void {
+    this.#words.push(...recordWords(this.#kernels, kernel, values));
   }
 }
 

@@ -22,20 +22,20 @@ export class StepBuffers {
   readonly blockTables: number;
   readonly blockTableStride: number;
 
-  private readonly heap: Heap;
-  private readonly threads: number;
-  private readonly maxSplits: number;
-  private scratch: { address: number; stride: number } | null = null;
-  private partials: { address: number; bytes: number } | null = null;
-  private spreadPairs = 0;
-  private kvHeads = 1;
+  readonly #heap: Heap;
+  readonly #threads: number;
+  readonly #maxSplits: number;
+  #scratch: { address: number; stride: number } | null = null;
+  #partials: { address: number; bytes: number } | null = null;
+  #spreadPairs = 0;
+  #kvHeads = 1;
 
   constructor(heap: Heap, limits: StepLimits, threads: number, blockSize: number) {
     const words = (count: number) => heap.allocate(4 * count, 'step buffers');
-    this.heap = heap;
+    this.#heap = heap;
     this.limits = limits;
-    this.threads = threads;
-    this.maxSplits = Math.ceil((limits.maxBlocksPerSlot * blockSize) / SPLIT);
+    this.#threads = threads;
+    this.#maxSplits = Math.ceil((limits.maxBlocksPerSlot * blockSize) / SPLIT);
     this.rows = words(4);
     this.logitRowCount = this.rows + 4;
     this.spread = this.rows + 8;
@@ -50,28 +50,29 @@ export class StepBuffers {
 
   /** Scratch for an attention op of that shape; all of them share what the largest needs. */
   attentionScratch(bytesPerThread: number, partialBytes: number, kvHeads: number) {
-    if (!this.scratch || this.scratch.stride < bytesPerThread) {
+    if (!this.#scratch || this.#scratch.stride < bytesPerThread) {
       const stride = 64 * Math.ceil(bytesPerThread / 64);
-      this.scratch = { address: this.heap.allocate(stride * this.threads, 'attention scratch'), stride };
+      this.#scratch = { address: this.#heap.allocate(stride * this.#threads, 'attention scratch'), stride };
     }
-    this.kvHeads = Math.max(this.kvHeads, kvHeads);
-    this.spreadPairs = SPREAD_BELOW * this.threads + this.kvHeads;
-    const bytes = this.spreadPairs * this.maxSplits * partialBytes;
-    if (!this.partials || this.partials.bytes < bytes) {
-      this.partials = { address: this.heap.allocate(bytes, 'attention partials'), bytes };
+    this.#kvHeads = Math.max(this.#kvHeads, kvHeads);
+    this.#spreadPairs = SPREAD_BELOW * this.#threads + this.#kvHeads;
+    const bytes = this.#spreadPairs * this.#maxSplits * partialBytes;
+    if (!this.#partials || this.#partials.bytes < bytes) {
+      this.#partials = { address: this.#heap.allocate(bytes, 'attention partials'), bytes };
     }
-    return { scratch: this.scratch.address, scratchStride: this.scratch.stride, partials: this.partials.address };
+    return { scratch: this.#scratch.address, scratchStride: this.#scratch.stride, partials: this.#partials.address };
   }
 
   write(step: StepInput): void {
     const rows = step.tokens.length;
     const put = (address: number, values: ArrayLike<number>): void => {
-      this.heap.words(address, values.length).set(values);
+      this.#heap.words(address, values.length).set(values);
     };
     let last = 0;
     for (let r = 0; r < rows; r++) last = Math.max(last, step.positions[r]);
     const splits = Math.floor(last / SPLIT) + 1;
-    const spread = this.threads > 1 && splits > 1 && rows * this.kvHeads < SPREAD_BELOW * this.threads + this.kvHeads;
+    const spread =
+      this.#threads > 1 && splits > 1 && rows * this.#kvHeads < SPREAD_BELOW * this.#threads + this.#kvHeads;
     put(this.rows, [rows, step.logitRows.length, spread ? 1 : 0, splits]);
     put(this.tokens, step.tokens);
     put(this.positions, step.positions);
