@@ -1,9 +1,9 @@
 /** One of a request's choices: from the logits of its last token to the next token, its text, and the end. */
 
 import { type Grammar, GrammarError, type Matcher } from '../grammar/index.ts';
-import { type ResolvedSampling, Sampler, StopMatcher } from '../sampling/index.ts';
+import { type ResolvedSampling, Sampler, StopMatcher, type TokenLogprobs } from '../sampling/index.ts';
 import type { StreamDecoder } from '../tokenizer/index.ts';
-import { Sequence } from './sequence.ts';
+import { lookUpDraft } from './prompt-lookup.ts';
 import type { GenerateOutput } from './types.ts';
 
 export interface ChoiceOptions {
@@ -16,12 +16,16 @@ export interface ChoiceOptions {
   readonly eosTokenIds: readonly number[];
   readonly decoder: Pick<StreamDecoder, 'push'>;
   readonly grammar?: Grammar;
+  /** Most tokens that are drafted from what the text repeats. Default 0: none. */
+  readonly draftLength?: number;
 }
 
 export class Choice {
   readonly index: number;
-  readonly sequence: Sequence;
+  /** For the outputs: tokens of the prompt that were not computed for this request. */
+  cachedTokens = 0;
   readonly #prompt: readonly number[];
+  readonly #draftLength: number;
   readonly #maxTokens: number;
   readonly #outputIds: number[] = [];
   readonly #sampler: Sampler;
@@ -34,10 +38,10 @@ export class Choice {
   readonly #endTokenIds: ReadonlySet<number>;
 
   constructor(options: ChoiceOptions) {
-    const { index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar } = options;
+    const { index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar, draftLength = 0 } = options;
     this.index = index;
-    this.sequence = new Sequence(prompt, prompt.length + sampling.maxTokens);
     this.#prompt = prompt;
+    this.#draftLength = draftLength;
     this.#maxTokens = sampling.maxTokens;
     this.#sampler = new Sampler(sampling, { vocabSize, choiceIndex: index });
     this.#stop = new StopMatcher(sampling, eosTokenIds);
@@ -47,22 +51,34 @@ export class Choice {
     this.#endTokenIds = new Set([...eosTokenIds, ...sampling.stopTokenIds].filter((id) => id >= 0 && id < vocabSize));
   }
 
+  /** Whether the text may end here, as far as the grammar is concerned. */
+  get mayEnd(): boolean {
+    return this.#matcher?.canFinish() !== false;
+  }
+
   /**
-   * Chooses the next token from the logits `[vocabSize]` of the last one, and appends it to the sequence unless the choice
-   * ends with it.
+   * Chooses the next token from the logits `[vocabSize]` of the last one, and takes it.
    * @throws SamplingError when the logits are not finite
    * @throws GrammarError when no token continues a text that must go on
    */
   step(logits: Float32Array): GenerateOutput {
-    const history = { promptIds: this.#prompt, outputIds: this.#outputIds };
-    const sampled = this.#sampler.sample(logits, history, this.#allowedTokens(), this.#stop.bannedIds);
-    if (sampled === null) {
-      // The grammar has come to its end, and the end tokens are not allowed yet.
-      if (this.#matcher?.canFinish() !== false) return this.#output(this.#stop.finish(), [], 'stop');
-      throw new GrammarError('no token of the vocabulary continues the text, and it may not end here');
-    }
+    const sampled = this.#sample(logits);
+    if (sampled) return this.take(sampled.tokenId, sampled.logprobs);
+    // The grammar has come to its end, and the end tokens are not allowed yet.
+    if (this.mayEnd) return this.end();
+    throw new GrammarError('no token of the vocabulary continues the text, and it may not end here');
+  }
 
-    const { tokenId, logprobs } = sampled;
+  /**
+   * The likeliest next tokens and their log-probabilities, as many as `sampling.logprobs` says; null when no token may
+   * follow. @throws SamplingError when the logits are not finite
+   */
+  rank(logits: Float32Array): TokenLogprobs | null {
+    return this.#sample(logits)?.logprobs ?? null;
+  }
+
+  /** Goes on with a token that may follow. */
+  take(tokenId: number, logprobs?: TokenLogprobs): GenerateOutput {
     this.#outputIds.push(tokenId);
     if (this.#matcher && !this.#endTokenIds.has(tokenId) && !this.#matcher.accept(tokenId)) {
       throw new GrammarError(`token ${tokenId} was refused after the mask had allowed it`);
@@ -74,8 +90,24 @@ export class Choice {
     if (this.#outputIds.length === this.#maxTokens) {
       return this.#output(text + this.#stop.finish(), ids, 'length', entries);
     }
-    this.sequence.append(tokenId);
     return this.#output(text, ids, null, entries);
+  }
+
+  /** Ends the text without another token. */
+  end(): GenerateOutput {
+    return this.#output(this.#stop.finish(), [], 'stop');
+  }
+
+  /** What probably follows: tokens that the grammar leaves no choice about, or those that followed the same text before. */
+  draft(): readonly number[] {
+    const forced = this.#matcher?.forcedTokens() ?? [];
+    if (forced.length > 0 || this.#draftLength === 0) return forced;
+    return lookUpDraft([...this.#prompt, ...this.#outputIds], this.#draftLength);
+  }
+
+  #sample(logits: Float32Array) {
+    const history = { promptIds: this.#prompt, outputIds: this.#outputIds };
+    return this.#sampler.sample(logits, history, this.#allowedTokens(), this.#stop.bannedIds);
   }
 
   /** What the grammar allows; tokens that end the text exactly where it may end. */
@@ -98,7 +130,9 @@ export class Choice {
     logprobs?: GenerateOutput['logprobs'],
     stopReason: GenerateOutput['stopReason'] = null,
   ): GenerateOutput {
-    const output = { index: this.index, text, tokenIds, finishReason, stopReason, promptTokens: this.#prompt.length };
+    const { index, cachedTokens } = this;
+    const promptTokens = this.#prompt.length;
+    const output = { index, text, tokenIds, finishReason, stopReason, promptTokens, cachedTokens };
     return logprobs ? { ...output, logprobs } : output;
   }
 }

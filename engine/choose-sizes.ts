@@ -22,6 +22,8 @@ export interface ModelSizes {
 const DEFAULT_MAX_SEQS = 16;
 const DEFAULT_MAX_BATCHED_TOKENS = 512;
 const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
+/** Rows of logits that a step has room for, for prompts whose every position is wanted and for drafted tokens. */
+const MIN_LOGIT_ROWS = 32;
 
 /**
  * Sizes from the options, or from the model where they say nothing. A cache of the default size holds `maxNumSeqs`
@@ -30,8 +32,10 @@ const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
  * @throws RequestError when an option is not a positive integer, or one sequence cannot fit.
  */
 export function chooseSizes(description: DecoderDescription, device: Device, options: SizeOptions): ModelSizes {
-  const maxSeqs = positiveInteger(options, 'maxNumSeqs') ?? DEFAULT_MAX_SEQS;
-  const maxRows = positiveInteger(options, 'maxNumBatchedTokens') ?? Math.max(DEFAULT_MAX_BATCHED_TOKENS, maxSeqs);
+  const givenSeqs = positiveInteger(options, 'maxNumSeqs');
+  const givenRows = positiveInteger(options, 'maxNumBatchedTokens');
+  const maxRows = givenRows ?? Math.max(DEFAULT_MAX_BATCHED_TOKENS, givenSeqs ?? 0);
+  const maxSeqs = givenSeqs ?? Math.min(DEFAULT_MAX_SEQS, maxRows);
   if (maxSeqs > maxRows) {
     throw new RequestError(`maxNumSeqs is ${maxSeqs}; expected at most maxNumBatchedTokens, ${maxRows}`, 'maxNumSeqs');
   }
@@ -54,9 +58,10 @@ export function chooseSizes(description: DecoderDescription, device: Device, opt
     );
   }
   const blocks = givenBytes ? affordable : Math.min(maxSeqs * blocksPerSeq, Math.max(affordable, blocksPerSeq));
+  const maxLogitRows = Math.max(maxSeqs, Math.min(MIN_LOGIT_ROWS, maxRows));
   return {
     maxModelLen,
-    steps: { maxRows, maxLogitRows: maxSeqs, maxSlots: maxSeqs, maxBlocksPerSlot: blocksPerSeq },
+    steps: { maxRows, maxLogitRows, maxSlots: maxSeqs, maxBlocksPerSlot: blocksPerSeq },
     cache: { ...shape, blocks },
   };
 }

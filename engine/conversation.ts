@@ -3,11 +3,13 @@
  * end its turn and begin another's, say, stays plain text.
  */
 
-import type { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
+import type { ChatMessage, ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
 import { RequestError } from './errors.ts';
-import type { GenerateRequest } from './types.ts';
+import type { PromptSource } from './types.ts';
 
-type Conversation = Required<Pick<GenerateRequest, 'messages'>> & Pick<GenerateRequest, 'tools' | 'chatTemplateKwargs'>;
+type Conversation = Required<Pick<PromptSource, 'messages'>> &
+  Pick<PromptSource, 'tools' | 'chatTemplateKwargs' | 'documents' | 'addSpecialTokens'> &
+  Pick<PromptSource, 'addGenerationPrompt' | 'continueFinalMessage'>;
 
 export class ConversationEncoder {
   readonly #tokenizer: Tokenizer;
@@ -25,15 +27,31 @@ export class ConversationEncoder {
   }
 
   /**
-   * The token ids of a conversation, with the beginning of the answer.
+   * The token ids of a conversation, with the beginning of the answer unless the conversation says otherwise.
    * @throws TokenizerError what the template throws
+   * @throws RequestError when the last message cannot be continued
    */
-  encode({ messages, tools, chatTemplateKwargs: variables }: Conversation): number[] {
-    const { marked, mark } = this.#markSpecial({ messages, tools, variables });
-    const text = this.#template.render({ ...marked, addGenerationPrompt: true });
-    if (mark === undefined) return this.#tokenizer.encode(text, { addSpecialTokens: false });
+  encode(conversation: Conversation): number[] {
+    const { text, mark } = this.#render(conversation);
+    const ids = mark === undefined ? this.#tokenizer.encode(text, PLAIN) : this.#encodeMarked(text, mark);
+    return conversation.addSpecialTokens ? this.#tokenizer.withSpecialTokens(ids) : ids;
+  }
 
-    // A marked token was carried through from the conversation; what stands between them is the template's.
+  /** The text of a conversation; with a mark, special tokens that a message spells out have it in them. */
+  #render({ messages, tools, documents, chatTemplateKwargs: variables, ...options }: Conversation) {
+    const { addGenerationPrompt = true, continueFinalMessage = false } = options;
+    const { marked, mark } = this.#markSpecial({ messages, tools, documents, variables });
+    if (!continueFinalMessage) return { text: this.#template.render({ ...marked, addGenerationPrompt }), mark };
+    const end = unusedCharacter({ marked, mark });
+    const text = this.#template.render({ ...marked, messages: withEnd(marked.messages, end) });
+    const length = text.lastIndexOf(end);
+    if (length < 0)
+      throw new RequestError('the chat template does not show the last message', 'continue_final_message');
+    return { text: text.slice(0, length).replaceAll(end, ''), mark };
+  }
+
+  /** Pieces that a mark shows to come from a message are plain text; what stands between them is the template's. */
+  #encodeMarked(text: string, mark: string): number[] {
     const markedTokens = anyOf(this.#specialTokens.map((token) => afterFirst(token, mark)));
     let ids: number[] = [];
     let end = 0;
@@ -60,6 +78,17 @@ export class ConversationEncoder {
     const markToken = (token: string) => afterFirst(token, mark);
     return { marked: mapStrings(conversation, (text) => text.replace(special, markToken)) as T, mark };
   }
+}
+
+const PLAIN = { addSpecialTokens: false };
+
+/** The messages with a mark at the end of the last one's text. */
+function withEnd(messages: readonly ChatMessage[], end: string): ChatMessage[] {
+  const last = messages[messages.length - 1];
+  if (typeof last?.content !== 'string') {
+    throw new RequestError('messages must end with a text, for it to be continued', 'continue_final_message');
+  }
+  return [...messages.slice(0, -1), { ...last, content: last.content + end }];
 }
 
 function anyOf(texts: readonly string[]): RegExp {

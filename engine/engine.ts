@@ -1,24 +1,26 @@
 /**
  * The engine: a loaded model with its tokenizer, and the requests that run on it.
  *
- * A request becomes token ids (prompt.ts) and one {@link Choice} for each text that is wanted of it; their sequences go
- * through the {@link StepLoop} together with everybody else's, and their outputs come back through a {@link Generation}.
+ * A request becomes token ids (prompt.ts) and a search for the texts that are wanted of it (create-search.ts); its sequences
+ * go through the {@link StepLoop} together with everybody else's, and its outputs come back through a {@link Generation}.
  */
 
-import { resolveSampling, type SamplingParams } from '../sampling/index.ts';
+import type { RankedLogprobs, SamplingParams } from '../sampling/index.ts';
 import type { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
-import { createChatCompletions } from './chat/index.ts';
+import { badWordTokens } from './bad-words.ts';
+import { createChatCompletions, type ReplyFormat, replyFormatOf } from './chat/index.ts';
 import type { GenerationConfig } from './checkpoint/generation-config.ts';
-import { Choice } from './choice.ts';
 import { ConversationEncoder } from './conversation.ts';
+import { createSearch } from './create-search.ts';
 import { Generation } from './generation.ts';
 import { loadEngineParts } from './load-engine.ts';
 import type { Model } from './model.ts';
 import { checkTokens, promptTokens, roomForOutput } from './prompt.ts';
+import { promptLogprobs } from './prompt-logprobs.ts';
 import type { SchedulerStats } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { StepLoop } from './step-loop.ts';
-import type { GenerateOutput, GenerateRequest, LoadOptions } from './types.ts';
+import type { GenerateOutput, GenerateRequest, LoadOptions, PromptSource } from './types.ts';
 
 /** What an engine is made of. */
 export interface EngineParts {
@@ -31,6 +33,7 @@ export interface EngineParts {
   readonly generation: GenerationConfig;
   /** One line about what runs the kernels. */
   readonly device: string;
+  readonly serving?: Pick<LoadOptions, 'maxQueuedRequests' | 'numSpeculativeTokens' | 'toolCallParser'>;
 }
 
 export class Engine {
@@ -45,12 +48,15 @@ export class Engine {
   readonly eosTokenIds: readonly number[];
   /** What sampling parameters are when a request leaves them out: the advice of the model's makers. */
   readonly generationDefaults: Readonly<Partial<SamplingParams>>;
+  /** How the model writes calls and reasoning. */
+  readonly replyFormat: ReplyFormat;
   /** The chat API in process. */
   readonly chat: { readonly completions: ReturnType<typeof createChatCompletions> };
 
   readonly #model: Model;
   readonly #conversations: ConversationEncoder | null;
   readonly #loop: StepLoop;
+  readonly #draftLength: number;
   #closed: Promise<void> | undefined;
 
   /**
@@ -65,9 +71,10 @@ export class Engine {
 
   /** The parts belong to the engine from here on. */
   constructor(parts: EngineParts) {
-    const { model, generation, tokenizer } = parts;
+    const { model, generation, tokenizer, serving = {} } = parts;
     this.#model = model;
-    this.#loop = new StepLoop(model);
+    this.#loop = new StepLoop(model, serving.maxQueuedRequests);
+    this.#draftLength = serving.numSpeculativeTokens ?? 0;
     this.modelName = parts.modelName;
     this.device = parts.device;
     this.tokenizer = tokenizer;
@@ -78,6 +85,7 @@ export class Engine {
     const own = ownEndToken(tokenizer);
     this.eosTokenIds = own === undefined ? eosTokenIds : [...new Set([own, ...eosTokenIds])];
     this.generationDefaults = generationDefaults;
+    this.replyFormat = replyFormatOf(parts.chatTemplate?.source ?? '', serving.toolCallParser);
     this.chat = { completions: createChatCompletions(this) };
   }
 
@@ -90,27 +98,49 @@ export class Engine {
    * Starts a request; work begins with the first read. Outputs of different choices come mixed, each with its `index`.
    * Leaving the loop, `return()` and the signal end it and free what it holds.
    *
-   * @throws RequestError, SamplingError, TokenizerError at once; the iterator throws SamplingError, GrammarError,
+   * @throws RequestError (`queue_full` when too many wait), SamplingError, TokenizerError at once; the iterator throws SamplingError, GrammarError,
    *   DeviceError or the signal's reason
    */
   generate(request: GenerateRequest): AsyncIterableIterator<GenerateOutput, undefined> {
     this.#loop.checkOpen();
     const { vocabSize, maxModelLen, eosTokenIds, tokenizer } = this;
-    const prompt = promptTokens(request, { tokenizer, vocabSize, conversations: this.#conversations });
-    const params = request.sampling ?? {};
+    const prompt = this.promptTokens(request);
+    const { badWords = [], ...params } = request.sampling ?? {};
     const maxTokens = roomForOutput(
       prompt.length,
       params.maxTokens,
       maxModelLen,
       request.messages ? 'messages' : 'prompt',
     );
-    const sampling = resolveSampling(params, { ...this.generationDefaults, maxTokens }, vocabSize);
-    const { skipSpecialTokens, spacesBetweenSpecialTokens } = sampling;
-    const choices = Array.from({ length: sampling.n }, (_, index) => {
-      const decoder = tokenizer.streamDecoder({ skipSpecialTokens, spacesBetweenSpecialTokens });
-      return new Choice({ index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar: request.grammar });
-    });
-    return new Generation(this.#loop, choices, request.signal);
+    const search = createSearch(
+      request,
+      prompt,
+      { ...params, badTokens: badWordTokens(badWords, tokenizer) },
+      { ...this.generationDefaults, maxTokens },
+      { tokenizer, vocabSize, eosTokenIds, draftLength: this.#draftLength },
+    );
+    return new Generation(this.#loop, search, request.signal);
+  }
+
+  /**
+   * The token ids that a request's prompt, tokens or messages come to.
+   * @throws RequestError, TokenizerError
+   */
+  promptTokens(source: PromptSource): number[] {
+    const { tokenizer, vocabSize, maxModelLen } = this;
+    return promptTokens(source, { tokenizer, vocabSize, maxModelLen, conversations: this.#conversations });
+  }
+
+  /**
+   * The log-probability of every given token but the first under the model's own distribution, with the `count` most
+   * likely tokens at its place.
+   * @throws RequestError when there are no ids, too many, or unknown ones; DeviceError, or the signal's reason
+   */
+  async promptLogprobs(ids: ArrayLike<number>, count: number, signal?: AbortSignal): Promise<RankedLogprobs[]> {
+    const { vocabSize, maxModelLen } = this;
+    const tokens = checkTokens(ids, vocabSize);
+    if (tokens.length > maxModelLen) roomForOutput(tokens.length, 0, maxModelLen, 'prompt');
+    return promptLogprobs(this.#loop, tokens, { vocabSize, count, signal });
   }
 
   /**
@@ -120,7 +150,7 @@ export class Engine {
   async logits(ids: ArrayLike<number>): Promise<Float32Array> {
     const tokens = checkTokens(ids, this.vocabSize);
     if (tokens.length > this.maxModelLen) roomForOutput(tokens.length, 0, this.maxModelLen, 'prompt');
-    const sequence = new Sequence(tokens, tokens.length, 0);
+    const sequence = new Sequence(tokens, tokens.length, { logitsFrom: 0 });
     const logits = new Float32Array(tokens.length * this.vocabSize);
     let filled = 0;
     return new Promise((resolve, reject) => {

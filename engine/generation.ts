@@ -1,26 +1,26 @@
-/** A request on its way: its choices run side by side, and their outputs come in the order in which they are made. */
+/** A request on its way: its search runs beside those of others, and its outputs come in the order in which they are made. */
 
-import type { Choice } from './choice.ts';
 import { OutputQueue } from './output-queue.ts';
-import type { StepLoop } from './step-loop.ts';
+import type { Search, SearchRun, TakeLogits } from './search.ts';
+import type { Sequence } from './sequence.ts';
+import type { SequenceConsumer, StepLoop } from './step-loop.ts';
 import type { GenerateOutput } from './types.ts';
 
 /**
- * The outputs of a request, to be read once. Work begins with the first read. Whatever ends the request (the last choice,
- * an error, the signal, `return`, a closed engine) frees all that its sequences hold, at once.
+ * The outputs of a request, to be read once. Work begins with the first read. Whatever ends the request (the end of its
+ * search, an error, the signal, `return`, a closed engine) frees all that its sequences hold, at once.
  */
 export class Generation implements AsyncIterableIterator<GenerateOutput, undefined> {
   readonly #loop: StepLoop;
-  readonly #choices: readonly Choice[];
+  readonly #search: Search;
   readonly #signal: AbortSignal | undefined;
   readonly #outputs = new OutputQueue();
-  #unfinished: number;
+  readonly #sequences = new Set<Sequence>();
   #started = false;
 
-  constructor(loop: StepLoop, choices: readonly Choice[], signal?: AbortSignal) {
+  constructor(loop: StepLoop, search: Search, signal?: AbortSignal) {
     this.#loop = loop;
-    this.#choices = choices;
-    this.#unfinished = choices.length;
+    this.#search = search;
     this.#signal = signal;
   }
 
@@ -46,26 +46,36 @@ export class Generation implements AsyncIterableIterator<GenerateOutput, undefin
     this.#started = true;
     try {
       this.#signal?.throwIfAborted();
-      for (const choice of this.#choices) {
-        this.#loop.submit(choice.sequence, {
-          onLogits: (logits) => this.#step(choice, logits),
-          onError: (error) => this.#fail(error),
-        });
-      }
+      this.#search.start(this.#run);
       this.#signal?.addEventListener('abort', this.#onAbort);
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #step(choice: Choice, logits: Float32Array): void {
-    const output = choice.step(logits);
-    this.#outputs.push(output);
-    if (output.finishReason === null) return;
-    this.#loop.settle(choice.sequence);
-    if (--this.#unfinished > 0) return;
-    this.#settle();
-    this.#outputs.end();
+  readonly #run: SearchRun = {
+    submit: (sequence, takeLogits) => {
+      this.#loop.submit(sequence, this.#consumer(takeLogits));
+      this.#sequences.add(sequence);
+    },
+    fork: (parent, takeLogits) => {
+      const child = this.#loop.fork(parent, this.#consumer(takeLogits));
+      this.#sequences.add(child);
+      return child;
+    },
+    settle: (sequence) => {
+      this.#loop.settle(sequence);
+      this.#sequences.delete(sequence);
+    },
+    emit: (output) => this.#outputs.push(output),
+    end: () => {
+      this.#settle();
+      this.#outputs.end();
+    },
+  };
+
+  #consumer(takeLogits: TakeLogits): SequenceConsumer {
+    return { onLogits: takeLogits, onError: (error) => this.#fail(error) };
   }
 
   readonly #onAbort = (): void => this.#fail(this.#signal?.reason);
@@ -77,6 +87,7 @@ export class Generation implements AsyncIterableIterator<GenerateOutput, undefin
 
   #settle(): void {
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    for (const choice of this.#choices) this.#loop.settle(choice.sequence);
+    for (const sequence of this.#sequences) this.#loop.settle(sequence);
+    this.#sequences.clear();
   }
 }

@@ -1,11 +1,12 @@
 /** From the path of a model to the parts of an engine. */
 
 import { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
+import { CALL_FORMATS } from './chat/index.ts';
 import { parseJsonObject } from './checkpoint/json.ts';
 import { type ModelSource, readText } from './checkpoint/model-source.ts';
 import { createDevice } from './create-device.ts';
 import type { EngineParts } from './engine.ts';
-import { CheckpointError } from './errors.ts';
+import { RequestError } from './errors.ts';
 import { loadModel } from './load-model.ts';
 import type { LoadOptions } from './types.ts';
 
@@ -14,27 +15,41 @@ const MAX_CONFIG_BYTES = 4 * 2 ** 20;
 
 /** @throws CheckpointError, TokenizerError, DeviceError, RequestError for an option, or the signal's reason */
 export async function loadEngineParts(path: string, options: LoadOptions): Promise<EngineParts> {
-  const source = await openSource(path);
+  const serving = servingOptions(options);
+  const source = await openSource(path, options);
   try {
     // The tokenizer is quick to read, so that what is wrong with it shows before the weights are loaded.
     const { tokenizer, chatTemplate } = await loadTokenizer(source, options);
     options.signal?.throwIfAborted();
     const model = await loadModel(source, { ...options, device: await createDevice(options) });
     const { generation, device } = model.info;
-    return { modelName: nameOf(path), model, tokenizer, chatTemplate, generation, device };
+    return { modelName: nameOf(path), model, tokenizer, chatTemplate, generation, device, serving };
   } finally {
     await source.close();
   }
 }
 
-/** The files of a model. Reading directories is loaded when it is needed: it exists in Node only. */
-async function openSource(path: string): Promise<ModelSource> {
-  if (/\.gguf$/i.test(path)) {
-    throw new CheckpointError(`${path}: GGUF files are not supported yet; expected a model directory`);
+function servingOptions({
+  maxQueuedRequests,
+  numSpeculativeTokens,
+  toolCallParser,
+}: LoadOptions): EngineParts['serving'] {
+  for (const [name, value = 0] of Object.entries({ maxQueuedRequests, numSpeculativeTokens })) {
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    throw new RequestError(`${name} is ${value}; expected an integer of at least 0`, name);
   }
-  const { EMBEDDED_MODEL, embeddedModelPath } = await import('./node/embedded.ts');
-  const { openDirectory } = await import('./node/directory-source.ts');
-  return openDirectory(path === EMBEDDED_MODEL ? embeddedModelPath() : path);
+  if (toolCallParser !== undefined && !Object.hasOwn(CALL_FORMATS, toolCallParser)) {
+    const names = Object.keys(CALL_FORMATS).join(', ');
+    throw new RequestError(`toolCallParser is ${JSON.stringify(toolCallParser)}; expected one of ${names}`);
+  }
+  return { maxQueuedRequests, numSpeculativeTokens, toolCallParser };
+}
+
+/** The files of a model: a directory in Node, an address in a browser. Only the one that fits is loaded. */
+async function openSource(path: string, options: LoadOptions): Promise<ModelSource> {
+  const inNode = globalThis.process?.versions?.node !== undefined;
+  const { openModel } = inNode ? await import('./node/open-model.ts') : await import('./browser/open-model.ts');
+  return openModel(path, options);
 }
 
 async function loadTokenizer(source: ModelSource, { chatTemplate }: LoadOptions) {

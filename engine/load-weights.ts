@@ -58,7 +58,7 @@ export class ModelWeights {
     let loaded = 0;
     const advance = (bytes: number) => {
       loaded += bytes;
-      onProgress?.({ loaded, total });
+      onProgress?.({ stage: 'weights', loaded, total });
       signal?.throwIfAborted();
     };
     for (const tensor of this.#tensors) {

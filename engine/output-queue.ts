@@ -3,17 +3,8 @@
  * merged into one, so a slow reader costs no more memory than the text itself.
  */
 
-import type { TokenLogprobs } from '../sampling/index.ts';
+import { type GrowingOutput, grow, growing } from './merge-outputs.ts';
 import type { GenerateOutput } from './types.ts';
-
-/** A {@link GenerateOutput} that still grows. */
-interface UnreadOutput extends GenerateOutput {
-  text: string;
-  readonly tokenIds: number[];
-  readonly logprobs?: TokenLogprobs[];
-  finishReason: GenerateOutput['finishReason'];
-  stopReason: GenerateOutput['stopReason'];
-}
 
 interface Reader {
   resolve(result: IteratorResult<GenerateOutput, undefined>): void;
@@ -24,7 +15,7 @@ const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 export class OutputQueue {
   /** At most one for every choice, the longest waiting first. */
-  readonly #unread = new Map<number, UnreadOutput>();
+  readonly #unread = new Map<number, GrowingOutput>();
   readonly #readers: Reader[] = [];
   #ended = false;
   /** In a box, because a reason may be undefined. */
@@ -38,8 +29,8 @@ export class OutputQueue {
       return;
     }
     const unread = this.#unread.get(output.index);
-    if (unread) merge(unread, output);
-    else this.#unread.set(output.index, copy(output));
+    if (unread) grow(unread, output);
+    else this.#unread.set(output.index, growing(output));
   }
 
   /** Nothing more comes; what is unread may still be read. */
@@ -79,16 +70,4 @@ export class OutputQueue {
     if (this.#ended) return Promise.resolve(DONE);
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
-}
-
-function copy({ logprobs, ...output }: GenerateOutput): UnreadOutput {
-  return { ...output, tokenIds: [...output.tokenIds], ...(logprobs && { logprobs: [...logprobs] }) };
-}
-
-function merge(unread: UnreadOutput, output: GenerateOutput): void {
-  unread.text += output.text;
-  unread.tokenIds.push(...output.tokenIds);
-  unread.logprobs?.push(...(output.logprobs ?? []));
-  unread.finishReason = output.finishReason;
-  unread.stopReason = output.stopReason;
 }

@@ -1,9 +1,9 @@
 /** What a request wants continued, as token ids that the model can take. */
 
-import type { Tokenizer } from '../tokenizer/index.ts';
-import type { ConversationEncoder } from './conversation.ts';
+import { ChatTemplate, type Tokenizer } from '../tokenizer/index.ts';
+import { ConversationEncoder } from './conversation.ts';
 import { RequestError } from './errors.ts';
-import type { GenerateRequest } from './types.ts';
+import type { PromptSource } from './types.ts';
 
 /** What a prompt is made with. */
 export interface PromptTools {
@@ -11,6 +11,7 @@ export interface PromptTools {
   /** Null when the model has no chat template. */
   readonly conversations: ConversationEncoder | null;
   readonly vocabSize: number;
+  readonly maxModelLen: number;
 }
 
 /**
@@ -18,19 +19,36 @@ export interface PromptTools {
  * @throws RequestError when there is not exactly one of them, or it is empty or has a token that the model does not know
  * @throws TokenizerError what the chat template throws
  */
-export function promptTokens(request: GenerateRequest, tools: PromptTools): number[] {
-  const { prompt, tokens, messages } = request;
-  const given = [prompt, tokens, messages].filter((source) => source !== undefined).length;
+export function promptTokens(source: PromptSource, tools: PromptTools): number[] {
+  const { prompt, tokens, messages } = source;
+  const given = [prompt, tokens, messages].filter((text) => text !== undefined).length;
   if (given !== 1) throw new RequestError(`${given} of prompt, tokens and messages were given; expected exactly one`);
-  if (prompt !== undefined) return checkTokens(tools.tokenizer.encode(prompt), tools.vocabSize);
-  if (tokens !== undefined) return checkTokens(tokens, tools.vocabSize);
-  if (!tools.conversations) {
-    throw new RequestError(
-      'this model has no chat template; expected prompt or tokens instead of messages',
-      'messages',
-    );
-  }
-  return checkTokens(tools.conversations.encode({ ...request, messages: messages! }), tools.vocabSize, 'messages');
+  const param = messages === undefined ? 'prompt' : 'messages';
+  const ids = checkTokens(encoded(source, tools), tools.vocabSize, param);
+  const most = tokensToKeep(source, tools.maxModelLen);
+  return most < ids.length ? ids.slice(ids.length - most) : ids;
+}
+
+function encoded(source: PromptSource, { tokenizer, conversations }: PromptTools): ArrayLike<number> {
+  const { prompt, tokens, messages, chatTemplate } = source;
+  if (tokens !== undefined) return tokens;
+  if (prompt !== undefined) return tokenizer.encode(prompt, { addSpecialTokens: source.addSpecialTokens ?? true });
+  const encoder = chatTemplate === undefined ? conversations : withTemplate(chatTemplate, tokenizer);
+  if (encoder) return encoder.encode({ ...source, messages: messages! });
+  throw new RequestError('this model has no chat template; expected prompt or tokens instead of messages', 'messages');
+}
+
+function withTemplate(source: string, tokenizer: Tokenizer): ConversationEncoder {
+  const { specialTokens } = tokenizer;
+  return new ConversationEncoder(tokenizer, new ChatTemplate(source, { specialTokens }));
+}
+
+function tokensToKeep({ truncatePromptTokens: most, sampling }: PromptSource, maxModelLen: number): number {
+  if (most === undefined) return Number.POSITIVE_INFINITY;
+  if (most === -1) return Math.max(1, maxModelLen - (sampling?.maxTokens ?? 1));
+  if (Number.isInteger(most) && most >= 1 && most <= maxModelLen) return most;
+  const rule = `must be -1, or from 1 to the maximum context length of ${maxModelLen}`;
+  throw new RequestError(`truncate_prompt_tokens ${rule}, got ${most}`, 'truncate_prompt_tokens');
 }
 
 /** @throws RequestError when there are none, or one is not an id below `vocabSize`. */

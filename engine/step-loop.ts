@@ -7,23 +7,29 @@
  */
 
 import { DeviceError } from '../kernels/index.ts';
+import { RequestError } from './errors.ts';
 import type { Model } from './model.ts';
-import { Scheduler, type SchedulerStats, type Step } from './scheduler.ts';
+import { Scheduler, type SchedulerStats } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
+import type { Step } from './step-builder.ts';
 
 /** What becomes of a sequence's logits. */
 export interface SequenceConsumer {
   /**
-   * Takes the logits `[rows, vocabSize]` of the last `rows` computed positions, which it may overwrite. When no token of
-   * the sequence is left to compute, it must append one or settle the sequence.
+   * Takes the logits `[rows, vocabSize]` of the last `rows` computed positions, which it may overwrite, those of drafted
+   * tokens included. When no token of the sequence is left to compute, the sequence idles until this consumer or another
+   * one, when it gets logits, appends one or settles it.
    */
   onLogits(logits: Float32Array, rows: number): void;
   /** The sequence has ended for a reason that is not the consumer's own. */
   onError(error: unknown): void;
 }
 
+const DEFAULT_MAX_QUEUED = 512;
+
 export class StepLoop {
   readonly #model: Model;
+  readonly #maxQueued: number;
   readonly #scheduler: Scheduler;
   readonly #consumers = new Map<Sequence, SequenceConsumer>();
   #looping = false;
@@ -31,8 +37,10 @@ export class StepLoop {
   /** Why nothing new is taken; undefined while all is well. */
   #refusal: Error | undefined;
 
-  constructor(model: Model) {
+  /** @param maxQueued  sequences that may wait beside those that run */
+  constructor(model: Model, maxQueued = DEFAULT_MAX_QUEUED) {
     this.#model = model;
+    this.#maxQueued = maxQueued;
     this.#scheduler = new Scheduler(model);
   }
 
@@ -45,12 +53,18 @@ export class StepLoop {
     return this.#scheduler.stats;
   }
 
-  /** @throws DeviceError when the engine is closed or its device is lost. */
+  /**
+   * @throws DeviceError when the engine is closed or its device is lost
+   * @throws RequestError `queue_full` when too many requests wait already
+   */
   checkOpen(): void {
     if (this.#refusal) throw this.#refusal;
+    const { running, waiting } = this.#scheduler.stats;
+    if (running + waiting < this.#scheduler.maxRunning + this.#maxQueued) return;
+    throw new RequestError('too many requests are waiting; expected fewer at a time', null, 'queue_full');
   }
 
-  /** Lets a sequence join at the next step. @throws DeviceError as {@link StepLoop.checkOpen}. */
+  /** Lets a sequence join at the next step. @throws as {@link StepLoop.checkOpen} */
   submit(sequence: Sequence, consumer: SequenceConsumer): void {
     this.checkOpen();
     this.#scheduler.submit(sequence);
@@ -58,6 +72,13 @@ export class StepLoop {
     if (this.#looping) return;
     this.#looping = true;
     this.#loop = this.#run();
+  }
+
+  /** A second sequence with the tokens, and the blocks, of one that idles. */
+  fork(parent: Sequence, consumer: SequenceConsumer): Sequence {
+    const child = this.#scheduler.fork(parent);
+    this.#consumers.set(child, consumer);
+    return child;
   }
 
   /** Ends a sequence at once, in whatever state it is; its consumer hears nothing more. False when it had ended before. */
@@ -111,7 +132,8 @@ export class StepLoop {
       try {
         consumer.onLogits(rows, logitRows);
       } catch (error) {
-        this.#fail(sequence, error);
+        this.settle(sequence);
+        consumer.onError(error);
       }
     }
   }

@@ -4,6 +4,7 @@ import type { Grammar } from '../grammar/index.ts';
 import type { DeviceKind } from '../kernels/index.ts';
 import type { SamplingParams, TokenLogprobs } from '../sampling/index.ts';
 import type { ChatMessage, ChatTool } from '../tokenizer/index.ts';
+import type { CallFormatName } from './chat/index.ts';
 
 /** Options of `Engine.load`. */
 export interface LoadOptions {
@@ -21,36 +22,87 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Bytes for keys and values. Default: room for `maxNumSeqs` sequences of `maxModelLen`, 1 GiB at most. */
   readonly kvCacheBytes?: number;
+  /** Most requests that may wait for others; more are refused. Default 512. */
+  readonly maxQueuedRequests?: number;
+  /** Tokens that are guessed ahead where a text repeats itself. Changes the speed, not the text. Default 0: none. */
+  readonly numSpeculativeTokens?: number;
   /** A Jinja chat template that replaces the model's own. */
   readonly chatTemplate?: string;
-  /** Called as the weights come in; `loaded` and `total` are bytes of the checkpoint. */
+  /** How the model writes calls. Default: what its chat template shows. */
+  readonly toolCallParser?: CallFormatName;
+  /** Called as the files and then the weights come in. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Gives up loading; what was loaded is freed and the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
+/** Bytes that have come so far. A download, file after file, is followed by the weights' way to the device. */
 export interface LoadProgress {
+  readonly stage: 'download' | 'weights';
   readonly loaded: number;
   readonly total: number;
 }
 
 /** What to generate from: exactly one of `prompt`, `tokens` and `messages`. */
 export interface GenerateRequest {
-  /** Plain text; special tokens are added as the tokenizer's post-processor says. */
+  /** Plain text; special tokens are added as the tokenizer's post-processor says, unless `addSpecialTokens` is false. */
   readonly prompt?: string;
   /** Token ids, taken as they are. */
   readonly tokens?: ArrayLike<number>;
-  /** A conversation, rendered by the chat template with the generation prompt. */
+  /** A conversation, rendered by the chat template. */
   readonly messages?: readonly ChatMessage[];
   /** Tools that the chat template may describe. Only with `messages`. */
   readonly tools?: readonly ChatTool[];
   /** More names that the chat template sees. Only with `messages`. */
   readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
-  readonly sampling?: SamplingParams;
+  /** A Jinja template instead of the model's own. Only with `messages`. */
+  readonly chatTemplate?: string;
+  /** Documents that the chat template may quote. Only with `messages`. */
+  readonly documents?: readonly Readonly<Record<string, unknown>>[];
+  /** Ends the prompt with the beginning of the assistant's turn. Default true. Only with `messages`. */
+  readonly addGenerationPrompt?: boolean;
+  /** Leaves the last message open, to be continued; without the generation prompt. Default false. Only with `messages`. */
+  readonly continueFinalMessage?: boolean;
+  /** The post-processor's tokens go around the prompt. Default: true for `prompt`, false for `messages`. */
+  readonly addSpecialTokens?: boolean;
+  /** Only the last so many tokens of the prompt count; -1: as many as there is room for. Default: all. */
+  readonly truncatePromptTokens?: number;
+  readonly sampling?: GenerateSampling;
+  /** Samples so many texts, at least `sampling.n`, and gives the likeliest, best first. Default: `sampling.n`. */
+  readonly bestOf?: number;
+  /** Searches for the likeliest texts instead of sampling. `sampling` must leave temperature, top-k and top-p off. */
+  readonly beam?: BeamOptions;
+  /** Requests with a lower number go first; those with the same number in the order in which they come. Default 0. */
+  readonly priority?: number;
+  /** Only requests with the same salt use each other's keys and values of equal beginnings of a prompt. */
+  readonly cacheSalt?: string;
   /** Restricts the output to a language. */
   readonly grammar?: Grammar;
   /** Ends the generation: the iterator throws the signal's reason and every K/V block is freed. */
   readonly signal?: AbortSignal;
+}
+
+/** What a prompt is made of. */
+export type PromptSource = Omit<GenerateRequest, 'sampling' | 'grammar' | 'signal'> & {
+  readonly sampling?: Pick<SamplingParams, 'maxTokens'>;
+};
+
+export interface GenerateSampling extends SamplingParams {
+  /** Words that may not come up whole in the output, neither at the beginning of a text nor after a space. */
+  readonly badWords?: readonly string[];
+}
+
+/** A search for the `sampling.n` likeliest texts. */
+export interface BeamOptions {
+  /** Texts that are followed at a time, at least `sampling.n` and 2. */
+  readonly width: number;
+  /** Positive: longer texts are favoured, negative: shorter ones. Default 1. */
+  readonly lengthPenalty?: number;
+  /**
+   * When `width` texts have ended: true ends the search, false goes on while a live one has a better score, `'never'`
+   * while one could still reach a better score. Default false.
+   */
+  readonly earlyStopping?: boolean | 'never';
 }
 
 /** `stop`: a stop string, stop token or end token; `length`: a limit was reached. */
@@ -72,4 +124,6 @@ export interface GenerateOutput {
   readonly stopReason: string | number | null;
   /** Tokens of the prompt, for the usage count. */
   readonly promptTokens: number;
+  /** Those of them whose keys and values were there from an earlier request. */
+  readonly cachedTokens: number;
 }

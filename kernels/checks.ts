@@ -111,8 +111,8 @@ export interface StepBounds {
 }
 
 /**
- * Throws unless every index of a step is in range: tokens, positions, slots, blocks (as far as positions reach) and
- * logit rows. Kernels index without looking again.
+ * Throws unless every index of a step is in range: tokens, positions, slots, blocks (as far as positions reach), logit
+ * rows and copied blocks. Kernels index without looking again.
  */
 export function checkStep(step: StepInput, bounds: StepBounds): void {
   const { limits } = bounds;
@@ -143,6 +143,10 @@ export function checkStep(step: StepInput, bounds: StepBounds): void {
     for (let i = 0; i < table.length; i++) inRange('block', table[i], bounds.blocks, i);
   }
   for (let i = 0; i < step.logitRows.length; i++) inRange('logit row', step.logitRows[i], rows, i);
+  for (const [i, { from, to }] of (step.copies ?? []).entries()) {
+    inRange('copied block', from, bounds.blocks, i);
+    inRange('copied block', to, bounds.blocks, i);
+  }
 }
 
 function atMost(what: string, found: number, limit: number): void {

@@ -131,6 +131,14 @@ export interface StepInput {
   readonly blockTables: readonly ArrayLike<number>[];
   /** Indices of the rows whose logits are wanted, ascending. */
   readonly logitRows: ArrayLike<number>;
+  /** Blocks to copy before the first op, one after the other, in every K/V cache that the plan uses. */
+  readonly copies?: readonly BlockCopy[];
+}
+
+/** Copies the keys and values of all layers of block `from` to block `to`. */
+export interface BlockCopy {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Sizes fixed when a device's step buffers are made. */

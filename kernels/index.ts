@@ -2,6 +2,7 @@
 
 export type {
   Activation,
+  BlockCopy,
   Constant,
   Device,
   DeviceKind,

@@ -16,3 +16,4 @@ export {
 export type { History } from './processors.ts';
 export { type SampledToken, Sampler } from './sampler.ts';
 export { StopMatcher, type StopRules, type StopStep } from './stop.ts';
+export { type RankedLogprob, type RankedLogprobs, rankedLogprobs } from './token-logprobs.ts';

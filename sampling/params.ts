@@ -42,6 +42,10 @@ export interface SamplingParams {
   readonly frequencyPenalty?: number;
   /** Divides (positive) or multiplies (negative) the logits of tokens in the prompt or output; above 0. Default 1. */
   readonly repetitionPenalty?: number;
+  /** The only token ids that may be chosen, the end token among them if the text is to end by it. Default: all. */
+  readonly allowedTokenIds?: readonly number[];
+  /** Sequences of token ids that may not come up whole in the output. Default: none. */
+  readonly badTokens?: readonly (readonly number[])[];
 }
 
 /** Sampling parameters with nothing left open, as `resolveSampling` gives them. */
@@ -72,6 +76,9 @@ export interface ResolvedSampling {
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
   readonly repetitionPenalty: number;
+  /** Null: all. */
+  readonly allowedTokenIds: readonly number[] | null;
+  readonly badTokens: readonly (readonly number[])[];
 }
 
 /** The log-probability of one output token under the distribution that it was drawn from. */
@@ -89,6 +96,9 @@ const MAX_CHOICES = 128;
 export const MAX_STOP_STRINGS = 1024;
 export const MAX_STOP_TOKEN_IDS = 1024;
 export const MAX_LOGIT_BIAS = 32_768;
+/** Most entries of `badTokens`, and most tokens of one of them. */
+const MAX_BAD_SEQUENCES = 2048;
+const MAX_BAD_LENGTH = 256;
 /** UTF-16 units of all stop strings together. */
 const MAX_STOP_LENGTH = 65_536;
 
@@ -154,6 +164,8 @@ export function resolveSampling(
     presencePenalty,
     frequencyPenalty,
     repetitionPenalty,
+    allowedTokenIds: allowedTokens(given('allowedTokenIds'), vocabSize),
+    badTokens: badTokens(given('badTokens') ?? []),
   };
 }
 
@@ -214,6 +226,24 @@ function stopTokens(ids: readonly number[], vocabSize: number): readonly number[
   check(ids.length <= MAX_STOP_TOKEN_IDS, 'stop_token_ids', `must have at most ${MAX_STOP_TOKEN_IDS} ids`, ids.length);
   for (const id of ids) check(Number.isSafeInteger(id), 'stop_token_ids', 'must be integers', id);
   return ids.filter((id) => id >= 0 && id < vocabSize);
+}
+
+function allowedTokens(ids: readonly number[] | undefined, vocabSize: number): readonly number[] | null {
+  if (ids === undefined) return null;
+  check(Array.isArray(ids), 'allowed_token_ids', 'must be a list of token ids', ids);
+  check(ids.length > 0, 'allowed_token_ids', 'must not be empty', 'an empty list');
+  const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+  check(wrong === undefined, 'allowed_token_ids', `must have token ids from 0 to below ${vocabSize}`, wrong);
+  return [...new Set(ids)];
+}
+
+function badTokens(sequences: readonly (readonly number[])[]): readonly (readonly number[])[] {
+  const { length } = sequences;
+  check(length <= MAX_BAD_SEQUENCES, 'bad_words', `must come to at most ${MAX_BAD_SEQUENCES} token sequences`, length);
+  for (const { length } of sequences) {
+    check(length <= MAX_BAD_LENGTH, 'bad_words', `must have at most ${MAX_BAD_LENGTH} tokens each`, length);
+  }
+  return sequences.filter(({ length }) => length > 0);
 }
 
 function logitBias(bias: Readonly<Record<number, number>>, vocabSize: number): ReadonlyMap<number, number> {

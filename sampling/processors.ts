@@ -26,6 +26,22 @@ export function banTokens(row: Float32Array, ids: readonly number[]): void {
   for (const id of ids) row[id] = Number.NEGATIVE_INFINITY;
 }
 
+/** A bitmask `[ceil(vocabSize / 32)]` of the listed tokens: bit `i & 31` of word `i >> 5`. */
+export function maskOf(ids: readonly number[], vocabSize: number): Uint32Array {
+  const mask = new Uint32Array(Math.ceil(vocabSize / 32));
+  for (const id of ids) mask[id >> 5] |= 1 << (id & 31);
+  return mask;
+}
+
+/** The tokens that would complete one of the sequences at the end of the output. */
+export function completing(sequences: readonly (readonly number[])[], outputIds: ArrayLike<number>): number[] {
+  const isNext = (sequence: readonly number[]) => {
+    const start = outputIds.length - (sequence.length - 1);
+    return start >= 0 && sequence.slice(0, -1).every((id, i) => outputIds[start + i] === id);
+  };
+  return sequences.filter(isNext).map((sequence) => sequence[sequence.length - 1]);
+}
+
 /** Token ids of a sequence. Between two calls for one sequence the output only grows. */
 export interface History {
   readonly promptIds: ArrayLike<number>;

@@ -1,5 +1,5 @@
 /**
- * One choice's way from a row of logits to a token: bias, mask, ban, penalties, then the most likely token, or temperature,
+ * One choice's way from a row of logits to a token: bias, masks, bans, penalties, then the most likely token, or temperature,
  * top-k, top-p, min-p and a draw. Sums run in the order of the token ids and draws go by output position, so a choice comes
  * out the same on every machine, alone or in a batch.
  */
@@ -8,7 +8,7 @@ import { Candidates } from './candidates.ts';
 import { SamplingError } from './errors.ts';
 import { log } from './exponential.ts';
 import type { ResolvedSampling, TokenLogprobs } from './params.ts';
-import { addLogitBias, applyMask, banTokens, type History, Penalties } from './processors.ts';
+import { addLogitBias, applyMask, banTokens, completing, type History, maskOf, Penalties } from './processors.ts';
 import { choiceKey, uniform } from './random.ts';
 import { argmax, largest } from './select.ts';
 
@@ -22,6 +22,8 @@ export class Sampler {
   readonly #sampling: ResolvedSampling;
   readonly #vocabSize: number;
   readonly #penalties: Penalties;
+  /** The bitmask of `allowedTokenIds`. */
+  readonly #allowed: Uint32Array | null;
   readonly #key: bigint;
 
   /** @param options.choiceIndex which of the n choices this is: it draws like a request of its own with seed + choiceIndex */
@@ -29,6 +31,8 @@ export class Sampler {
     this.#sampling = sampling;
     this.#vocabSize = options.vocabSize;
     this.#penalties = new Penalties(sampling);
+    const { allowedTokenIds } = sampling;
+    this.#allowed = allowedTokenIds && maskOf(allowedTokenIds, options.vocabSize);
     this.#key = choiceKey(sampling.seed, options.choiceIndex);
   }
 
@@ -82,13 +86,16 @@ export class Sampler {
     mask: Uint32Array | undefined,
     bannedIds: readonly number[],
   ): Float32Array {
-    const { logitBias } = this.#sampling;
-    if (logitBias.size === 0 && mask === undefined && bannedIds.length === 0 && !this.#penalties.active) return logits;
+    const { logitBias, badTokens } = this.#sampling;
+    const banned = badTokens.length > 0 ? [...bannedIds, ...completing(badTokens, history.outputIds)] : bannedIds;
+    const isMasked = mask !== undefined || this.#allowed !== null || banned.length > 0;
+    if (logitBias.size === 0 && !isMasked && !this.#penalties.active) return logits;
     const { row } = scratchFor(this.#vocabSize);
     row.set(logits);
     addLogitBias(row, logitBias);
     if (mask !== undefined) applyMask(row, mask);
-    banTokens(row, bannedIds);
+    if (this.#allowed !== null) applyMask(row, this.#allowed);
+    banTokens(row, banned);
     if (this.#penalties.active) this.#penalties.apply(row, history);
     return row;
   }

@@ -4,7 +4,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ChatEngine } from '../engine/chat/index.ts';
+import { type ApiEngine, type ChatCompletions, createChatCompletions } from '../engine/chat/index.ts';
 import { KeyRing } from './auth.ts';
 import { ClientGone, readJsonBody } from './body.ts';
 import { answerChat } from './chat-route.ts';
@@ -14,7 +14,7 @@ import { isLoopback } from './loopback.ts';
 import { packageVersion } from './version.ts';
 
 /** What the server needs of an engine. */
-export interface ServerEngine extends ChatEngine {
+export interface ServerEngine extends ApiEngine {
   readonly maxModelLen: number;
 }
 
@@ -31,6 +31,8 @@ export interface HandlerOptions {
   readonly maxAnswers?: number;
   /** How long a client may take nothing before it is cut off. Default 60,000. */
   readonly stallMs?: number;
+  /** Lets requests bring a chat template of their own, which runs in this process. Default false. */
+  readonly trustRequestChatTemplate?: boolean;
   /** Called once for each request when it is over. */
   readonly onRequest?: (entry: RequestLogEntry) => void;
 }
@@ -62,6 +64,7 @@ const MODELS_PREFIX = '/v1/models/';
 export class Api {
   readonly #engine: ServerEngine;
   readonly #options: Required<Omit<HandlerOptions, 'apiKeys' | 'onRequest'>>;
+  readonly #completions: ChatCompletions;
   readonly #keys: KeyRing;
   readonly #onRequest: (entry: RequestLogEntry) => void;
   readonly #created = Math.floor(Date.now() / 1000);
@@ -93,7 +96,9 @@ export class Api {
       maxBodyBytes: options.maxBodyBytes ?? 8 * 2 ** 20,
       maxAnswers: options.maxAnswers ?? 512,
       stallMs: options.stallMs ?? 60_000,
+      trustRequestChatTemplate: options.trustRequestChatTemplate ?? false,
     };
+    this.#completions = createChatCompletions(engine, this.#options);
   }
 
   /**
@@ -150,7 +155,7 @@ export class Api {
   }
 
   async #chat(exchange: Exchange, willRead: () => void): Promise<void> {
-    const { maxBodyBytes, maxAnswers, modelNames } = this.#options;
+    const { maxBodyBytes, maxAnswers } = this.#options;
     const body = await readJsonBody(exchange.request, maxBodyBytes, willRead);
     if (this.#answers >= maxAnswers) {
       const headers = { 'retry-after': '1' };
@@ -158,7 +163,7 @@ export class Api {
     }
     this.#answers++;
     try {
-      await answerChat(exchange, body, this.#engine, modelNames);
+      await answerChat(exchange, body, this.#completions);
       this.#isFailing = isDeviceError(exchange.lateError);
     } catch (error) {
       this.#isFailing ||= isDeviceError(error);

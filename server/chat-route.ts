@@ -1,27 +1,15 @@
 /** POST /v1/chat/completions: the chat API of the engine over HTTP. */
 
-import {
-  type ChatCompletionCreateParams,
-  ChatCompletionStream,
-  type ChatEngine,
-  createChatCompletions,
-} from '../engine/chat/index.ts';
-import type { GenerateOutput } from '../engine/types.ts';
+import { type ChatCompletionCreateParams, ChatCompletionStream, type ChatCompletions } from '../engine/chat/index.ts';
 import { toHttpError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 
 /** Answers with one JSON object or with an event stream. No header goes out before there is a first token. */
-export async function answerChat(
-  exchange: Exchange,
-  body: unknown,
-  engine: ChatEngine,
-  modelNames: readonly string[],
-): Promise<void> {
-  const completions = createChatCompletions(metered(engine, exchange.usage), { modelNames });
+export async function answerChat(exchange: Exchange, body: unknown, completions: ChatCompletions): Promise<void> {
   // The engine checks what the body really is.
   const params = body as ChatCompletionCreateParams;
-  const answer = await completions.create(params, { signal: exchange.signal });
+  const answer = await completions.create(params, { signal: exchange.signal, observe: exchange.count });
   if (answer instanceof ChatCompletionStream) await streamAnswer(exchange, answer);
   else await exchange.sendJson(200, answer);
 }
@@ -41,17 +29,4 @@ async function streamAnswer(exchange: Exchange, stream: ChatCompletionStream): P
     await chunks.return();
   }
   await events.end();
-}
-
-/** The same engine, with its tokens counted for the log. */
-function metered(engine: ChatEngine, usage: Exchange['usage']): ChatEngine {
-  async function* counted(outputs: AsyncIterable<GenerateOutput>): AsyncGenerator<GenerateOutput, void, undefined> {
-    for await (const output of outputs) {
-      usage.promptTokens = output.promptTokens;
-      usage.completionTokens += output.tokenIds.length;
-      yield output;
-    }
-  }
-  const { modelName, tokenizer } = engine;
-  return { modelName, tokenizer, generate: (request) => counted(engine.generate(request)) };
 }

@@ -32,6 +32,8 @@ const MODEL_FLAGS = {
   quantization: { type: 'string' },
   'max-model-len': { type: 'string' },
   'max-num-seqs': { type: 'string' },
+  'max-num-batched-tokens': { type: 'string' },
+  'num-speculative-tokens': { type: 'string' },
   'kv-cache-bytes': { type: 'string' },
   'chat-template': { type: 'string' },
 } as const;
@@ -43,6 +45,7 @@ const SERVE_FLAGS = {
   port: { type: 'string', default: '8000' },
   'api-key': { type: 'string', multiple: true },
   'api-keys-file': { type: 'string' },
+  'max-queued-requests': { type: 'string' },
   'tool-call-parser': { type: 'string' },
   'log-level': { type: 'string', default: 'info' },
 } as const;
@@ -60,6 +63,8 @@ Flags of serve and chat:
   --quantization FORMAT  q8_0 or q4_0: rounds a float checkpoint while loading
   --max-model-len N      longest sequence in tokens
   --max-num-seqs N       most sequences in one step
+  --max-num-batched-tokens N  most tokens in one step
+  --num-speculative-tokens N  tokens that are guessed ahead where a text repeats itself (0)
   --kv-cache-bytes N     bytes for keys and values
   --chat-template FILE   a Jinja template instead of the model's own
 
@@ -69,6 +74,7 @@ Flags of serve:
   --port N                  port to listen on (8000); 0 for any free one
   --api-key KEY             key that callers must send; repeated for several
   --api-keys-file FILE      file with one key a line
+  --max-queued-requests N   requests that may wait for others (512); more are refused
   --log-level LEVEL         error, warning or info (default)
 `;
 
@@ -106,19 +112,29 @@ function parse<T extends NonNullable<ParseArgsConfig['options']>>(
   }
 }
 
-type ModelFlags = { [K in keyof typeof MODEL_FLAGS]?: string };
+/** Flags with an integer, the option that each of them sets, and its least value. */
+const INTEGER_FLAGS = [
+  ['threads', 'threads', 1],
+  ['max-model-len', 'maxModelLen', 1],
+  ['max-num-seqs', 'maxNumSeqs', 1],
+  ['max-num-batched-tokens', 'maxNumBatchedTokens', 1],
+  ['num-speculative-tokens', 'numSpeculativeTokens', 0],
+  ['max-queued-requests', 'maxQueuedRequests', 0],
+  ['kv-cache-bytes', 'kvCacheBytes', 1],
+] as const;
+
+type ModelFlags = { [K in keyof typeof MODEL_FLAGS | (typeof INTEGER_FLAGS)[number][0]]?: string };
 
 function modelOptions(values: ModelFlags & { readonly model: string }): ModelOptions {
-  const { device, threads, quantization } = values;
+  const { device, quantization } = values;
   const template = values['chat-template'];
   const load: { -readonly [K in keyof LoadOptions]: LoadOptions[K] } = {};
   if (device !== undefined) load.device = oneOf('device', device, ['auto', 'webgpu', 'wasm', 'reference']);
   if (quantization !== undefined) load.quantize = oneOf('quantization', quantization, ['q8_0', 'q4_0']);
-  if (threads !== undefined) load.threads = integer('threads', threads, 1);
-  if (values['max-model-len'] !== undefined) load.maxModelLen = integer('max-model-len', values['max-model-len'], 1);
-  if (values['max-num-seqs'] !== undefined) load.maxNumSeqs = integer('max-num-seqs', values['max-num-seqs'], 1);
-  if (values['kv-cache-bytes'] !== undefined)
-    load.kvCacheBytes = integer('kv-cache-bytes', values['kv-cache-bytes'], 1);
+  for (const [flag, option, least] of INTEGER_FLAGS) {
+    const value = values[flag];
+    if (value !== undefined) load[option] = integer(flag, value, least);
+  }
   if (template !== undefined) load.chatTemplate = fileText('chat-template', template);
   return { model: nonEmpty('model', values.model), load };
 }

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { GenerateOutput } from '../engine/types.ts';
 import { ClientGone } from './body.ts';
 import type { HttpError } from './errors.ts';
 import { sendLast } from './event-stream.ts';
@@ -47,6 +48,12 @@ export class Exchange {
   get milliseconds(): number {
     return performance.now() - this.#started;
   }
+
+  /** Counts what an answer costs, for the log. */
+  readonly count = ({ promptTokens, tokenIds }: GenerateOutput): void => {
+    this.usage.promptTokens = promptTokens;
+    this.usage.completionTokens += tokenIds.length;
+  };
 
   abort(reason: Error): void {
     this.#controller.abort(reason);

@@ -9,7 +9,7 @@
 
 import { fallbackToken, toByteChars } from './byte-level.ts';
 import { TokenizerError } from './errors.ts';
-import { arrayOf, booleanField, type JsonObject, stringField, stringOf } from './json-fields.ts';
+import { arrayOf, booleanField, type JsonObject, stringField } from './json-fields.ts';
 import type { Model } from './model.ts';
 import { Vocabulary } from './vocabulary.ts';
 
@@ -84,7 +84,8 @@ export class BpeModel implements Model {
     const whole = this.#ignoreMerges ? this.vocabulary.idOf(text) : undefined;
     if (whole !== undefined) return [whole];
     const word = this.#word;
-    word.clear(text.length * 4);
+    // A UTF-16 unit is at most three bytes, each of them a symbol.
+    word.clear(3 * (text.length * (1 + this.#prefix.length) + this.#suffix.length));
     this.#addSymbols(text, word);
     return word.merge(this.#merges);
   }
@@ -127,9 +128,10 @@ function readMerges(json: unknown, where: string): [string, string][] {
     throw new TokenizerError(`${where} has ${merges.length} entries; at most ${MAX_MERGES} are read`);
   }
   return merges.map((merge, i) => {
-    const parts = typeof merge === 'string' ? merge.split(' ') : arrayOf(merge, `${where}[${i}]`);
-    if (parts.length !== 2) throw new TokenizerError(`${where}[${i}] has ${parts.length} parts; expected 2`);
-    return [stringOf(parts[0], `${where}[${i}][0]`), stringOf(parts[1], `${where}[${i}][1]`)];
+    const parts: readonly unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
+    const [left, right] = parts;
+    if (parts.length === 2 && typeof left === 'string' && typeof right === 'string') return [left, right];
+    throw new TokenizerError(`${where}[${i}] is ${JSON.stringify(merge)?.slice(0, 40)}; expected two tokens`);
   });
 }
 
@@ -153,20 +155,14 @@ class MergeTable {
     this.#mask = slots - 1;
     for (let rank = 0; rank < merges.length; rank++) {
       const [left, right] = merges[rank];
-      const ids = [left, right, left + right.slice(prefixLength)].map((token) => {
-        const id = vocabulary.idOf(token);
-        if (id === undefined) {
-          throw new TokenizerError(
-            `${where}[${rank}] needs ${JSON.stringify(token.slice(0, 40))}, which is not in vocab`,
-          );
-        }
-        return id;
-      });
-      const slot = this.#slotOf(ids[0], ids[1]);
-      this.#left[slot] = ids[0];
-      this.#right[slot] = ids[1];
+      const idOf = (token: string) => vocabulary.idOf(token) ?? unknownPart(token, `${where}[${rank}]`);
+      const leftId = idOf(left);
+      const rightId = idOf(right);
+      const slot = this.#slotOf(leftId, rightId);
+      this.#left[slot] = leftId;
+      this.#right[slot] = rightId;
       this.#ranks[slot] = rank;
-      this.results[rank] = ids[2];
+      this.results[rank] = idOf(left + right.slice(prefixLength));
     }
   }
 
@@ -186,6 +182,10 @@ class MergeTable {
     }
     return slot;
   }
+}
+
+function unknownPart(token: string, where: string): never {
+  throw new TokenizerError(`${where} needs ${JSON.stringify(token.slice(0, 40))}, which is not in vocab`);
 }
 
 /** The word being merged: symbols in a linked list, and a heap of the pairs that may merge. Reused for every word. */

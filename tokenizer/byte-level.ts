@@ -4,7 +4,7 @@
  */
 
 const BYTE_TO_CHAR: readonly string[] = byteAlphabet();
-const CHAR_TO_BYTE: ReadonlyMap<string, number> = new Map(BYTE_TO_CHAR.map((char, byte) => [char, byte]));
+const CHAR_TO_BYTE = charTable();
 
 const utf8 = new TextEncoder();
 
@@ -15,20 +15,27 @@ export function toByteChars(text: string): string {
   return chars;
 }
 
-/** The bytes that a token of byte characters stands for; a token with any other character stands for its own UTF-8. */
-export function fromByteChars(token: string): Uint8Array {
-  const bytes = new Uint8Array(token.length);
-  for (let i = 0; i < token.length; i++) {
-    const byte = CHAR_TO_BYTE.get(token[i]);
-    if (byte === undefined) return utf8.encode(token);
-    bytes[i] = byte;
+/** The bytes that tokens of byte characters stand for; a token with any other character stands for its own UTF-8. */
+export function fromByteChars(tokens: readonly string[]): Uint8Array {
+  const bytes = new Uint8Array(tokens.reduce((most, token) => most + 3 * token.length, 0));
+  let end = 0;
+  for (const token of tokens) {
+    const start = end;
+    for (let i = 0; i < token.length; i++) {
+      const byte = CHAR_TO_BYTE[token.charCodeAt(i)];
+      if (byte < 0) {
+        end = start + utf8.encodeInto(token, bytes.subarray(start)).written;
+        break;
+      }
+      bytes[end++] = byte;
+    }
   }
-  return bytes;
+  return bytes.subarray(0, end);
 }
 
 /** The byte that a token such as `<0x0A>` stands for, or -1 for any other token. */
 export function byteOfFallbackToken(token: string): number {
-  return /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Number.parseInt(token.slice(3, 5), 16) : -1;
+  return token.length === 6 && /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Number.parseInt(token.slice(3, 5), 16) : -1;
 }
 
 /** The token `<0x0A>` of a byte. */
@@ -41,4 +48,11 @@ function byteAlphabet(): string[] {
     (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
   let moved = 0x100;
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : moved++));
+}
+
+/** By UTF-16 unit: its byte, or -1 for a unit that is not in the alphabet. */
+function charTable(): Int16Array {
+  const table = new Int16Array(0x10000).fill(-1);
+  for (const [byte, char] of BYTE_TO_CHAR.entries()) table[char.charCodeAt(0)] = byte;
+  return table;
 }

@@ -63,6 +63,8 @@ export interface RenderOptions {
 }
 
 export class ChatTemplate {
+  /** The text of all its templates. */
+  readonly source: string;
   /** The template that is used without tools, and the one with tools. */
   readonly #plain: Block;
   readonly #withTools: Block;
@@ -74,6 +76,7 @@ export class ChatTemplate {
    */
   constructor(source: unknown, { specialTokens = {} }: { readonly specialTokens?: SpecialTokens } = {}) {
     const templates = readSource(source);
+    this.source = [...templates.values()].join('\n');
     const plain = templates.get('default') ?? templates.values().next().value!;
     const withTools = templates.get('tool_use') ?? plain;
     this.#plain = parseTemplate(plain);

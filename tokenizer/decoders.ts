@@ -69,7 +69,7 @@ function readSteps(json: unknown, where: string, depth: number): Step[] {
         readSteps(step, `${where}.decoders[${i}]`, depth + 1),
       );
     case 'ByteLevel':
-      return [{ list: (tokens) => [lossy.decode(concat(tokens.map(fromByteChars)))], one: fromByteChars }];
+      return [{ list: (tokens) => [lossy.decode(fromByteChars(tokens))], one: (token) => fromByteChars([token]) }];
     case 'ByteFallback':
       return [BYTE_FALLBACK];
     case 'Fuse':
@@ -189,14 +189,4 @@ function cleanUp(text: string): string {
     .replaceAll(" 's", "'s")
     .replaceAll(" 've", "'ve")
     .replaceAll(" 're", "'re");
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

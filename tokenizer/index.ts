@@ -1,6 +1,6 @@
 /** Text to token ids and back, incremental detokenisation and chat templates. */
 
-export type { ChatMessage, ChatTool } from './chat-template.ts';
+export type { ChatContentPart, ChatMessage, ChatTool, ChatToolCall, RenderOptions } from './chat-template.ts';
 export { ChatTemplate } from './chat-template.ts';
 export { TokenizerError } from './errors.ts';
 export { StreamDecoder } from './stream-decoder.ts';

@@ -7,9 +7,10 @@ import { compilePattern, isWithinPair, literalPattern } from './split-pattern.ts
 
 export type Normalizer = (text: string) => string;
 
-/** A normaliser may not make a text longer than this many times (and a floor for short texts). */
+/** A normaliser may not make a text longer than this many times, with a floor for short texts and a ceiling for all. */
 const MAX_GROWTH = 64;
 const GROWTH_FLOOR = 1 << 16;
+const MAX_LENGTH = 1 << 26;
 const MAX_DEPTH = 16;
 
 const SUPPORTED = [
@@ -70,14 +71,14 @@ export function readReplace(fields: JsonObject, where: string): Normalizer {
   const content = stringField(fields, 'content', where);
   const pattern = readPattern(fields.pattern, `${where}.pattern`);
   return (text) => {
-    const most = text.length * MAX_GROWTH + GROWTH_FLOOR;
+    const most = Math.min(MAX_LENGTH, text.length * MAX_GROWTH + GROWTH_FLOOR);
     let length = text.length;
     let lastEnd = -1;
     return text.replace(pattern, (match, at: number) => {
       if (match === '' && (at === lastEnd || isWithinPair(text, at))) return '';
       lastEnd = at + match.length;
       length += content.length;
-      if (length > most) throw new TokenizerError(`${where} makes a text more than ${MAX_GROWTH} times longer`);
+      if (length > most) throw new TokenizerError(`${where} makes ${text.length} characters more than ${most}`);
       return content;
     });
   };

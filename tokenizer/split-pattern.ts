@@ -349,7 +349,7 @@ function literalIn(code: number, flags: Flags): string {
   return variants.length === 1 ? literal(code) : `[${variants.map(literal).join('')}]`;
 }
 
-/** All code points that equal `code` without regard to case, such as `s`, `S` and the long `ſ`. */
+/** All code points that equal `code` without regard to case: `s`, `S` and the long `ſ`, but not `ß` for `ss`. */
 function caseVariants(code: number): number[] {
   const same = new RegExp(`^${literal(code)}$`, 'iv');
   return [

@@ -93,14 +93,18 @@ export class Tokenizer {
 
   /** The token ids of `text`. A lone surrogate counts as U+FFFD. */
   encode(text: string, { addSpecialTokens = true, parseSpecialTokens = true }: EncodeOptions = {}): number[] {
-    const ids: number[] = addSpecialTokens ? [...this.#addedIds.before] : [];
+    const ids: number[] = [];
     const wellFormed = text.toWellFormed();
     for (const { start, end, token } of this.#rawTokens.split(wellFormed, parseSpecialTokens)) {
       if (token) ids.push(token.id);
       else this.#encodePlain(wellFormed.slice(start, end), start === 0, parseSpecialTokens, ids);
     }
-    if (addSpecialTokens) ids.push(...this.#addedIds.after);
-    return ids;
+    return addSpecialTokens ? this.withSpecialTokens(ids) : ids;
+  }
+
+  /** Ids that are encoded already, with the post-processor's tokens around them. */
+  withSpecialTokens(ids: readonly number[]): number[] {
+    return [...this.#addedIds.before, ...ids, ...this.#addedIds.after];
   }
 
   #encodePlain(text: string, atStart: boolean, parseSpecialTokens: boolean, ids: number[]): void {

@@ -25,7 +25,10 @@ export class Vocabulary {
   static fromJson(json: unknown, where: string): Vocabulary {
     const entries = Object.entries(objectOf(json, where)) as [string, number][];
     if (entries.length === 0) throw new TokenizerError(`${where} is empty; expected at least one token`);
-    for (const [token, id] of entries) countOf(id, `${where}[${JSON.stringify(token.slice(0, 40))}]`, MAX_TOKEN_ID);
+    for (const [token, id] of entries) {
+      const isFine = Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID;
+      if (!isFine) countOf(id, `${where}[${JSON.stringify(token.slice(0, 40))}]`, MAX_TOKEN_ID);
+    }
     return new Vocabulary(entries);
   }
 

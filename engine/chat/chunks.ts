@@ -4,8 +4,16 @@
  */
 
 import type { GenerateOutput } from '../types.ts';
-import { chatLogprobs, type TokenTexts } from './logprobs.ts';
-import type { ChatChunkChoice, ChatCompletion, ChatCompletionChunk, ChatTokenLogprob, ChatUsage } from './types.ts';
+import { ChoiceReply, type ReplyOptions } from './choice-reply.ts';
+import type {
+  ChatChoice,
+  ChatChunkChoice,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatTokenLogprob,
+  ChatToolCallDelta,
+  ChatUsage,
+} from './types.ts';
 
 /** What is the same in every chunk of an answer, and what the chunks are to carry. */
 export interface AnswerHead {
@@ -14,9 +22,17 @@ export interface AnswerHead {
   readonly model: string;
   /** How many choices there are. */
   readonly n: number;
+  /** Who speaks. */
+  readonly role: string;
+  /** Text that goes before every choice. */
+  readonly echo: string;
   /** `total`: the usage comes last; `running`: every chunk also has the usage of its choice so far. */
   readonly usage: 'none' | 'total' | 'running';
-  readonly tokenizer: TokenTexts;
+  /** For the first chunk, when they are asked for. */
+  readonly promptTokenIds?: readonly number[];
+  readonly reply: ReplyOptions;
+  /** Tools could be called, so the message says which were, if only that none was. */
+  readonly withCalls: boolean;
 }
 
 /**
@@ -27,21 +43,18 @@ export async function* chatChunks(
   outputs: AsyncIterable<GenerateOutput>,
   head: AnswerHead,
 ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
+  const replies = Array.from({ length: head.n }, (_, index) => new ChoiceReply(index, head.reply));
   const completionTokens = Array<number>(head.n).fill(0);
   let promptTokens: number | null = null;
 
   for await (const output of outputs) {
     if (promptTokens === null) {
       promptTokens = output.promptTokens;
-      for (let index = 0; index < head.n; index++) {
-        const role = { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null } as const;
-        yield chunkOf(head, [role], runningUsage(head, promptTokens, 0));
-      }
+      yield* openingChunks(head, promptTokens);
     }
     completionTokens[output.index] += output.tokenIds.length;
-    const choice = chunkChoice(output, head.tokenizer);
-    const says = choice.delta.content !== undefined || choice.logprobs !== null || choice.finish_reason !== null;
-    if (says) yield chunkOf(head, [choice], runningUsage(head, promptTokens, completionTokens[output.index]));
+    const choice = replies[output.index].next(output);
+    if (choice) yield chunkOf(head, [choice], runningUsage(head, promptTokens, completionTokens[output.index]));
   }
 
   if (head.usage === 'none') return;
@@ -52,32 +65,118 @@ export async function* chatChunks(
 /** Puts the chunks of an answer together. Its head must have asked for the usage. */
 export async function collectCompletion(
   chunks: AsyncIterable<ChatCompletionChunk>,
-  { id, created, model, n }: AnswerHead,
+  head: AnswerHead,
 ): Promise<ChatCompletion> {
-  const texts = Array<string>(n).fill('');
-  const logprobs = Array.from({ length: n }, (): ChatTokenLogprob[] | null => null);
-  const finished = Array<ChatChunkChoice | undefined>(n).fill(undefined);
+  const choices = Array.from({ length: head.n }, (_, index) => new CollectedChoice(index, head));
   let usage = usageOf(0, 0);
   for await (const chunk of chunks) {
     usage = chunk.usage ?? usage;
-    for (const choice of chunk.choices) {
-      texts[choice.index] += choice.delta.content ?? '';
-      if (choice.logprobs !== null) (logprobs[choice.index] ??= []).push(...choice.logprobs.content);
-      if (choice.finish_reason !== null) finished[choice.index] = choice;
-    }
+    for (const choice of chunk.choices) choices[choice.index].add(choice);
   }
-  const choices = finished.map((end, index) => {
-    if (!end?.finish_reason) throw new Error(`choice ${index} came to no end`);
-    const content = logprobs[index];
+  const { id, created, model, promptTokenIds } = head;
+  return {
+    id,
+    object: 'chat.completion',
+    created,
+    model,
+    choices: choices.map((choice) => choice.finish()),
+    usage,
+    ...(promptTokenIds ? { prompt_token_ids: promptTokenIds } : {}),
+  };
+}
+
+export function usageOf(promptTokens: number, completionTokens: number): ChatUsage {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+  };
+}
+
+/** A choice as its chunks come in. */
+class CollectedChoice {
+  readonly #index: number;
+  readonly #head: AnswerHead;
+  #content = '';
+  #reasoning = '';
+  readonly #calls: { id: string; name: string; arguments: string }[] = [];
+  readonly #tokenIds: number[] = [];
+  #logprobs: ChatTokenLogprob[] | null = null;
+  #end: ChatChunkChoice | undefined;
+
+  constructor(index: number, head: AnswerHead) {
+    this.#index = index;
+    this.#head = head;
+  }
+
+  add(choice: ChatChunkChoice): void {
+    const { delta, logprobs, token_ids: tokenIds = [] } = choice;
+    this.#content += delta.content ?? '';
+    this.#reasoning += delta.reasoning_content ?? '';
+    for (const call of delta.tool_calls ?? []) this.#addCall(call);
+    if (logprobs !== null) (this.#logprobs ??= []).push(...logprobs.content);
+    this.#tokenIds.push(...tokenIds);
+    if (choice.finish_reason !== null) this.#end = choice;
+  }
+
+  finish(): ChatChoice {
+    const { role, withCalls, reply } = this.#head;
+    const end = this.#end;
+    if (!end?.finish_reason) throw new Error(`choice ${this.#index} came to no end`);
+    const calls = this.#finishedCalls(end);
+    const hasOnlyCalls = this.#content === '' && end.finish_reason === 'tool_calls' && reply.rules.calls !== undefined;
+    const message = {
+      role,
+      content: hasOnlyCalls ? null : this.#content,
+      ...(withCalls ? { tool_calls: calls } : {}),
+      ...(this.#reasoning === '' ? {} : { reasoning_content: this.#reasoning, reasoning: this.#reasoning }),
+    };
     return {
-      index,
-      message: { role: 'assistant' as const, content: texts[index] },
-      logprobs: content && { content, refusal: null },
+      index: this.#index,
+      message,
+      logprobs: this.#logprobs && { content: this.#logprobs, refusal: null },
       finish_reason: end.finish_reason,
       stop_reason: end.stop_reason ?? null,
+      ...(reply.withTokenIds ? { token_ids: this.#tokenIds } : {}),
     };
-  });
-  return { id, object: 'chat.completion', created, model, choices, usage };
+  }
+
+  #addCall({ id, function: { name, arguments: text } }: ChatToolCallDelta): void {
+    if (id !== undefined) this.#calls.push({ id, name: name!, arguments: text });
+    else this.#calls[this.#calls.length - 1].arguments += text;
+  }
+
+  /** A call that was cut short has no arguments that anybody could read, so it is left out. */
+  #finishedCalls({ finish_reason: reason }: ChatChunkChoice) {
+    const isForced = this.#head.reply.finishOfCalls === 'stop';
+    return this.#calls
+      .filter((call) => isForced || reason !== 'length' || isJson(call.arguments))
+      .map(({ id, name, arguments: text }) => ({ id, type: 'function' as const, function: { name, arguments: text } }));
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function* openingChunks(head: AnswerHead, promptTokens: number): Generator<ChatCompletionChunk, void, undefined> {
+  const { n, role, echo, promptTokenIds } = head;
+  const usage = runningUsage(head, promptTokens, 0);
+  for (let index = 0; index < n; index++) {
+    const chunk = chunkOf(head, [opening(index, { role, content: '' })], usage);
+    yield index === 0 && promptTokenIds ? { ...chunk, prompt_token_ids: promptTokenIds } : chunk;
+  }
+  if (echo === '') return;
+  for (let index = 0; index < n; index++) yield chunkOf(head, [opening(index, { content: echo })], usage);
+}
+
+function opening(index: number, delta: ChatChunkChoice['delta']): ChatChunkChoice {
+  return { index, delta, logprobs: null, finish_reason: null };
 }
 
 function chunkOf(
@@ -89,24 +188,6 @@ function chunkOf(
   return wanted === 'none' ? chunk : { ...chunk, usage };
 }
 
-function chunkChoice(output: GenerateOutput, tokenizer: TokenTexts): ChatChunkChoice {
-  const choice = {
-    index: output.index,
-    delta: output.text === '' ? {} : { content: output.text },
-    logprobs: output.logprobs?.length ? chatLogprobs(output.logprobs, tokenizer) : null,
-    finish_reason: output.finishReason,
-  };
-  return output.finishReason === null ? choice : { ...choice, stop_reason: output.stopReason };
-}
-
 function runningUsage(head: AnswerHead, promptTokens: number, completionTokens: number): ChatUsage | null {
   return head.usage === 'running' ? usageOf(promptTokens, completionTokens) : null;
-}
-
-function usageOf(promptTokens: number, completionTokens: number): ChatUsage {
-  return {
-    prompt_tokens: promptTokens,
-    completion_tokens: completionTokens,
-    total_tokens: promptTokens + completionTokens,
-  };
 }

@@ -1,32 +1,31 @@
 /** The chat API in process, with the shape of the OpenAI client: `engine.chat.completions.create({ … })`. */
 
-import { SamplingError } from '../../sampling/index.ts';
-import { TokenizerError } from '../../tokenizer/index.ts';
 import { RequestError } from '../errors.ts';
-import type { GenerateOutput, GenerateRequest } from '../types.ts';
+import type { GenerateOutput, GenerateRequest, PromptSource } from '../types.ts';
+import { type ApiEngine, checkModel, observed, type ServedModel, startGenerating } from './api-engine.ts';
 import { type AnswerHead, chatChunks, collectCompletion } from './chunks.ts';
-import { shown } from './coercion.ts';
-import type { TokenTexts } from './logprobs.ts';
-import { type ChatCompletionCreateParams, type ChatRequest, parseChatRequest, samplingOf } from './request.ts';
+import { compileConstraint, constraintOf } from './constraint.ts';
+import { promptLogprobs } from './logprobs.ts';
+import { randomHex } from './random-id.ts';
+import { replyOptions } from './reply-options.ts';
+import { type ChatCompletionCreateParams, type ChatRequest, chatSampling, parseChatRequest } from './request.ts';
+import { searchOf } from './search-fields.ts';
 import { ChatCompletionStream } from './stream.ts';
+import { callConstraint, type ToolChoice, toolChoiceOf } from './tool-choice.ts';
 import type { ChatCompletion } from './types.ts';
-
-/** What the chat API needs of an engine. */
-export interface ChatEngine {
-  readonly modelName: string;
-  readonly tokenizer: TokenTexts;
-  /** Checks the request at once, and gives its outputs. */
-  generate(request: GenerateRequest): AsyncIterable<GenerateOutput>;
-}
 
 export interface ChatOptions {
   /** Names that `model` may have; the first is the one in answers. Default: the engine's own name for the model. */
   readonly modelNames?: readonly string[];
+  /** Lets requests bring a chat template of their own. Default true. */
+  readonly trustRequestChatTemplate?: boolean;
 }
 
 export interface ChatCallOptions {
   /** Ends the answer and frees what it holds. */
   readonly signal?: AbortSignal;
+  /** Sees every output of the engine on its way into the answer. */
+  readonly observe?: (output: GenerateOutput) => void;
 }
 
 export interface ChatCompletions {
@@ -46,45 +45,93 @@ export interface ChatCompletions {
   create(params: ChatCompletionCreateParams, options?: ChatCallOptions): Promise<ChatCompletion | ChatCompletionStream>;
 }
 
-export function createChatCompletions(engine: ChatEngine, { modelNames }: ChatOptions = {}): ChatCompletions {
-  const names = modelNames ?? [engine.modelName];
+export function createChatCompletions(engine: ApiEngine, options: ChatOptions = {}): ChatCompletions {
+  const served: ServedModel = { names: options.modelNames ?? [engine.modelName] };
 
-  async function create(params: unknown, { signal }: ChatCallOptions = {}) {
+  async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
     const request = parseChatRequest(params);
-    if (request.model && !names.includes(request.model)) throw unknownModel(request.model);
-    const sampling = samplingOf(request);
+    checkModel(request.model, served);
+    if (request.chat_template !== undefined && options.trustRequestChatTemplate === false) {
+      throw new RequestError('chat_template of a request is not trusted by this server', 'chat_template');
+    }
     const controller = new AbortController();
-    const outputs = startGenerating(engine, {
-      messages: request.messages,
-      ...(request.tools?.length ? { tools: request.tools } : {}),
-      ...(request.chat_template_kwargs ? { chatTemplateKwargs: request.chat_template_kwargs } : {}),
-      sampling,
-      signal: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal,
-    });
-    const head: AnswerHead = {
-      id: `chatcmpl-${randomHex()}`,
-      created: Math.floor(Date.now() / 1000),
-      model: names[0],
-      n: request.n ?? 1,
-      usage: request.stream ? usageInStream(request) : 'total',
-      tokenizer: engine.tokenizer,
-    };
-    const chunks = chatChunks(outputs, head);
-    return request.stream ? new ChatCompletionStream(chunks, controller) : collectCompletion(chunks, head);
+    const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+    const answer = startAnswer(engine, request, served, ending);
+    const { head } = answer;
+    const chunks = chatChunks(observe ? observed(answer.outputs, observe) : answer.outputs, head);
+    if (request.stream) return new ChatCompletionStream(chunks, controller);
+    const ofPrompt = await answer.promptLogprobs();
+    const completion = await collectCompletion(chunks, head);
+    return ofPrompt ? { ...completion, prompt_logprobs: ofPrompt } : completion;
   }
 
   return { create: create as ChatCompletions['create'] };
 }
 
-/** Whatever is wrong with the request shows here, whichever part of the engine finds it. */
-function startGenerating(engine: ChatEngine, request: GenerateRequest): AsyncIterable<GenerateOutput> {
-  try {
-    return engine.generate(request);
-  } catch (error) {
-    if (error instanceof SamplingError) throw new RequestError(error.message, error.param);
-    if (error instanceof TokenizerError) throw new RequestError(error.message, 'messages');
-    throw error;
-  }
+/** Checks all that is left to check; work begins when the outputs are read. */
+function startAnswer(engine: ApiEngine, request: ChatRequest, served: ServedModel, signal: AbortSignal) {
+  const choice = toolChoiceOf(request);
+  const source = promptSourceOf(request);
+  const sampling = chatSampling(request);
+  const search = searchOf(request, sampling);
+  const outputs = startGenerating('messages', () => {
+    const format = replyOptions(engine, request, choice, source);
+    const sampled = { ...search.sampling, ...(format.needsMarkers ? { skipSpecialTokens: false } : {}) };
+    const grammar = grammarOf(engine, request, choice) ?? format.grammar;
+    const generated = engine.generate({ ...source, ...given({ ...search, sampling: sampled, grammar, signal }) });
+    return { generated, reply: format.options };
+  });
+
+  const needsTokens = request.return_token_ids || request.prompt_logprobs !== undefined;
+  const tokens = needsTokens ? engine.promptTokens(source) : [];
+  const speaker = request.messages[request.messages.length - 1];
+  const role = request.add_generation_prompt === false ? speaker.role : 'assistant';
+  const head: AnswerHead = {
+    id: `chatcmpl-${request.request_id ?? randomHex()}`,
+    created: Math.floor(Date.now() / 1000),
+    model: served.names[0],
+    n: request.n ?? 1,
+    role,
+    echo: request.echo && speaker.role === role ? speaker.content : '',
+    usage: request.stream ? usageInStream(request) : 'total',
+    ...(request.return_token_ids ? { promptTokenIds: tokens } : {}),
+    reply: outputs.reply,
+    withCalls: choice !== 'none',
+  };
+  return {
+    head,
+    outputs: outputs.generated,
+    promptLogprobs: async () => {
+      const { prompt_logprobs: count } = request;
+      if (count === undefined) return undefined;
+      return promptLogprobs(await engine.promptLogprobs(tokens, count, signal), outputs.reply.naming);
+    },
+  };
+}
+
+/** What of a request makes its prompt. */
+export function promptSourceOf(request: ChatRequest): PromptSource {
+  const { tools, reasoning_effort: effort, chat_template_kwargs: kwargs } = request;
+  const effortVariables =
+    effort === undefined ? {} : { reasoning_effort: effort, ...(effort === 'none' ? { enable_thinking: false } : {}) };
+  const variables = { ...effortVariables, ...kwargs };
+  return given({
+    messages: request.messages,
+    tools: tools?.length ? tools : undefined,
+    chatTemplateKwargs: Object.keys(variables).length > 0 ? variables : undefined,
+    chatTemplate: request.chat_template,
+    documents: request.documents,
+    addGenerationPrompt: request.add_generation_prompt,
+    continueFinalMessage: request.continue_final_message,
+    addSpecialTokens: request.add_special_tokens,
+    truncatePromptTokens: request.truncate_prompt_tokens,
+  });
+}
+
+/** A call that must be made comes before what else is wanted of the output. */
+function grammarOf(engine: ApiEngine, request: ChatRequest, choice: ToolChoice): GenerateRequest['grammar'] {
+  const constraint = callConstraint(choice, request.tools ?? []) ?? constraintOf(request);
+  return constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
 }
 
 function usageInStream({ stream_options: options }: ChatRequest): AnswerHead['usage'] {
@@ -92,13 +139,7 @@ function usageInStream({ stream_options: options }: ChatRequest): AnswerHead['us
   return options.continuous_usage_stats ? 'running' : 'total';
 }
 
-function unknownModel(name: string): RequestError {
-  const quoted = name.length > 100 ? shown(name) : `\`${name}\``;
-  return new RequestError(`The model ${quoted} does not exist.`, 'model', 'model_not_found');
-}
-
-/** 128 random bits. */
-function randomHex(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** An object without the members that are undefined. */
+function given<T extends object>(members: T): T {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
 }

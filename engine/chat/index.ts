@@ -1,22 +1,16 @@
 /** The OpenAI chat API without the wire: requests checked, answers in its shapes. */
 
+export type { ApiEngine, ReplyFormat } from './api-engine.ts';
 export {
   type ChatCallOptions,
   type ChatCompletions,
-  type ChatEngine,
   type ChatOptions,
   createChatCompletions,
 } from './completions.ts';
+export type { ConstraintCompiler, ResponseFormat } from './constraint.ts';
 export type { ChatContentPart, ChatMessageParam, ChatToolCallParam, ChatToolParam } from './messages.ts';
 export type { ChatCompletionCreateParams } from './request.ts';
 export { ChatCompletionStream } from './stream.ts';
-export type {
-  ChatChoice,
-  ChatChunkChoice,
-  ChatCompletion,
-  ChatCompletionChunk,
-  ChatLogprobs,
-  ChatTokenLogprob,
-  ChatTopLogprob,
-  ChatUsage,
-} from './types.ts';
+export { replyFormatOf } from './tools/detect.ts';
+export { CALL_FORMATS, type CallFormatName } from './tools/formats.ts';
+export type * from './types.ts';

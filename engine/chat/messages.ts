@@ -12,11 +12,11 @@ import {
   required,
   shown,
 } from './coercion.ts';
+import { readJsonObject } from './fields.ts';
 
 const MAX_MESSAGES = 2048;
 const MAX_PARTS = 1024;
 const MAX_TOOLS = 128;
-const MAX_JSON_DEPTH = 64;
 
 /** A message as a caller writes it. */
 export interface ChatMessageParam {
@@ -152,17 +152,6 @@ function readArguments(value: unknown): Readonly<Record<string, unknown>> {
     refuse('JSON', value);
   }
   return readJsonObject(parsed);
-}
-
-function readJsonObject(value: unknown): Readonly<Record<string, unknown>> {
-  const object = readObject(value);
-  if (!isShallow(object, MAX_JSON_DEPTH)) refuseBecause(`must not be nested deeper than ${MAX_JSON_DEPTH} levels`);
-  return object;
-}
-
-function isShallow(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  return depth > 0 && Object.values(value).every((member) => isShallow(member, depth - 1));
 }
 
 function withArguments(call: z.output<typeof toolCall>) {

@@ -4,84 +4,88 @@
  */
 
 import { z } from 'zod';
-import { MAX_LOGIT_BIAS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS, type SamplingParams } from '../../sampling/index.ts';
 import { RequestError } from '../errors.ts';
+import type { GenerateSampling } from '../types.ts';
 import {
   attempt,
   isGiven,
-  optional,
-  readBigInt,
   readBoolean,
   readInteger,
   readList,
-  readNumber,
   readObject,
-  readString,
+  refuse,
   refuseBecause,
   shown,
 } from './coercion.ts';
-import { messagesSchema, toolsSchema } from './messages.ts';
-import { guidedKinds, unsupportedFields } from './unsupported.ts';
+import { checkConstraintFields, constraintFields } from './constraint.ts';
+import { boolean, describe, field, integer, readJsonObject, string } from './fields.ts';
+import { checkLogprobsCount, checkStreamFields, generationFields, samplingOf } from './generation-fields.ts';
+import { type ChatMessageParam, type ChatToolParam, messagesSchema } from './messages.ts';
+import { readBody } from './read-body.ts';
+import { searchFields } from './search-fields.ts';
+import { checkToolFields, toolFields } from './tool-choice.ts';
+import { unsupportedFields } from './unsupported.ts';
 
-const MAX_TOP_LOGPROBS = 20;
-const MAX_LABEL_LENGTH = 256;
-const MAX_ISSUES = 8;
+const MAX_DOCUMENTS = 256;
+const MAX_TEMPLATE_LENGTH = 262_144;
 
-const number = optional<number, number>(readNumber);
-const integer = optional<number, number>(readInteger);
-const boolean = optional<boolean, boolean>(readBoolean);
+/** The schema of a chat request's body. */
+export const chatRequestSchema = z.object({
+  messages: describe(messagesSchema, 'The conversation so far.'),
+  ...generationFields,
+  ...searchFields,
+  max_tokens: integer('Most tokens of each choice, at least 1. Default: all that the context has room for.'),
+  max_completion_tokens: integer('As max_tokens, and before it.'),
+  logprobs: boolean('Gives the log-probability of every output token.', { default: false }),
+  top_logprobs: integer('With logprobs: so many of the likeliest tokens at each place, 0 to 20.', { default: 0 }),
 
-const streamOptions = z.object({
-  include_usage: boolean,
-  continuous_usage_stats: boolean,
-});
+  ...toolFields,
+  ...constraintFields,
+  reasoning_effort: string('How hard to think, for templates that know it; none switches thinking off.'),
+  include_reasoning: boolean('False leaves the reasoning out of the reply.', { default: true }),
 
-const schema = z.object({
-  messages: messagesSchema,
-  model: optional<string, string>(readString),
-
-  n: integer,
-  best_of: integer,
-  max_tokens: integer,
-  max_completion_tokens: integer,
-  min_tokens: integer,
-  temperature: number,
-  top_p: number,
-  top_k: integer,
-  min_p: number,
-  seed: optional<number | bigint, bigint>(readBigInt),
-  presence_penalty: number,
-  frequency_penalty: number,
-  repetition_penalty: number,
-  logit_bias: optional<Readonly<Record<string, number>>, Readonly<Record<string, number>>>(readLogitBias),
-
-  stop: optional<string | readonly string[], readonly string[]>(readStop),
-  stop_token_ids: optional<readonly number[], readonly number[]>(readTokenIds),
-  ignore_eos: boolean,
-  include_stop_str_in_output: boolean,
-  skip_special_tokens: boolean,
-  spaces_between_special_tokens: boolean,
-
-  logprobs: boolean,
-  top_logprobs: integer,
-  stream: boolean,
-  stream_options: streamOptions.nullish(),
-
-  tools: toolsSchema,
-  tool_choice: optional<'none' | 'auto' | 'required' | object, unknown>((choice) => choice),
-  chat_template_kwargs: optional<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>>(
+  echo: boolean("Puts the last message's text before each choice, if it has the role of the reply.", {
+    default: false,
+  }),
+  add_generation_prompt: boolean(
+    "Ends the prompt with the beginning of the assistant's turn; false: the reply has the last message's role.",
+    { default: true },
+  ),
+  continue_final_message: boolean(
+    'Leaves the last message open for the model to continue; needs add_generation_prompt: false.',
+    { default: false },
+  ),
+  add_special_tokens: boolean(
+    "Puts the tokenizer's own special tokens around the prompt, beside those of the template.",
+    { default: false },
+  ),
+  chat_template: field<string, string>(
+    "A Jinja template instead of the model's own, if the server trusts requests with it.",
+    { type: 'string' },
+    readTemplate,
+  ),
+  chat_template_kwargs: field<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>>(
+    'More variables for the template, such as enable_thinking.',
+    { type: 'object' },
     readTemplateKwargs,
   ),
-  user: optional<string, string>(readLabel),
+  documents: field<readonly object[], readonly Readonly<Record<string, unknown>>[]>(
+    'Documents for templates that quote them.',
+    { type: 'array', items: { type: 'object' } },
+    (value) => readList(value, MAX_DOCUMENTS, 'a list of objects').map(readJsonObject),
+  ),
 
   ...unsupportedFields,
 });
 
 /** The parameters of a chat request, as a caller writes them. */
-export type ChatCompletionCreateParams = z.input<typeof schema>;
+export interface ChatCompletionCreateParams extends Omit<z.input<typeof chatRequestSchema>, 'messages' | 'tools'> {
+  readonly messages: readonly ChatMessageParam[];
+  readonly tools?: readonly ChatToolParam[] | null;
+}
 
 /** A chat request with every field in its one form. */
-export type ChatRequest = z.output<typeof schema>;
+export type ChatRequest = z.output<typeof chatRequestSchema>;
 
 /**
  * Reads the body of a chat request. Rules between fields come first and tell one fault; then all faults in single fields are
@@ -89,135 +93,52 @@ export type ChatRequest = z.output<typeof schema>;
  * @throws RequestError
  */
 export function parseChatRequest(body: unknown): ChatRequest {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new RequestError(`the body must be a JSON object, got ${shown(body)}`);
-  }
-  checkBetweenFields(body as Record<string, unknown>);
-  const result = schema.safeParse(body);
-  if (!result.success) throw issuesError(result.error.issues, body);
-  checkBestOf(result.data);
-  checkTools(result.data);
-  return result.data;
+  return readBody(chatRequestSchema, body, checkBetweenFields);
 }
 
-/** The sampling parameters of a request. */
-export function samplingOf(request: ChatRequest): SamplingParams {
+/** The sampling parameters of a chat request. */
+export function chatSampling(request: ChatRequest): GenerateSampling {
   const top = request.top_logprobs ?? 0;
-  if (top < 0 || top > MAX_TOP_LOGPROBS) {
-    throw new RequestError(`top_logprobs must be from 0 to ${MAX_TOP_LOGPROBS}, got ${top}`, 'top_logprobs');
-  }
+  checkLogprobsCount('top_logprobs', top);
   return {
-    n: request.n,
+    ...samplingOf(request),
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
-    minTokens: request.min_tokens,
-    temperature: request.temperature,
-    topP: request.top_p,
-    topK: request.top_k,
-    minP: request.min_p,
-    seed: request.seed,
-    presencePenalty: request.presence_penalty,
-    frequencyPenalty: request.frequency_penalty,
-    repetitionPenalty: request.repetition_penalty,
-    logitBias: request.logit_bias,
-    stop: request.stop,
-    stopTokenIds: request.stop_token_ids,
-    ignoreEos: request.ignore_eos,
-    includeStopStrInOutput: request.include_stop_str_in_output,
-    skipSpecialTokens: request.skip_special_tokens,
-    spacesBetweenSpecialTokens: request.spaces_between_special_tokens,
     logprobs: request.logprobs ? top : undefined,
   };
 }
 
-function readStop(value: unknown): readonly string[] {
-  if (typeof value === 'string') return [value];
-  return readList(value, MAX_STOP_STRINGS, 'a string or a list of strings').map(readString);
-}
-
-function readTokenIds(value: unknown): readonly number[] {
-  return readList(value, MAX_STOP_TOKEN_IDS).map(readInteger);
-}
-
-function readLogitBias(value: unknown): Readonly<Record<string, number>> {
-  const entries = Object.entries(readObject(value));
-  if (entries.length > MAX_LOGIT_BIAS) {
-    refuseBecause(`must have at most ${MAX_LOGIT_BIAS} entries, got ${entries.length}`);
-  }
-  return Object.fromEntries(entries.map(([id, bias]) => [id, readNumber(bias)]));
-}
-
-function readLabel(value: unknown): string {
-  const label = readString(value);
-  if (label.length > MAX_LABEL_LENGTH) {
-    refuseBecause(`must have at most ${MAX_LABEL_LENGTH} characters, got ${label.length}`);
-  }
-  return label;
-}
-
-/** Template variables that a caller may set. Any other could stand in for one that the engine sets. */
-const TEMPLATE_SWITCHES: readonly string[] = ['enable_thinking', 'thinking'];
+/** Names that the engine sets itself. */
+const RESERVED_NAMES: readonly string[] = [
+  ...['messages', 'tools', 'documents', 'add_generation_prompt', 'continue_final_message', 'chat_template', 'tokenize'],
+  ...['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'],
+  ...['additional_special_tokens', 'raise_exception', 'strftime_now', 'namespace', 'range', 'loop'],
+];
 
 function readTemplateKwargs(value: unknown): Readonly<Record<string, unknown>> {
-  for (const [name, setting] of Object.entries(readObject(value))) {
-    if (!TEMPLATE_SWITCHES.includes(name)) refuseBecause(`can set ${TEMPLATE_SWITCHES.join(', ')}, got ${shown(name)}`);
-    if (typeof setting !== 'boolean') refuseBecause(`must set ${name} to true or false, got ${shown(setting)}`);
-  }
-  return readObject(value);
+  const variables = readJsonObject(readObject(value));
+  const reserved = Object.keys(variables).find((name) => RESERVED_NAMES.includes(name));
+  return reserved === undefined ? variables : refuseBecause(`cannot set ${shown(reserved)}`);
+}
+
+function readTemplate(value: unknown): string {
+  if (typeof value !== 'string' || value === '') return refuse('a template', value);
+  if (value.length <= MAX_TEMPLATE_LENGTH) return value;
+  return refuseBecause(`must have at most ${MAX_TEMPLATE_LENGTH} characters, got ${value.length}`);
 }
 
 function checkBetweenFields(body: Readonly<Record<string, unknown>>): void {
-  if (isGiven(body.stream_options) && attempt(readBoolean, body.stream ?? false) === false) {
-    throw new RequestError('stream_options can only be given with stream: true', 'stream_options');
-  }
-  const guided = guidedKinds(body);
-  if (guided.length > 1)
-    throw new RequestError(`only one kind of guided output at a time, got ${guided.join(' and ')}`);
-  if (isGiven(body.tool_choice) && body.tool_choice !== 'none' && !isGiven(body.tools)) {
-    throw new RequestError(`tool_choice ${shown(body.tool_choice)} needs tools to be set`, 'tool_choice');
-  }
+  checkStreamFields(body);
+  checkConstraintFields(body);
+  checkToolFields(body);
   const topLogprobs = attempt(readInteger, body.top_logprobs ?? 0);
   if (topLogprobs !== undefined && topLogprobs > 0 && attempt(readBoolean, body.logprobs ?? false) === false) {
     throw new RequestError(`top_logprobs ${topLogprobs} needs logprobs to be true`, 'top_logprobs');
   }
-}
-
-function checkBestOf({ best_of: bestOf, n = 1 }: ChatRequest): void {
-  if (bestOf === undefined || bestOf === n) return;
-  const rule = bestOf < n ? `must be greater than or equal to n=${n}` : `above n=${n} is not supported yet`;
-  throw new RequestError(`best_of ${rule}, got ${bestOf}`, 'best_of');
-}
-
-/** Calls are not parsed out of the text, so tools are for a model that must not call them, and nothing else. */
-function checkTools({ tools, tool_choice: choice }: ChatRequest): void {
-  if (isGiven(choice) && typeof choice !== 'object' && !['none', 'auto', 'required'].includes(choice as string)) {
-    const expected = '"none", "auto", "required" or a function';
-    throw new RequestError(`tool_choice must be ${expected}, got ${shown(choice)}`, 'tool_choice');
+  const isContinued = isGiven(body.continue_final_message) && attempt(readBoolean, body.continue_final_message);
+  if (isContinued && attempt(readBoolean, body.add_generation_prompt ?? true)) {
+    throw new RequestError(
+      'continue_final_message true needs add_generation_prompt to be false',
+      'continue_final_message',
+    );
   }
-  if (typeof choice === 'object' && choice !== null) {
-    const name: unknown = (choice as { function?: { name?: unknown } }).function?.name;
-    if (typeof name !== 'string') throw new RequestError('tool_choice must have a function.name', 'tool_choice');
-    if (!tools?.some((tool) => tool.function.name === name)) {
-      throw new RequestError(`tool_choice names ${shown(name)}, which is not in tools`, 'tool_choice');
-    }
-    throw new RequestError(`tool_choice with a named function is not supported yet, got ${shown(name)}`, 'tool_choice');
-  }
-  if (!tools?.length || choice === 'none') return;
-  if (choice === 'required') throw new RequestError('tool_choice "required" is not supported yet', 'tool_choice');
-  throw new RequestError('tools are not supported yet, except with tool_choice "none"', 'tools');
-}
-
-/** One error for all faults; its parameter is that of the first. */
-function issuesError(issues: readonly z.core.$ZodIssue[], body: unknown): RequestError {
-  const sentences = issues.slice(0, MAX_ISSUES).map((issue) => {
-    const name = issue.path.join('.');
-    return `${name} ${issue.code === 'invalid_type' ? typeSentence(issue, body) : issue.message}`;
-  });
-  return new RequestError(sentences.join('; '), issues[0].path.join('.'));
-}
-
-function typeSentence(issue: z.core.$ZodIssueInvalidType, body: unknown): string {
-  const value = issue.path.reduce<unknown>((parent, key) => (parent as Record<PropertyKey, unknown>)?.[key], body);
-  if (value === undefined) return 'is required';
-  const expected = issue.expected === 'array' ? 'a list' : 'an object';
-  return `must be ${expected}, got ${shown(value)}`;
 }

@@ -8,16 +8,44 @@ export interface ChatCompletion {
   readonly model: string;
   readonly choices: readonly ChatChoice[];
   readonly usage: ChatUsage;
+  /** When `prompt_logprobs` asks for it: one entry a prompt token, null for the first. */
+  readonly prompt_logprobs?: PromptLogprobs;
+  /** When `return_token_ids` asks for it. */
+  readonly prompt_token_ids?: readonly number[];
 }
 
 export interface ChatChoice {
   readonly index: number;
-  readonly message: { readonly role: 'assistant'; readonly content: string };
+  readonly message: ChatMessage;
   readonly logprobs: ChatLogprobs | null;
-  readonly finish_reason: 'stop' | 'length';
+  readonly finish_reason: ChatFinishReason;
   /** The stop string or stop token id; null for the end token and for a limit. */
   readonly stop_reason: string | number | null;
+  /** When `return_token_ids` asks for it. */
+  readonly token_ids?: readonly number[];
 }
+
+export interface ChatMessage {
+  /** `assistant`, unless the request continues a message of somebody else. */
+  readonly role: string;
+  /** Null when there is nothing but calls. */
+  readonly content: string | null;
+  /** Present when there were tools to call. */
+  readonly tool_calls?: readonly ChatToolCall[];
+  /** What the model thought before it answered, under both names that clients look for. */
+  readonly reasoning_content?: string;
+  readonly reasoning?: string;
+}
+
+export interface ChatToolCall {
+  readonly id: string;
+  readonly type: 'function';
+  /** `arguments` is JSON text. */
+  readonly function: { readonly name: string; readonly arguments: string };
+}
+
+/** `tool_calls`: the model ended its turn with calls. */
+export type ChatFinishReason = 'stop' | 'length' | 'tool_calls';
 
 export interface ChatCompletionChunk {
   readonly id: string;
@@ -28,15 +56,34 @@ export interface ChatCompletionChunk {
   readonly choices: readonly ChatChunkChoice[];
   /** Absent unless `stream_options.include_usage` asks for it; null until it is known. */
   readonly usage?: ChatUsage | null;
+  /** In the first chunk, when `return_token_ids` asks for it. */
+  readonly prompt_token_ids?: readonly number[];
 }
 
 export interface ChatChunkChoice {
   readonly index: number;
-  readonly delta: { readonly role?: 'assistant'; readonly content?: string };
+  readonly delta: ChatDelta;
   readonly logprobs: ChatLogprobs | null;
-  readonly finish_reason: 'stop' | 'length' | null;
+  readonly finish_reason: ChatFinishReason | null;
   /** Only beside a finish reason. */
   readonly stop_reason?: string | number | null;
+  readonly token_ids?: readonly number[];
+}
+
+export interface ChatDelta {
+  readonly role?: string;
+  readonly content?: string;
+  readonly reasoning_content?: string;
+  readonly reasoning?: string;
+  readonly tool_calls?: readonly ChatToolCallDelta[];
+}
+
+/** A call begins with its id, type and name; after that only its arguments grow. */
+export interface ChatToolCallDelta {
+  readonly index: number;
+  readonly id?: string;
+  readonly type?: 'function';
+  readonly function: { readonly name?: string; readonly arguments: string };
 }
 
 export interface ChatUsage {
@@ -63,3 +110,8 @@ export interface ChatTopLogprob {
   readonly logprob: number;
   readonly bytes: readonly number[];
 }
+
+/** For each prompt token but the first, token ids with what the model thought of them there. */
+export type PromptLogprobs = readonly (Readonly<
+  Record<string, { readonly logprob: number; readonly rank: number; readonly decoded_token: string }>
+> | null)[];

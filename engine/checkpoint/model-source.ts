@@ -1,6 +1,10 @@
 /** Where a checkpoint's files come from: a directory, a cache in the browser, an archive. */
 
 import { CheckpointError } from '../errors.ts';
+import type { LoadOptions } from '../types.ts';
+
+/** What opening a source may take along: progress of a download, and a way to give up. */
+export type OpenOptions = Pick<LoadOptions, 'onProgress' | 'signal'>;
 
 /** Named files, read at any place. Everything in them is untrusted. */
 export interface ModelSource {

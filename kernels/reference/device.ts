@@ -2,6 +2,7 @@
 
 import { checkedRecorder, checkStep, type StepBounds } from '../checks.ts';
 import type {
+  BlockCopy,
   Constant,
   Device,
   KvCache,
@@ -90,12 +91,18 @@ class ReferenceKvCache implements KvCache {
   get byteLength(): number {
     return 2 * this.layers * this.blocks * this.kvHeads * KV_BLOCK_SIZE * this.headDim * 4;
   }
+
+  copyBlock({ from, to }: BlockCopy): void {
+    const page = this.kvHeads * KV_BLOCK_SIZE * this.headDim;
+    for (const { data } of [...this.keys, ...this.values]) data.copyWithin(to * page, from * page, (from + 1) * page);
+  }
 }
 
 type Op = (step: StepInput) => void;
 
 interface ReferencePlan extends Plan {
   readonly ops: readonly Op[];
+  readonly caches: ReadonlySet<ReferenceKvCache>;
   readonly bounds: StepBounds;
 }
 
@@ -157,6 +164,7 @@ export class ReferenceDevice implements Device {
     const plan: ReferencePlan = {
       maxRows,
       ops: recorder.ops,
+      caches: recorder.caches,
       bounds: {
         limits: this.#limits,
         maxRows,
@@ -170,8 +178,9 @@ export class ReferenceDevice implements Device {
 
   async run(plan: Plan, step: StepInput): Promise<void> {
     this.#assertOpen();
-    const { ops, bounds } = plan as ReferencePlan;
+    const { ops, caches, bounds } = plan as ReferencePlan;
     checkStep(step, bounds);
+    for (const copy of step.copies ?? []) for (const cache of caches) cache.copyBlock(copy);
     for (const op of ops) op(step);
   }
 
@@ -191,6 +200,7 @@ export class ReferenceDevice implements Device {
 
 class ReferenceRecorder implements OpRecorder {
   readonly ops: Op[] = [];
+  readonly caches = new Set<ReferenceKvCache>();
   vocabSize = Number.POSITIVE_INFINITY;
   positions = Number.POSITIVE_INFINITY;
   blocks = Number.POSITIVE_INFINITY;
@@ -249,6 +259,7 @@ class ReferenceRecorder implements OpRecorder {
     const kNorm = op.kNorm && (op.kNorm as ReferenceConstant).values;
     if (rotaryDim > 0) this.positions = Math.min(this.positions, rope.length / rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
+    this.caches.add(cache);
     this.ops.push(({ positions, slots, blockTables }) => {
       for (let r = 0; r < positions.length; r++) {
         for (let h = 0; h < heads + kvHeads; h++) {

@@ -1,6 +1,6 @@
 /** What the device hands out: weights, tensors, constants and caches, each an address in linear memory. */
 
-import type { Constant, KvCache, RowDomain, Tensor, Weight } from '../contract.ts';
+import type { BlockCopy, Constant, KvCache, RowDomain, Tensor, Weight } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
 import type { Heap } from './heap.ts';
@@ -110,5 +110,13 @@ export class WasmKvCache implements KvCache {
       heap.allocate(shape.blocks * pageBytes(shape), `K/V cache of layer ${index}`);
     this.keys = Array.from({ length: shape.layers }, layer);
     this.values = Array.from({ length: shape.layers }, layer);
+  }
+
+  /** Copies the pages of one block to another, on the calling thread. */
+  copyBlock(heap: Heap, { from, to }: BlockCopy): void {
+    const bytes = pageBytes(this);
+    for (const layer of [...this.keys, ...this.values]) {
+      heap.bytes(layer + to * bytes, bytes).set(heap.bytes(layer + from * bytes, bytes));
+    }
   }
 }

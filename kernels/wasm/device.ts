@@ -35,6 +35,7 @@ export interface WasmDeviceOptions {
 
 interface WasmPlan extends Plan {
   readonly table: number;
+  readonly caches: ReadonlySet<WasmKvCache>;
   readonly bounds: StepBounds;
 }
 
@@ -126,10 +127,11 @@ export class WasmDevice implements Device {
     if (!this.#step) throw new DeviceError('record: setStepLimits must come first');
     const recorder = new WasmRecorder(this.#heap, this.#kernels, this.#step, this.#pool.threads);
     ops(checkedRecorder(recorder));
-    const { vocabSize, positions, blocks } = recorder;
+    const { caches, vocabSize, positions, blocks } = recorder;
     const plan: WasmPlan = {
       maxRows,
       table: recorder.finish(),
+      caches,
       bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks },
     };
     return plan;
@@ -138,8 +140,9 @@ export class WasmDevice implements Device {
   async run(plan: Plan, step: StepInput): Promise<void> {
     this.#assertOpen();
     if (this.#running) throw new DeviceError('run: the last step has not ended');
-    const { table, bounds } = plan as WasmPlan;
+    const { table, caches, bounds } = plan as WasmPlan;
     checkStep(step, bounds);
+    for (const copy of step.copies ?? []) for (const cache of caches) cache.copyBlock(this.#heap, copy);
     (this.#step as StepBuffers).write(step);
     this.#running = true;
     try {

@@ -33,6 +33,7 @@ export class WasmRecorder implements OpRecorder {
   vocabSize = Number.POSITIVE_INFINITY;
   positions = Number.POSITIVE_INFINITY;
   blocks = Number.POSITIVE_INFINITY;
+  readonly caches = new Set<WasmKvCache>();
 
   constructor(heap: Heap, kernels: KernelOps, step: StepBuffers, threads: number) {
     this.#heap = heap;
@@ -123,6 +124,7 @@ export class WasmRecorder implements OpRecorder {
     const cache = op.cache as WasmKvCache;
     if (op.rotaryDim > 0) this.positions = Math.min(this.positions, op.rope.length / op.rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
+    this.caches.add(cache);
     this.#add(this.#kernels.ropeAndCache, {
       qkv: qkv.address,
       stride: qkv.strideBytes,

@@ -1,7 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { constraintOf } from '../../engine/chat/constraint.ts';
 import { createChatCompletions } from '../../engine/chat/index.ts';
 import { parseChatRequest } from '../../engine/chat/request.ts';
+import { callConstraint } from '../../engine/chat/tool-choice.ts';
 import { RequestError } from '../../engine/errors.ts';
 import { FakeEngine } from '../server/fake-engine.ts';
 
@@ -98,6 +100,49 @@ test('what asks for nothing beyond the ordinary is accepted', () => {
   });
 });
 
+test('a constraint is asked for in many ways, and they come to the same', () => {
+  const schema = { type: 'object' };
+  const json = { kind: 'json', schema, whitespacePattern: undefined };
+  const ways: [fields: object, constraint: object, param: string][] = [
+    [{ guided_json: schema }, json, 'guided_json'],
+    [{ guided_json: JSON.stringify(schema), response_format: { type: 'json_object' } }, json, 'guided_json'],
+    [{ guided_json: schema, guided_whitespace_pattern: '' }, { ...json, whitespacePattern: '' }, 'guided_json'],
+    [{ structured_outputs: { json: schema } }, json, 'structured_outputs'],
+    [{ structured_outputs: { json_object: true } }, json, 'structured_outputs'],
+    [{ response_format: { type: 'json_object' } }, json, 'response_format'],
+    [{ response_format: { type: 'json_schema', json_schema: { name: 'x', schema } } }, json, 'response_format'],
+    [{ json_schema: schema }, json, 'json_schema'],
+    [{ guided_regex: 'a' }, { kind: 'regex', pattern: 'a' }, 'guided_regex'],
+    [{ guided_choice: ['a', 'b'] }, { kind: 'choice', choices: ['a', 'b'] }, 'guided_choice'],
+    [{ guided_grammar: 'root ::= "a"' }, { kind: 'grammar', text: 'root ::= "a"' }, 'guided_grammar'],
+    [{ grammar: 'root ::= "a"' }, { kind: 'grammar', text: 'root ::= "a"' }, 'grammar'],
+  ];
+  for (const [fields, constraint, param] of ways) {
+    assert.equal(constraintOf(parseChatRequest({ messages: MESSAGES, ...fields })), { constraint, param });
+  }
+  assert.is(constraintOf(parseChatRequest({ messages: MESSAGES, response_format: { type: 'text' } })), null);
+});
+
+test('calls that must be made are a constraint by the schemas of the tools', () => {
+  const f = { type: 'function', function: { name: 'f', parameters: { type: 'object', $defs: { x: {} } } } } as const;
+  const g = { type: 'function', function: { name: 'g' } } as const;
+  const none = { type: 'object', properties: {}, additionalProperties: false };
+  assert.equal(callConstraint({ name: 'g' }, [f, g])!.constraint, { kind: 'json', schema: none });
+  const { schema } = callConstraint('required', [f, g])!.constraint as { schema: Record<string, never> };
+  assert.equal(schema.$defs, { x: {} });
+  assert.is(schema.minItems, 1);
+  assert.equal(
+    (schema.items as { anyOf: { properties: object }[] }).anyOf.map(({ properties }) => properties),
+    [
+      { name: { const: 'f' }, parameters: { type: 'object' } },
+      { name: { const: 'g' }, parameters: none },
+    ],
+  );
+  const clash = { type: 'function', function: { name: 'h', parameters: { $defs: { x: true } } } } as const;
+  assert.throws(() => callConstraint('required', [f, clash]), /\$defs\/x/);
+  assert.is(callConstraint('auto', [f]), null);
+});
+
 test('the switches of a thinking template go to the template', async () => {
   const engine = new FakeEngine();
   const kwargs = { enable_thinking: false };
@@ -190,7 +235,58 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ response_format: { type: 'yaml' } }, 'response_format', 'json_schema', '"yaml"'],
   [{ modalities: ['text', 'audio'] }, 'modalities', 'multimodal'],
   [{ chat_template_kwargs: { messages: [] } }, 'chat_template_kwargs', '"messages"'],
-  [{ chat_template_kwargs: { enable_thinking: 'no' } }, 'chat_template_kwargs', 'true or false'],
+  [{ chat_template_kwargs: 5 }, 'chat_template_kwargs', 'object'],
+  [{ chat_template_kwargs: { bos_token: 'x' } }, 'chat_template_kwargs', '"bos_token"'],
+  [{ chat_template: '' }, 'chat_template', 'template'],
+  [{ chat_template: 5 }, 'chat_template', 'template'],
+  [{ chat_template: ' '.repeat(262_145) }, 'chat_template', '262144'],
+  [{ documents: {} }, 'documents', 'list of objects'],
+  [{ documents: ['a'] }, 'documents', 'object', '"a"'],
+  [{ add_generation_prompt: 'x' }, 'add_generation_prompt', 'true or false'],
+  [{ continue_final_message: true }, 'continue_final_message', 'add_generation_prompt'],
+  [{ continue_final_message: 5, add_generation_prompt: false }, 'continue_final_message', 'true or false'],
+  [{ add_special_tokens: [] }, 'add_special_tokens', 'true or false'],
+  [{ skip_special_tokens: 'x' }, 'skip_special_tokens', 'true or false'],
+  [{ spaces_between_special_tokens: 7 }, 'spaces_between_special_tokens', 'true or false'],
+  [{ include_stop_str_in_output: {} }, 'include_stop_str_in_output', 'true or false'],
+  [{ ignore_eos: 2 }, 'ignore_eos', 'true or false'],
+  [{ echo: 'maybe' }, 'echo', 'true or false'],
+  [{ return_token_ids: 'x' }, 'return_token_ids', 'true or false'],
+  [{ return_tokens_as_token_ids: 'x' }, 'return_tokens_as_token_ids', 'true or false'],
+  [{ parallel_tool_calls: 3 }, 'parallel_tool_calls', 'true or false'],
+  [{ include_reasoning: 'x' }, 'include_reasoning', 'true or false'],
+  [{ reasoning_effort: 5 }, 'reasoning_effort', 'string'],
+  [{ truncate_prompt_tokens: 'many' }, 'truncate_prompt_tokens', 'integer'],
+  [{ prompt_logprobs: 21 }, 'prompt_logprobs', '20', '21'],
+  [{ prompt_logprobs: -1 }, 'prompt_logprobs', '-1'],
+  [{ prompt_logprobs: 1, stream: true }, 'prompt_logprobs', 'stream'],
+  [{ allowed_token_ids: [] }, 'allowed_token_ids', 'empty'],
+  [{ allowed_token_ids: [1000] }, 'allowed_token_ids', '1000'],
+  [{ allowed_token_ids: 5 }, 'allowed_token_ids', 'list'],
+  [{ bad_words: 'x' }, 'bad_words', 'list of strings'],
+  [{ bad_words: [5] }, 'bad_words', 'string'],
+  [{ priority: 1.5 }, 'priority', 'integer'],
+  [{ cache_salt: '' }, 'cache_salt', 'empty'],
+  [{ request_id: '' }, 'request_id', 'empty'],
+  [{ best_of: 1.5 }, 'best_of', 'integer'],
+  [{ use_beam_search: 'x' }, 'use_beam_search', 'true or false'],
+  [{ early_stopping: 'soon' }, 'early_stopping', 'never', '"soon"'],
+  [{ length_penalty: 'x' }, 'length_penalty', 'number'],
+  [{ guided_json: 42 }, 'guided_json', '42'],
+  [{ guided_json: '{' }, 'guided_json', 'JSON Schema'],
+  [{ guided_regex: {} }, 'guided_regex', 'string'],
+  [{ guided_regex: '' }, 'guided_regex', 'empty'],
+  [{ guided_choice: [] }, 'guided_choice', 'at least one'],
+  [{ guided_choice: 'a' }, 'guided_choice', 'list'],
+  [{ guided_grammar: '' }, 'guided_grammar', 'empty'],
+  [{ structured_outputs: {} }, 'structured_outputs', 'exactly one', 'none'],
+  [{ structured_outputs: { json: {}, regex: 'a' } }, 'structured_outputs', 'json and regex'],
+  [{ structured_outputs: { structural_tag: {} } }, 'structured_outputs.structural_tag', 'not supported'],
+  [{ response_format: 'text' }, 'response_format', 'object'],
+  [{ response_format: { type: 'json_schema' } }, 'response_format', 'provided'],
+  [{ response_format: { type: 'json_schema', json_schema: {} } }, 'response_format', 'name'],
+  [{ tools: 5 }, 'tools', 'list'],
+  [{ tools: Array(129).fill(TOOLS[0]) }, 'tools', '128'],
 ];
 
 for (const [fields, param, ...says] of refused) {
@@ -206,48 +302,44 @@ for (const [fields, param, ...says] of refused) {
 }
 
 const unsupported: Record<string, unknown> = {
-  best_of: 2,
-  use_beam_search: true,
-  echo: true,
-  add_generation_prompt: false,
-  add_special_tokens: true,
-  continue_final_message: true,
-  guided_json: { type: 'object' },
-  guided_regex: 'a+',
-  guided_choice: ['a'],
-  guided_grammar: 'root ::= "a"',
-  guided_whitespace_pattern: ' ',
-  structured_outputs: { regex: 'a' },
-  response_format: { type: 'json_object' },
-  chat_template: '{{ messages }}',
-  documents: [],
-  allowed_token_ids: [1],
-  bad_words: ['x'],
-  prompt_logprobs: 1,
-  truncate_prompt_tokens: 5,
-  return_token_ids: true,
-  reasoning_effort: 'low',
   functions: [],
-  cache_salt: 'x',
+  function_call: 'auto',
   audio: {},
   web_search_options: {},
+  thinking_token_budget: 5,
+  repetition_detection: {},
 };
 
 for (const [param, value] of Object.entries(unsupported)) {
   test(`${param} is refused, not ignored`, async () => {
     const error = await refusal({ messages: MESSAGES, [param]: value });
     assert.is(error.param, param);
-    assert.match(error.message, 'not supported yet');
+    assert.match(error.message, 'not supported');
   });
 }
 
-test('tools that the model might call are refused', async () => {
-  assert.is((await refusal({ messages: MESSAGES, tools: TOOLS })).param, 'tools');
-  assert.is((await refusal({ messages: MESSAGES, tools: TOOLS, tool_choice: 'auto' })).param, 'tools');
-  assert.is((await refusal({ messages: MESSAGES, tools: TOOLS, tool_choice: 'required' })).param, 'tool_choice');
-  const named = { type: 'function', function: { name: 'f' } };
-  assert.is((await refusal({ messages: MESSAGES, tools: TOOLS, tool_choice: named })).param, 'tool_choice');
-});
+const constraints: [fields: object, param: string][] = [
+  [{ guided_json: { type: 'object' } }, 'guided_json'],
+  [{ guided_json: '{}' }, 'guided_json'],
+  [{ guided_regex: 'a+' }, 'guided_regex'],
+  [{ guided_choice: ['a'] }, 'guided_choice'],
+  [{ guided_grammar: 'root ::= "a"' }, 'guided_grammar'],
+  [{ grammar: 'root ::= "a"' }, 'grammar'],
+  [{ json_schema: {} }, 'json_schema'],
+  [{ structured_outputs: { regex: 'a' } }, 'structured_outputs'],
+  [{ response_format: { type: 'json_object' } }, 'response_format'],
+  [{ response_format: { type: 'json_schema', json_schema: { name: 'x', schema: {} } } }, 'response_format'],
+  [{ tools: TOOLS, tool_choice: 'required' }, 'tool_choice'],
+  [{ tools: TOOLS, tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
+];
+
+for (const [fields, param] of constraints) {
+  test(`${shown(fields)} is refused by an engine that cannot be held to a grammar`, async () => {
+    const error = await refusal({ messages: MESSAGES, ...fields });
+    assert.is(error.param, param);
+    assert.match(error.message, 'not supported');
+  });
+}
 
 test('a body that is no object is refused', async () => {
   for (const body of [undefined, null, 5, 'text', [], [{ messages: MESSAGES }]]) {

@@ -42,6 +42,9 @@ export class FakeModel implements Model {
     this.#checkLimits(step);
     this.steps++;
     this.rows += step.tokens.length;
+    for (const { from, to } of step.copies ?? []) {
+      this.cache.copyWithin(to * KV_BLOCK_SIZE, from * KV_BLOCK_SIZE, (from + 1) * KV_BLOCK_SIZE);
+    }
     for (let row = 0; row < step.tokens.length; row++) {
       this.cache[this.#place(step, row, step.positions[row])] = step.tokens[row];
     }

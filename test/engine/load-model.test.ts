@@ -65,7 +65,7 @@ test('gives a model that runs, with what its files say of it', async () => {
 
 test('limits follow from the model and the defaults', async () => {
   const { maxModelLen, kvBlocks, maxRows, maxSeqs, maxLogitRows } = await load();
-  assert.equal([maxModelLen, kvBlocks, maxRows, maxSeqs, maxLogitRows], [64, 16 * 4, 512, 16, 16]);
+  assert.equal([maxModelLen, kvBlocks, maxRows, maxSeqs, maxLogitRows], [64, 16 * 4, 512, 16, 32]);
 });
 
 test('limits follow the options', async () => {
@@ -77,6 +77,8 @@ test('limits follow the options', async () => {
   assert.equal([maxModelLen, kvBlocks, maxRows, maxSeqs], [33, 3 * 3, 7, 3]);
   assert.is((await load({ kvCacheBytes: 100 * BLOCK_BYTES })).kvBlocks, 100);
   assert.is((await load({ maxNumSeqs: 1000 })).maxRows, 1000);
+  const { maxRows: rows, maxSeqs: seqs, maxLogitRows: logitRows } = await load({ maxNumBatchedTokens: 7 });
+  assert.equal([rows, seqs, logitRows], [7, 7, 7]);
 });
 
 test('without a maxModelLen a small cache limits the length', async () => {
@@ -143,7 +145,7 @@ test('progress ends at the total', async () => {
   const seen: LoadProgress[] = [];
   await load({ onProgress: (progress) => seen.push(progress) });
   const total = Object.values(tinyShapes()).reduce((sum, shape) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
-  assert.equal(seen.at(-1), { loaded: total, total });
+  assert.equal(seen.at(-1), { stage: 'weights', loaded: total, total });
   assert.ok(seen.every(({ loaded }, i) => i === 0 || loaded > seen[i - 1].loaded));
 });
 

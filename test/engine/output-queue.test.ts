@@ -15,6 +15,7 @@ function output(index: number, text: string, more: Partial<GenerateOutput> = {})
     finishReason: null,
     stopReason: null,
     promptTokens: 1,
+    cachedTokens: 0,
     ...more,
   };
 }

@@ -1,12 +1,25 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Scheduler, type Step } from '../../engine/scheduler.ts';
+import { Scheduler } from '../../engine/scheduler.ts';
 import { Sequence } from '../../engine/sequence.ts';
+import type { Step } from '../../engine/step-builder.ts';
 import { argmax, FakeModel, greedyAlone, hashLogits } from './fake-model.ts';
 
 const VOCABULARY = 23;
 const test = suite('scheduler');
+
+interface SubmitOptions {
+  readonly allLogits?: boolean;
+  /** Prompts of the same family begin alike; by default each has its own. */
+  readonly family?: number;
+  readonly priority?: number;
+  readonly cacheSalt?: string;
+  /** It becomes two, then three, that go on together or not at all, one of them replaced now and then, like beams. */
+  readonly inLockstep?: boolean;
+  /** How many of each three drafted tokens are right; none are drafted by default. */
+  readonly rightDrafts?: number;
+}
 
 /** A scheduler with a fake model, and every sequence that it was ever given. */
 class Workbench {
@@ -14,27 +27,34 @@ class Workbench {
   readonly scheduler: Scheduler;
   readonly sequences: Sequence[] = [];
   /** How each sequence ended; set once. */
-  readonly ends = new Map<Sequence, 'length' | 'cancelled' | 'failed'>();
+  readonly ends = new Map<Sequence, 'length' | 'cancelled' | 'failed' | 'replaced'>();
   /** What the logits of each position said comes next. */
   readonly predictions = new Map<Sequence, Map<number, number>>();
+  /** How many of the tokens were given: the prompt, and for a fork what it has of its parent and the next one. */
+  readonly given = new Map<Sequence, number>();
+  readonly groups = new Map<Sequence, Sequence[]>();
+  readonly drafts = new Map<Sequence, number>();
   step: Step | undefined;
+  copies = 0;
+  acceptedDrafts = 0;
 
   constructor(limits: { kvBlocks: number; maxRows: number; maxSeqs: number; maxLogitRows: number }) {
     this.model = new FakeModel({ vocabSize: VOCABULARY, maxModelLen: 1024, ...limits });
     this.scheduler = new Scheduler(this.model);
   }
 
-  submit(promptLength: number, newTokens: number, allLogits = false): Sequence {
+  submit(promptLength: number, newTokens: number, options: SubmitOptions = {}): Sequence {
+    const { allLogits, family = this.sequences.length, inLockstep, rightDrafts, ...more } = options;
     const room = this.scheduler.capacity;
-    const prompt = Array.from(
-      { length: Math.min(promptLength, room) },
-      (_, i) => (this.sequences.length * 7 + i * 3) % VOCABULARY,
-    );
+    const prompt = Array.from({ length: Math.min(promptLength, room) }, (_, i) => (family * 7 + i * 3) % VOCABULARY);
     const maxLength = allLogits ? prompt.length : Math.min(prompt.length + newTokens, room);
-    const sequence = new Sequence(prompt, maxLength, allLogits ? 0 : undefined);
+    const sequence = new Sequence(prompt, maxLength, { logitsFrom: allLogits ? 0 : undefined, ...more });
     this.scheduler.submit(sequence);
     this.sequences.push(sequence);
     this.predictions.set(sequence, new Map());
+    this.given.set(sequence, prompt.length);
+    if (inLockstep && !allLogits) this.groups.set(sequence, [sequence]);
+    if (rightDrafts !== undefined) this.drafts.set(sequence, rightDrafts);
     return sequence;
   }
 
@@ -46,20 +66,58 @@ class Workbench {
     const step = this.step;
     if (!step) return;
     this.step = undefined;
+    this.copies += step.input.copies?.length ?? 0;
     const logits = this.model.forwardSync(step.input);
     this.scheduler.commit(step);
     for (const { sequence, firstLogitRow, logitRows } of step.parts) {
-      if (sequence.state !== 'running') continue;
-      for (let i = 0; i < logitRows; i++) {
-        const row = logits.subarray((firstLogitRow + i) * VOCABULARY, (firstLogitRow + i + 1) * VOCABULARY);
-        const position = sequence.computed - logitRows + i;
-        assert.not(this.predictions.get(sequence)!.has(position), 'the logits of a position came twice');
-        this.predictions.get(sequence)!.set(position, argmax(row));
-      }
-      if (logitRows === 0 || sequence.pending > 0) continue;
-      if (sequence.tokens.length === sequence.maxLength) this.end(sequence, 'length');
-      else sequence.append(this.predictions.get(sequence)!.get(sequence.computed - 1)!);
+      if (sequence.state !== 'running' || logitRows === 0) continue;
+      const rows = logits.subarray(firstLogitRow * VOCABULARY, (firstLogitRow + logitRows) * VOCABULARY);
+      this.#takeLogits(sequence, rows, logitRows);
     }
+  }
+
+  #takeLogits(sequence: Sequence, logits: Float32Array, rows: number): void {
+    const first = sequence.computed - rows + sequence.onTrial.length;
+    for (let i = 0; i < rows; i++) {
+      const position = first + i;
+      assert.not(this.predictions.get(sequence)!.has(position), 'the logits of a position came twice');
+      this.predictions.get(sequence)!.set(position, argmax(logits.subarray(i * VOCABULARY, (i + 1) * VOCABULARY)));
+      if (position < sequence.computed - 1) continue;
+      const group = this.groups.get(sequence);
+      if (sequence.tokens.length === sequence.maxLength) this.end(sequence, 'length');
+      else if (group) this.#advance(group);
+      if (group || sequence.state === 'settled') return;
+      if (!sequence.append(this.predictions.get(sequence)!.get(position)!)) break;
+      this.acceptedDrafts++;
+    }
+    if (sequence.wantsLogits) this.#propose(sequence);
+  }
+
+  /** Three tokens of which the first ones are right; the last token that the sequence may have is never drafted. */
+  #propose(sequence: Sequence): void {
+    const right = this.drafts.get(sequence);
+    if (right === undefined) return;
+    const { length } = sequence.tokens;
+    const next = greedyAlone(sequence.tokens, length + 3, VOCABULARY).slice(length);
+    sequence.propose(next.map((token, i) => (i < right ? token : (token + 1) % VOCABULARY)));
+  }
+
+  /** The members of a group whose logits have all come get their next tokens. */
+  #advance(group: Sequence[]): void {
+    const live = group.filter(({ state }) => state !== 'settled');
+    const next = (member: Sequence) => this.predictions.get(member)!.get(member.tokens.length - 1);
+    if (live.some((member) => next(member) === undefined)) return;
+    const [parent] = live;
+    if (live.length === 3) this.end(live[2], 'replaced');
+    const child = this.scheduler.fork(parent);
+    this.sequences.push(child);
+    this.groups.set(child, group);
+    this.predictions.set(child, new Map(this.predictions.get(parent)));
+    group.push(child);
+    for (const member of group.filter(({ state }) => state !== 'settled')) {
+      member.append(member === child ? (next(member)! + 1) % VOCABULARY : next(member)!);
+    }
+    this.given.set(child, child.tokens.length);
   }
 
   runStep(): void {
@@ -72,37 +130,42 @@ class Workbench {
     if (!step) return;
     this.step = undefined;
     this.scheduler.abandon(step);
-    for (const { sequence } of step.parts) this.end(sequence, 'failed');
+    for (const { sequence } of step.parts) if (sequence.state !== 'settled') this.end(sequence, 'failed');
   }
 
-  end(sequence: Sequence, how: 'length' | 'cancelled' | 'failed'): void {
+  end(sequence: Sequence, how: 'length' | 'cancelled' | 'failed' | 'replaced'): void {
     const first = this.scheduler.settle(sequence);
     assert.is(first, !this.ends.has(sequence), 'a sequence ended twice, or not at all');
-    if (first) this.ends.set(sequence, how);
-  }
-
-  /** Blocks that no sequence holds lose their content, so that reading one by mistake shows. */
-  poisonFreeBlocks(): void {
-    const held = new Set(this.sequences.flatMap((sequence) => sequence.blockTable));
-    for (let block = 0; block < this.model.kvBlocks; block++) {
-      if (!held.has(block)) this.model.cache.fill(-1, block * 16, block * 16 + 16);
-    }
+    if (!first) return;
+    this.ends.set(sequence, how);
+    if (how === 'length' || how === 'replaced') return;
+    for (const member of this.groups.get(sequence) ?? []) if (member.state !== 'settled') this.end(member, how);
   }
 
   check(): void {
-    const { running, waiting, freeBlocks, totalBlocks } = this.scheduler.stats;
-    const held = this.sequences.flatMap((sequence) => sequence.blockTable);
-    assert.is(new Set(held).size, held.length, 'two sequences hold the same block');
-    assert.is(freeBlocks + held.length, totalBlocks, 'a block leaked');
+    const { running, waiting, freeBlocks, cachedBlocks, totalBlocks } = this.scheduler.stats;
+    const held = new Set(this.sequences.flatMap((sequence) => sequence.blockTable));
+    assert.is(freeBlocks + held.size, totalBlocks, 'a block leaked');
+    assert.ok(cachedBlocks <= freeBlocks);
     assert.is(running, this.sequences.filter(({ state }) => state === 'running').length);
     assert.is(waiting, this.sequences.filter(({ state }) => state === 'waiting').length);
+    for (const sequence of this.sequences) {
+      const { blockTable, computed, tokens, state } = sequence;
+      assert.is(new Set(blockTable).size, blockTable.length, 'a block is twice in a table');
+      if (state !== 'running') assert.is(blockTable.length, 0);
+      else assert.ok(blockTable.length * 16 >= computed);
+      if (state === 'running' && !this.step) {
+        const content = blockTable.flatMap((block) => [...this.model.cache.subarray(block * 16, block * 16 + 16)]);
+        assert.equal(content.slice(0, computed), tokens.slice(0, computed), 'a block has not what it should have');
+      }
+      assert.is(state === 'settled', this.ends.has(sequence));
+    }
+  }
+
+  /** Older sequences of the same priority run first. */
+  checkOrder(): void {
     const states = this.sequences.map(({ state }) => state).filter((state) => state !== 'settled');
     assert.not(states.slice(states.indexOf('waiting') + 1 || states.length).includes('running'), 'somebody overtook');
-    for (const sequence of this.sequences) {
-      if (sequence.state !== 'running') assert.is(sequence.blockTable.length, 0);
-      else assert.ok(sequence.blockTable.length * 16 >= sequence.computed);
-      assert.is(sequence.state === 'settled', this.ends.has(sequence));
-    }
   }
 
   drain(): void {
@@ -117,8 +180,8 @@ class Workbench {
 
   checkTexts(): void {
     for (const sequence of this.sequences) {
-      const { tokens, promptLength, maxLength } = sequence;
-      const alone = greedyAlone(tokens.slice(0, promptLength), maxLength, VOCABULARY);
+      const { tokens, maxLength } = sequence;
+      const alone = greedyAlone(tokens.slice(0, this.given.get(sequence)), maxLength, VOCABULARY);
       assert.equal(tokens, alone.slice(0, tokens.length));
       if (this.ends.get(sequence) === 'length') assert.is(tokens.length, maxLength);
       for (const [position, token] of this.predictions.get(sequence)!) {
@@ -204,6 +267,7 @@ test('nobody overtakes a sequence that waits for blocks', () => {
   bench.begin();
   bench.finish();
   assert.equal([large.state, small.state], ['waiting', 'waiting']);
+  bench.checkOrder();
   bench.drain();
 });
 
@@ -261,7 +325,7 @@ test('misuse throws', () => {
   assert.throws(() => bench.scheduler.submit(sequence), /waiting sequence/);
   assert.throws(() => bench.scheduler.submit(new Sequence([], 4)), /without tokens/);
   assert.throws(() => bench.scheduler.submit(new Sequence([1], 64 * 16 + 1)), /cannot fit/);
-  assert.throws(() => sequence.append(1), /not computed/);
+  assert.throws(() => sequence.append(1), /before the logits/);
   bench.begin();
   assert.throws(() => bench.scheduler.plan(), /before the last one ended/);
   const step = bench.step!;
@@ -271,8 +335,154 @@ test('misuse throws', () => {
   assert.throws(() => new Scheduler({ kvBlocks: 1, maxRows: 0, maxSeqs: 1, maxLogitRows: 1 }), /at least one/);
 });
 
+test('a prompt finds the full blocks of an earlier one that begins alike; its last token is computed anyhow', () => {
+  const bench = new Workbench({ ...roomy, maxRows: 64 });
+  const cached = (length: number, options: SubmitOptions = {}) => {
+    const sequence = bench.submit(length, 2, { family: 0, ...options });
+    bench.drain();
+    return sequence.cachedTokens;
+  };
+  assert.is(cached(40), 0);
+  assert.equal(
+    [40, 45, 33, 32, 17, 16, 1].map((length) => cached(length)),
+    [32, 32, 32, 16, 16, 0, 0],
+  );
+  assert.is(cached(40, { family: 1 }), 0);
+  assert.is(cached(40, { allLogits: true }), 0);
+  bench.checkTexts();
+});
+
+test('only sequences with the same salt share blocks', () => {
+  const bench = new Workbench({ ...roomy, maxRows: 64 });
+  const salts = [undefined, 'a', 'b', 'a', undefined, '0'];
+  const cached = salts.map((cacheSalt) => {
+    const sequence = bench.submit(20, 2, { family: 0, cacheSalt });
+    bench.drain();
+    return sequence.cachedTokens;
+  });
+  assert.equal(cached, [0, 0, 0, 16, 16, 0]);
+});
+
+test('a running sequence shares its full blocks too', () => {
+  const bench = new Workbench({ ...roomy, maxRows: 64 });
+  const first = bench.submit(35, 9, { family: 0 });
+  bench.runStep();
+  const second = bench.submit(38, 9, { family: 0 });
+  bench.runStep();
+  assert.equal(second.blockTable.slice(0, 2), first.blockTable.slice(0, 2));
+  assert.is.not(second.blockTable[2], first.blockTable[2]);
+  assert.is(bench.scheduler.stats.freeBlocks, 64 - 4);
+  bench.drain();
+  bench.checkTexts();
+});
+
+test('kept blocks are given out again when no others are left, those that were not used for the longest time first', () => {
+  const bench = new Workbench({ kvBlocks: 6, maxRows: 128, maxSeqs: 4, maxLogitRows: 4 });
+  const run = (family: number, length = 33) => {
+    const sequence = bench.submit(length, 1, { family });
+    bench.drain();
+    return sequence.cachedTokens;
+  };
+  assert.equal([run(0), run(1)], [0, 0]);
+  assert.is(bench.scheduler.stats.cachedBlocks, 4);
+  assert.is(run(0), 32);
+  assert.is(run(2), 0);
+  assert.equal([run(0), run(2)], [32, 32]);
+  // The end of the longest unused one had to go.
+  assert.is(run(1), 16);
+});
+
+test('forks share all blocks, and whoever writes first to one that has room left copies it', () => {
+  const bench = new Workbench(roomy);
+  const parent = bench.submit(20, 20, { inLockstep: true });
+  bench.runStep();
+  const [, child] = bench.sequences;
+  assert.equal(child.blockTable, parent.blockTable);
+  bench.begin();
+  const { copies, blockTables } = bench.step!.input;
+  assert.is(copies!.length, 1);
+  assert.equal(blockTables[0][0], blockTables[1][0]);
+  assert.equal(copies, [{ from: blockTables[1][1], to: blockTables[0][1] }]);
+  bench.finish();
+  bench.drain();
+  bench.checkTexts();
+});
+
+test('sequences that wait for each other come to their end although only one fits at a time', () => {
+  for (const limits of [
+    { kvBlocks: 3, maxRows: 64, maxSeqs: 4, maxLogitRows: 4 },
+    { kvBlocks: 64, maxRows: 64, maxSeqs: 1, maxLogitRows: 1 },
+  ]) {
+    const bench = new Workbench(limits);
+    bench.submit(20, 28, { inLockstep: true });
+    bench.submit(5, 28, { inLockstep: true });
+    bench.drain();
+    bench.checkTexts();
+    assert.ok(bench.scheduler.stats.preemptions > 0);
+  }
+});
+
+test('a lower priority number goes first, and gives up its blocks last', () => {
+  const bench = new Workbench({ kvBlocks: 4, maxRows: 64, maxSeqs: 1, maxLogitRows: 4 });
+  const order: number[] = [];
+  const priorities = [1, 1, 0, -1, 2];
+  const sequences = priorities.map((priority) => bench.submit(5, 3, { priority }));
+  while (bench.scheduler.stats.running + bench.scheduler.stats.waiting > 0) {
+    bench.runStep();
+    for (const [i, { state }] of sequences.entries()) if (state === 'settled' && !order.includes(i)) order.push(i);
+  }
+  assert.equal(order, [3, 2, 0, 1, 4]);
+
+  const full = new Workbench({ kvBlocks: 4, maxRows: 64, maxSeqs: 2, maxLogitRows: 4 });
+  const minor = full.submit(14, 40, { priority: 1 });
+  full.runStep();
+  const major = full.submit(14, 40);
+  while (full.scheduler.stats.preemptions === 0) full.runStep();
+  assert.equal([minor.state, major.state], ['waiting', 'running']);
+  full.drain();
+  full.checkTexts();
+});
+
+test('drafted tokens that are right need no step of their own, wrong ones cost nothing but rows', () => {
+  const steps = [undefined, 0, 1, 3].map((rightDrafts) => {
+    const bench = new Workbench(roomy);
+    bench.submit(4, 40, { family: 0, rightDrafts });
+    bench.drain();
+    bench.checkTexts();
+    return bench.model.steps;
+  });
+  assert.equal(steps, [41, 41, 22, 12]);
+});
+
+test('drafts leave every decoding sequence its row, and take no blocks from others', () => {
+  const bench = new Workbench({ kvBlocks: 8, maxRows: 5, maxSeqs: 3, maxLogitRows: 5 });
+  for (let family = 0; family < 3; family++) bench.submit(1, 20, { family, rightDrafts: 3 });
+  for (let i = 0; i < 3; i++) bench.runStep();
+  bench.begin();
+  assert.equal(
+    bench.step!.parts.map(({ rows, draft }) => [rows, draft.length]),
+    [
+      [1, 2],
+      [1, 0],
+      [1, 0],
+    ],
+  );
+  bench.finish();
+  bench.drain();
+  bench.checkTexts();
+  assert.is(bench.scheduler.stats.preemptions, 0);
+});
+
+test('a fork needs a parent whose logits have come', () => {
+  const bench = new Workbench(roomy);
+  const parent = bench.submit(3, 3);
+  assert.throws(() => bench.scheduler.fork(parent), /before the logits/);
+  bench.end(parent, 'cancelled');
+  assert.throws(() => bench.scheduler.fork(parent), /settled sequence/);
+});
+
 const limitsArbitrary = fc.record({
-  kvBlocks: fc.integer({ min: 1, max: 9 }),
+  kvBlocks: fc.integer({ min: 1, max: 14 }),
   maxRows: fc.integer({ min: 1, max: 24 }),
   maxSeqs: fc.integer({ min: 1, max: 5 }),
   maxLogitRows: fc.integer({ min: 1, max: 12 }),
@@ -283,9 +493,19 @@ const eventArbitrary = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       what: fc.constant('submit' as const),
-      promptLength: fc.integer({ min: 1, max: 50 }),
+      promptLength: fc.integer({ min: 1, max: 60 }),
       newTokens: fc.integer({ min: 1, max: 50 }),
-      allLogits: fc.boolean(),
+      options: fc.record(
+        {
+          allLogits: fc.boolean(),
+          family: fc.nat({ max: 1 }),
+          priority: fc.integer({ min: -1, max: 1 }),
+          cacheSalt: fc.constantFrom('a', 'b'),
+          inLockstep: fc.boolean(),
+          rightDrafts: fc.nat({ max: 3 }),
+        },
+        { requiredKeys: ['family'] },
+      ),
     }),
   },
   { weight: 12, arbitrary: fc.record({ what: fc.constant('begin' as const) }) },
@@ -295,30 +515,31 @@ const eventArbitrary = fc.oneof(
 );
 
 test('any schedule: accounts right after every event, every sequence ends once, with the text it gives alone', () => {
-  let preemptions = 0;
+  const seen = { preemptions: 0, copies: 0, acceptedDrafts: 0 };
   fc.assert(
     fc.property(limitsArbitrary, fc.array(eventArbitrary, { maxLength: 80 }), (limits, events) => {
       const bench = new Workbench(limits);
       for (const event of events) {
-        if (event.what === 'submit') bench.submit(event.promptLength, event.newTokens, event.allLogits);
+        if (event.what === 'submit') bench.submit(event.promptLength, event.newTokens, event.options);
         else if (event.what === 'begin') bench.begin();
         else if (event.what === 'finish') bench.finish();
         else if (event.what === 'fail') bench.fail();
         else if (bench.sequences.length > 0)
           bench.end(bench.sequences[event.which % bench.sequences.length], 'cancelled');
         bench.check();
-        bench.poisonFreeBlocks();
       }
       bench.finish();
       bench.drain();
       bench.checkTexts();
       assert.is(bench.ends.size, bench.sequences.length);
       assert.is(bench.scheduler.stats.freeBlocks, limits.kvBlocks);
-      preemptions += bench.scheduler.stats.preemptions;
+      seen.preemptions += bench.scheduler.stats.preemptions;
+      seen.copies += bench.copies;
+      seen.acceptedDrafts += bench.acceptedDrafts;
     }),
-    { numRuns: 300 },
+    { numRuns: 500 },
   );
-  assert.ok(preemptions > 0, 'no schedule ran out of blocks');
+  for (const [what, count] of Object.entries(seen)) assert.ok(count > 0, `no schedule had ${what}`);
 });
 
 test.run();

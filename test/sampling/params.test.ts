@@ -30,6 +30,8 @@ test('with nothing given, nothing changes the distribution and nothing but the m
     presencePenalty: 0,
     frequencyPenalty: 0,
     repetitionPenalty: 1,
+    allowedTokenIds: null,
+    badTokens: [],
   });
 });
 
@@ -131,6 +133,19 @@ test('logit_bias values are clamped, and a bad id is told with the size of the v
 
 test('stop token ids outside the vocabulary are left out', () => {
   assert.equal(resolve({ stopTokenIds: [5, -1, VOCAB, 99] }).stopTokenIds, [5, 99]);
+});
+
+test('allowed_token_ids are token ids, at least one', () => {
+  assert.equal(resolve({ allowedTokenIds: [3, 3, 0] }).allowedTokenIds, [3, 0]);
+  assert.is(resolve({}).allowedTokenIds, null);
+  for (const ids of [[], [-1], [VOCAB], [1.5]]) {
+    assert.is(refusal(() => resolve({ allowedTokenIds: ids })).param, 'allowed_token_ids');
+  }
+});
+
+test('bad_words come to a bounded number of bounded sequences', () => {
+  assert.is(refusal(() => resolve({ badTokens: Array(2049).fill([1]) })).param, 'bad_words');
+  assert.is(refusal(() => resolve({ badTokens: [Array(257).fill(1)] })).param, 'bad_words');
 });
 
 test('a long value is cut in the message', () => {

@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type History, resolveSampling, Sampler, SamplingError, type SamplingParams } from '../../sampling/index.ts';
+import {
+  type History,
+  rankedLogprobs,
+  resolveSampling,
+  Sampler,
+  SamplingError,
+  type SamplingParams,
+} from '../../sampling/index.ts';
 
 const test = suite('sampler');
 
@@ -326,6 +333,52 @@ test('extreme logits, penalties and temperatures give a token and finite log-pro
 
 test('a row of another length than the vocabulary is refused', () => {
   assert.throws(() => samplerFor({}, 4).sample(new Float32Array(3), NO_HISTORY), /3 logits, expected 4/);
+});
+
+test('only allowed token ids are chosen, on top of a mask', () => {
+  const logits = Float32Array.of(5, 4, 3, 2);
+  const sampler = samplerFor({ temperature: 0, allowedTokenIds: [3, 1, 1] }, 4);
+  assert.is(sampler.sample(logits, NO_HISTORY)!.tokenId, 1);
+  assert.is(sampler.sample(logits, NO_HISTORY, Uint32Array.of(0b1001))!.tokenId, 3);
+  assert.is(sampler.sample(logits, NO_HISTORY, Uint32Array.of(0b0101)), null);
+});
+
+test('logits of allowed tokens keep their distribution; a bias brings no other token back', () => {
+  const logits = Float32Array.from({ length: 8 }, (_, i) => Math.sin(i));
+  const params = { allowedTokenIds: [1, 2, 6], logitBias: { 0: 100 }, temperature: 0.7, logprobs: 8 };
+  const { top } = samplerFor(params, 8).sample(logits, NO_HISTORY)!.logprobs!;
+  const expected = expectedProbabilities(logits, { temperature: 0.7 }, NO_HISTORY, (id) => [1, 2, 6].includes(id));
+  for (const { tokenId, logprob } of top) {
+    assert.ok(Math.abs(Math.exp(logprob) - expected[tokenId]) < 1e-6, `${tokenId}: ${logprob}`);
+  }
+});
+
+test('a bad sequence may begin but not be completed, wherever it is in the output', () => {
+  const logits = Float32Array.of(3, 2, 1);
+  const sampler = samplerFor({ temperature: 0, badTokens: [[0, 0, 0], [1, 0], [2]] }, 3);
+  const after = (...outputIds: number[]) => sampler.sample(logits, { promptIds: [0, 0, 0], outputIds })!.tokenId;
+  assert.is(after(), 0);
+  assert.is(after(0), 0);
+  assert.is(after(0, 0), 1);
+  assert.is(after(0, 0, 1), 1);
+  assert.is(samplerFor({ temperature: 0, badTokens: [[0]] }, 3).sample(logits, NO_HISTORY)!.tokenId, 1);
+});
+
+test('ranked log-probabilities are the softmax of the row as it is', () => {
+  const logits = Float32Array.of(1, -2, 3, 0.5, -Infinity);
+  const { logprob, rank, top } = rankedLogprobs(logits, 3, 2);
+  const total = Math.log([1, -2, 3, 0.5].reduce((sum, x) => sum + Math.exp(x), 0));
+  assert.ok(Math.abs(logprob - (0.5 - total)) < 1e-12);
+  assert.is(rank, 3);
+  assert.equal(
+    top.map(({ tokenId, rank }) => [tokenId, rank]),
+    [
+      [2, 1],
+      [0, 2],
+    ],
+  );
+  assert.ok(Math.abs(top[0].logprob - (3 - total)) < 1e-12);
+  assert.throws(() => rankedLogprobs(Float32Array.of(1, Number.NaN), 0, 1), /non-finite/);
 });
 
 function historyOf(position: number): History {

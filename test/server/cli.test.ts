@@ -131,6 +131,9 @@ test('every flag of serve is read', () => {
       quantization: 'q8_0',
       'max-model-len': '100',
       'max-num-seqs': '4',
+      'max-num-batched-tokens': '64',
+      'num-speculative-tokens': '5',
+      'max-queued-requests': '7',
       'kv-cache-bytes': '1000000',
       'chat-template': join(folder, 'template'),
       'served-model-name': 'x',
@@ -148,6 +151,9 @@ test('every flag of serve is read', () => {
         threads: 2,
         maxModelLen: 100,
         maxNumSeqs: 4,
+        maxNumBatchedTokens: 64,
+        numSpeculativeTokens: 5,
+        maxQueuedRequests: 7,
         kvCacheBytes: 1000000,
         chatTemplate: '{{ messages }}',
       },
@@ -177,6 +183,7 @@ const wrong: [flag: string, value: string][] = [
   ['threads', '0'],
   ['max-model-len', '1.5'],
   ['kv-cache-bytes', '1e9'],
+  ['max-queued-requests', '-1'],
   ['device', 'gpu'],
   ['quantization', 'q5'],
   ['log-level', 'loud'],
@@ -213,9 +220,9 @@ test('the progress bar fills on a terminal, and is not there elsewhere', () => {
   let shown = '';
   const stream = { isTTY: true, write: (text: string) => (shown += text) } as unknown as NodeJS.WriteStream;
   const onProgress = progressBar(stream)!;
-  onProgress({ loaded: 5e6, total: 20e6 });
+  onProgress({ stage: 'weights', loaded: 5e6, total: 20e6 });
   assert.match(shown, /\[#{8}\.{22}\] 5 of 20 MB$/);
-  onProgress({ loaded: 20e6, total: 20e6 });
+  onProgress({ stage: 'weights', loaded: 20e6, total: 20e6 });
   assert.match(shown, /\[#{30}\] 20 of 20 MB\n$/);
   assert.is(progressBar({ isTTY: false } as NodeJS.WriteStream), undefined);
 });

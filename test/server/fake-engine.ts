@@ -1,8 +1,8 @@
 /** An engine without a model: it says the same pieces to everybody, by the real rules of sampling parameters and stops. */
 
 import { RequestError } from '../../engine/errors.ts';
-import type { GenerateOutput, GenerateRequest } from '../../engine/types.ts';
-import { resolveSampling, StopMatcher, type TokenLogprobs } from '../../sampling/index.ts';
+import type { GenerateOutput, GenerateRequest, PromptSource } from '../../engine/types.ts';
+import { type RankedLogprobs, resolveSampling, StopMatcher, type TokenLogprobs } from '../../sampling/index.ts';
 import type { ServerEngine } from '../../server/index.ts';
 
 export const PROMPT_TOKENS = 14;
@@ -21,6 +21,8 @@ export interface FakeOptions {
   readonly failAfter?: { readonly tokens: number; readonly error: Error };
   /** Milliseconds before each token. Default 0: at the next turn of the event loop. */
   readonly delayMs?: number;
+  /** How it says that it writes calls. */
+  readonly replyFormat?: ServerEngine['replyFormat'];
 }
 
 export class FakeEngine implements ServerEngine {
@@ -46,6 +48,23 @@ export class FakeEngine implements ServerEngine {
     tokenBytes: (id: number) => (id === END ? new Uint8Array(0) : this.#bytes(id)),
     decode: (ids: ArrayLike<number>) => (ids[0] === END ? END_TEXT : new TextDecoder().decode(this.#bytes(ids[0]))),
   };
+
+  get replyFormat() {
+    return this.#options.replyFormat ?? { reasoning: false };
+  }
+
+  /** The first tokens that there are. */
+  promptTokens({ truncatePromptTokens = PROMPT_TOKENS }: PromptSource): number[] {
+    return Array.from({ length: Math.min(PROMPT_TOKENS, truncatePromptTokens) }, (_, i) => 100 + i);
+  }
+
+  /** -1 for the first, -2 for the second, and so on. */
+  async promptLogprobs(ids: readonly number[], count: number): Promise<RankedLogprobs[]> {
+    return ids.slice(1).map((tokenId, i) => {
+      const top = Array.from({ length: count }, (_, k) => ({ tokenId: 500 + k, logprob: -k / 10, rank: k + 1 }));
+      return { tokenId, logprob: -1 - i, rank: 30 + i, top };
+    });
+  }
 
   generate(request: GenerateRequest): AsyncIterable<GenerateOutput> {
     this.requests.push(request);
@@ -93,6 +112,7 @@ export class FakeEngine implements ServerEngine {
             finishReason: step.stopped ? 'stop' : isFull ? 'length' : null,
             stopReason: step.stopReason,
             promptTokens: PROMPT_TOKENS,
+            cachedTokens: 0,
           };
         }
       }

@@ -2,7 +2,7 @@
 
 import { formatPercent } from './format.ts';
 import { toJson } from './json.ts';
-import { capitalize, center, itemsOf, listOf, named, replaceText, sorted, stripText } from './methods.ts';
+import { capitalize, center, itemsOf, named, replaceText, sorted, stripText } from './methods.ts';
 import { TUPLE_FILTER } from './rewrites.ts';
 import { testOf } from './tests.ts';
 import {
@@ -60,7 +60,7 @@ const tojson = taking(
     const [itemSeparator, keySeparator] =
       separators == null
         ? [indent == null ? ', ' : ',', ': ']
-        : listOf(separators, 'tojson').map((separator) => textOf(separator, 'a separator of tojson'));
+        : Array.from(iterate(separators), (separator) => textOf(separator, 'a separator of tojson'));
     const width =
       typeof indent === 'string'
         ? indent
@@ -296,7 +296,7 @@ const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       value instanceof Map ? itemsOf(value) : value === undefined ? [] : fail(`items is given ${typeName(value)}`),
   ],
   ['join', join],
-  ['last', (value) => (typeof value === 'string' ? Array.from(value) : listOf(value, 'last')).at(-1)],
+  ['last', (value) => [...iterate(value)].at(-1)],
   ['length', length],
   ['list', (value) => Array.from(iterate(value))],
   ['lower', (value) => toText(value).toLowerCase()],

@@ -43,10 +43,7 @@ import {
   typeName,
   type Value,
 } from './values.ts';
-
-/** Units of work that one rendering may take: syntax nodes, and items and stretches of text that they walk over. */
-const MAX_WORK = 10_000_000;
-const TEXT_PER_UNIT = 64;
+import { beginWork, charge, TEXT_PER_UNIT } from './work.ts';
 
 /**
  * @param variables  what the template sees, by name
@@ -56,6 +53,7 @@ const TEXT_PER_UNIT = 64;
  */
 export function render(program: Block, variables: ReadonlyMap<string, Value>, now: Date): string {
   try {
+    beginWork();
     const root = new Scope();
     for (const [name, value] of globals(now)) root.set(name, value);
     for (const [name, value] of variables) root.set(name, value);
@@ -94,7 +92,6 @@ interface Output {
 type Jump = 'break' | 'continue' | undefined;
 
 class Interpreter {
-  #work = 0;
   readonly #lookup: Lookup = {
     attribute: (value, name) => this.#attributeOrItem(value, name),
     item: (value, key) => this.#item(value, key),
@@ -111,7 +108,7 @@ class Interpreter {
   }
 
   #statement(node: Node, scope: Scope, output: Output): Jump {
-    this.#charge(1);
+    charge(1);
     switch (node.type) {
       case 'Set':
         this.#set(node, scope);
@@ -187,6 +184,7 @@ class Interpreter {
     const attributes = new Attributes((name) => loop.get(name));
     let isEmpty = true;
     while (loop.advance()) {
+      charge(1);
       const inner = new Scope(scope);
       inner.set('loop', attributes);
       this.#assign(node.loopvar, loop.current, inner);
@@ -207,6 +205,7 @@ class Interpreter {
 
   *#passing(source: Value, condition: Expression, target: Expression, scope: Scope): Generator<Value> {
     for (const item of iterate(source)) {
+      charge(1);
       const inner = new Scope(scope);
       this.#assign(target, item, inner);
       if (isTrue(this.#evaluate(condition, inner))) yield item;
@@ -235,7 +234,7 @@ class Interpreter {
   }
 
   #evaluate(node: Expression, scope: Scope): Value {
-    this.#charge(1);
+    charge(1);
     switch (node.type) {
       case 'StringLiteral':
       case 'IntegerLiteral':
@@ -286,11 +285,11 @@ class Interpreter {
         return !equals(value, other);
       case 'in':
       case 'not in':
-        this.#chargeFor(other);
+        chargeFor(other);
         return contains(other, value) === (operator === 'in');
     }
     const result = binary(operator, value, other);
-    if (Array.isArray(result)) this.#charge(result.length);
+    if (Array.isArray(result)) charge(result.length);
     return result;
   }
 
@@ -318,7 +317,7 @@ class Interpreter {
       if (object.has(found)) return object.get(found);
     } else if (typeof key === 'number' || typeof key === 'boolean') {
       if (Array.isArray(object)) return object.at(Number(key));
-      if (typeof object === 'string') return this.#codePoints(object).at(Number(key));
+      if (typeof object === 'string') return charactersOf(object).at(Number(key));
     }
     return typeof key === 'string' ? this.#attributeOrItem(object, key) : undefined;
   }
@@ -331,16 +330,11 @@ class Interpreter {
     const start = bound(node.start, 'the start of a slice');
     const stop = bound(node.stop, 'the end of a slice');
     const step = bound(node.step, 'the step of a slice') ?? 1;
-    if (typeof object === 'string') return sliced(this.#codePoints(object), start, stop, step).join('');
+    if (typeof object === 'string') return sliceText(object, start, stop, step);
     if (!Array.isArray(object)) return fail(`takes a slice of ${typeName(object)}`);
-    this.#charge(object.length);
+    charge(object.length);
     const part = sliced(object, start, stop, step);
     return object instanceof Tuple ? Tuple.from(part) : part;
-  }
-
-  #codePoints(text: string): string[] {
-    this.#charge(text.length / TEXT_PER_UNIT);
-    return Array.from(text);
   }
 
   #filter(filter: FilterNode, value: Value, scope: Scope): Value {
@@ -353,8 +347,10 @@ class Interpreter {
   #applyFilter(name: string, value: Value, args: Value[], kwargs: Kwargs): Value {
     const test = /^is (not )?(.*)$/.exec(name);
     if (test) return testOf(test[2])(value, args) === (test[1] === undefined);
-    this.#chargeFor(value);
-    return filterOf(name)(value, args, kwargs, this.#lookup);
+    chargeFor(value);
+    const result = filterOf(name)(value, args, kwargs, this.#lookup);
+    chargeFor(result);
+    return result;
   }
 
   #call(node: CallNode, scope: Scope, caller?: Callable): Value {
@@ -363,8 +359,10 @@ class Interpreter {
     if (caller) kwargs.set('caller', caller);
     if (!(callee instanceof Callable))
       return fail(`calls ${typeName(callee)}${nameOf(node.callee)}, which is no function`);
-    if (node.callee.type === 'MemberExpression') this.#chargeFor(this.#evaluate(node.callee.object, scope));
-    return callee.call(args, kwargs);
+    if (node.callee.type === 'MemberExpression') chargeFor(this.#evaluate(node.callee.object, scope));
+    const result = callee.call(args, kwargs);
+    chargeFor(result);
+    return result;
   }
 
   #arguments({ args }: CallNode, scope: Scope): [Value[], Map<string, Value>] {
@@ -385,18 +383,13 @@ class Interpreter {
     }
     return [positional, kwargs];
   }
+}
 
-  /** Counts the work of walking over a whole value. */
-  #chargeFor(value: Value): void {
-    if (typeof value === 'string') this.#charge(value.length / TEXT_PER_UNIT);
-    else if (Array.isArray(value)) this.#charge(value.length);
-    else if (value instanceof Map) this.#charge(value.size);
-  }
-
-  #charge(units: number): void {
-    this.#work += units;
-    if (this.#work > MAX_WORK) fail(`takes more than ${MAX_WORK} steps`);
-  }
+/** Counts the work of walking over a whole value. */
+function chargeFor(value: Value): void {
+  if (typeof value === 'string') charge(value.length / TEXT_PER_UNIT);
+  else if (Array.isArray(value)) charge(value.length);
+  else if (value instanceof Map) charge(value.size);
 }
 
 function isScope(node: Expression): node is Extract<Expression, { type: 'FilterExpression' }> {
@@ -411,6 +404,22 @@ const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
   ['none', null],
   ['None', null],
 ]);
+
+/** The code points of a text; a text without pairs of surrogates is an array of them as it is. */
+function charactersOf(text: string): string | string[] {
+  charge(text.length / TEXT_PER_UNIT);
+  if (!/[\uD800-\uDFFF]/.test(text)) return text;
+  charge(text.length);
+  return Array.from(text);
+}
+
+function sliceText(text: string, start: number | undefined, stop: number | undefined, step: number): string {
+  const characters = charactersOf(text);
+  if (typeof characters !== 'string') return sliced(characters, start, stop, step).join('');
+  if (step === 1) return characters.slice(start ?? 0, stop ?? characters.length);
+  charge(characters.length);
+  return sliced(Array.from(characters), start, stop, step).join('');
+}
 
 /** Python's slices: bounds may be negative or beyond the ends, and the step may go backwards. */
 function sliced<T>(items: readonly T[], start: number | undefined, stop: number | undefined, step: number): T[] {

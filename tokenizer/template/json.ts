@@ -2,6 +2,7 @@
 
 import {
   Attributes,
+  bounded,
   Callable,
   compare,
   fail,
@@ -12,6 +13,7 @@ import {
   typeName,
   type Value,
 } from './values.ts';
+import { charge, TEXT_PER_UNIT } from './work.ts';
 
 export interface JsonStyle {
   readonly ensureAscii: boolean;
@@ -24,6 +26,7 @@ export interface JsonStyle {
 
 /** @throws TokenizerError for values that JSON cannot hold */
 export function toJson(value: Value, style: JsonStyle, newline = '\n'): string {
+  charge(1);
   if (value === null) return 'null';
   if (typeof value === 'boolean') return String(value);
   if (typeof value === 'number') return integerText(value);
@@ -37,8 +40,8 @@ export function toJson(value: Value, style: JsonStyle, newline = '\n'): string {
     ? ['[', ']', value.map((item) => toJson(item, style, inner))]
     : ['{', '}', members(value, style, inner)];
   if (parts.length === 0) return opening + closing;
-  if (style.indent === undefined) return opening + parts.join(style.itemSeparator) + closing;
-  return opening + inner + parts.join(style.itemSeparator + inner) + newline + closing;
+  if (style.indent === undefined) return bounded(opening + parts.join(style.itemSeparator) + closing);
+  return bounded(opening + inner + parts.join(style.itemSeparator + inner) + newline + closing);
 }
 
 function members(dict: ReadonlyMap<Value, Value>, style: JsonStyle, newline: string): string[] {
@@ -62,6 +65,7 @@ function jsonFloat(value: number): string {
 }
 
 function jsonText(text: string, { ensureAscii }: JsonStyle): string {
+  charge(text.length / TEXT_PER_UNIT);
   const json = JSON.stringify(text);
   if (!ensureAscii) return json;
   return json.replace(/[\x7F-\uFFFF]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -168,7 +168,7 @@ class Lexer {
     const inside = this.#tokens.splice(first);
     // `{% generation %}` marks what an assistant wrote, for training; it renders nothing itself.
     if (inside.length === 3 && /^(?:end)?generation$/.test(inside[1].value)) return;
-    this.#tokens.push(...rewriteTag(inside));
+    for (const token of rewriteTag(inside)) this.#tokens.push(token);
   }
 
   #expressionToken(): Token {

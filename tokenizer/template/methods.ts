@@ -19,9 +19,9 @@ import {
   lengthOf,
   Tuple,
   textOf,
-  typeName,
   type Value,
 } from './values.ts';
+import { charge } from './work.ts';
 
 type Method<Self> = (self: Self, args: Value[], kwargs: Kwargs) => Value;
 
@@ -70,6 +70,7 @@ export function stripText(text: string, chars: Value, sides: 'left' | 'right' | 
       end -= char.length;
     }
   }
+  charge(text.length - (end - start));
   return text.slice(start, end);
 }
 
@@ -323,14 +324,4 @@ export function sorted(items: Iterable<Value>, keyFor: (item: Value) => Value, r
   const keyed = Array.from(items, (item) => ({ item, key: keyFor(item) }));
   keyed.sort((a, b) => (reverse ? compare(b.key, a.key) : compare(a.key, b.key)));
   return keyed.map(({ item }) => item);
-}
-
-/** For error messages of filters. */
-export function listOf(value: Value, what: string): Value[] {
-  if (typeof value === 'string' || typeof value === 'number') return Array.from(iterate(value));
-  return Array.isArray(value)
-    ? value
-    : value === null
-      ? fail(`${what} is given ${typeName(value)}`)
-      : [...iterate(value)];
 }

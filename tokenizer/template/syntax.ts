@@ -12,10 +12,10 @@ export function parseTemplate(source: string): Block {
   if (source.length > MAX_SOURCE_LENGTH) {
     fail(`has ${source.length} characters; at most ${MAX_SOURCE_LENGTH} are read`);
   }
-  const tokens = tokenize(source);
   try {
-    return (parse(tokens as Parameters<typeof parse>[0]) as unknown as { body: Block }).body;
+    return (parse(tokenize(source) as Parameters<typeof parse>[0]) as unknown as { body: Block }).body;
   } catch (error) {
+    if (error instanceof TokenizerError) throw error;
     // The parser runs past its tokens when a block or a bracket is not closed.
     const reason = error instanceof TypeError ? 'a block or a bracket is not closed' : (error as Error).message;
     throw new TokenizerError(`chat template: is not well formed: ${reason}`, { cause: error });

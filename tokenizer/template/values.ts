@@ -10,6 +10,7 @@
  */
 
 import { TokenizerError } from '../errors.ts';
+import { charge, TEXT_PER_UNIT } from './work.ts';
 
 export type Value =
   | undefined
@@ -74,19 +75,22 @@ export class Attributes {
 /** Longest text that a template may build, in UTF-16 units. */
 export const MAX_TEXT_LENGTH = 1 << 25;
 
+const MAX_JSON_DEPTH = 256;
+
 export function fail(message: string): never {
   throw new TokenizerError(`chat template: ${message}`);
 }
 
 /** Parsed JSON as Python would hold it. Keeps the order of keys. */
-export function fromJson(json: unknown): Value {
+export function fromJson(json: unknown, depth = 0): Value {
+  if (depth > MAX_JSON_DEPTH) fail(`a variable nests more than ${MAX_JSON_DEPTH} levels`);
   if (json === null || typeof json === 'boolean' || typeof json === 'string') return json;
   if (json === undefined) return undefined;
   if (typeof json === 'number') return Number.isInteger(json) ? json : new PyFloat(json);
-  if (Array.isArray(json)) return json.map((item) => fromJson(item) ?? null);
+  if (Array.isArray(json)) return json.map((item) => fromJson(item, depth + 1) ?? null);
   if (typeof json !== 'object') return fail(`a variable is a ${typeof json}; expected JSON`);
   const dict = new Map<Value, Value>();
-  for (const [key, value] of Object.entries(json)) if (value !== undefined) dict.set(key, fromJson(value));
+  for (const [key, value] of Object.entries(json)) if (value !== undefined) dict.set(key, fromJson(value, depth + 1));
   return dict;
 }
 
@@ -132,6 +136,7 @@ export function textOf(value: Value, what: string): string {
 }
 
 export function equals(left: Value, right: Value): boolean {
+  charge(1);
   if (left === right) return true;
   const a = numberOf(left);
   if (a !== undefined) return a === numberOf(right);
@@ -222,16 +227,21 @@ export function toText(value: Value): string {
 
 /** Python's `repr()`. */
 export function repr(value: Value): string {
+  charge(1);
   if (value === undefined) return 'Undefined';
   if (value === null) return 'None';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'number') return integerText(value);
   if (typeof value === 'string') return quote(value);
   if (value instanceof PyFloat) return floatText(value.value);
-  if (value instanceof Tuple) return value.length === 1 ? `(${repr(value[0])},)` : `(${value.map(repr).join(', ')})`;
-  if (Array.isArray(value)) return `[${value.map(repr).join(', ')}]`;
-  if (value instanceof Map) return `{${Array.from(value, ([key, item]) => `${repr(key)}: ${repr(item)}`).join(', ')}}`;
-  return `<${typeName(value)}>`;
+  if (value instanceof Tuple) return bounded(value.length === 1 ? `(${repr(value[0])},)` : `(${reprAll(value)})`);
+  if (Array.isArray(value)) return bounded(`[${reprAll(value)}]`);
+  if (!(value instanceof Map)) return `<${typeName(value)}>`;
+  return bounded(`{${Array.from(value, ([key, item]) => `${repr(key)}: ${repr(item)}`).join(', ')}}`);
+}
+
+function reprAll(values: readonly Value[]): string {
+  return values.map(repr).join(', ');
 }
 
 export function integerText(value: number): string {
@@ -263,6 +273,7 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
 
 /** Single quotes, unless the text has some and no double ones. */
 function quote(text: string): string {
+  charge(text.length / TEXT_PER_UNIT);
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
   const body = text.replace(/[\\'"]|[^\P{C}]|[^\P{Z} ]/gu, (char) => {
     if (char === "'" || char === '"') return char === mark ? `\\${char}` : char;

@@ -1,0 +1,67 @@
+/** What the API needs of an engine, and what it makes of the engine's errors. */
+
+import { type RankedLogprobs, SamplingError } from '../../sampling/index.ts';
+import { type Tokenizer, TokenizerError } from '../../tokenizer/index.ts';
+import { RequestError } from '../errors.ts';
+import type { GenerateOutput, GenerateRequest, PromptSource } from '../types.ts';
+import { shown } from './coercion.ts';
+import type { ConstraintCompiler } from './constraint.ts';
+import type { CallFormatName } from './tools/formats.ts';
+
+export interface ApiEngine {
+  readonly modelName: string;
+  readonly tokenizer: Pick<Tokenizer, 'tokenBytes' | 'decode'>;
+  /** How the model writes what is not content. */
+  readonly replyFormat: ReplyFormat;
+  /** Absent: the engine cannot be held to a grammar. */
+  readonly grammarCompiler?: ConstraintCompiler;
+  /** Checks the request at once, and gives its outputs. */
+  generate(request: GenerateRequest): AsyncIterable<GenerateOutput>;
+  promptTokens(source: PromptSource): number[];
+  promptLogprobs(ids: readonly number[], count: number, signal?: AbortSignal): Promise<RankedLogprobs[]>;
+}
+
+export interface ReplyFormat {
+  /** Undefined: calls are not known to be written in any way. */
+  readonly calls?: CallFormatName;
+  /** The model thinks between tags before it answers. */
+  readonly reasoning: boolean;
+}
+
+/** The names of the one model that is served; the first is the one in answers. */
+export interface ServedModel {
+  readonly names: readonly string[];
+}
+
+/** @throws RequestError `model_not_found` */
+export function checkModel(name: string | undefined, { names }: ServedModel): void {
+  if (!name || names.includes(name)) return;
+  const quoted = name.length > 100 ? shown(name) : `\`${name}\``;
+  throw new RequestError(`The model ${quoted} does not exist.`, 'model', 'model_not_found');
+}
+
+/**
+ * Whatever is wrong with the request shows here, whichever part of the engine finds it.
+ * @param param  the parameter that the prompt came from
+ * @throws RequestError
+ */
+export function startGenerating<T>(param: 'messages' | 'prompt', start: () => T): T {
+  try {
+    return start();
+  } catch (error) {
+    if (error instanceof SamplingError) throw new RequestError(error.message, error.param);
+    if (error instanceof TokenizerError) throw new RequestError(error.message, param);
+    throw error;
+  }
+}
+
+/** The same outputs, each shown to `observe` first. */
+export async function* observed(
+  outputs: AsyncIterable<GenerateOutput>,
+  observe: (output: GenerateOutput) => void,
+): AsyncGenerator<GenerateOutput, void, undefined> {
+  for await (const output of outputs) {
+    observe(output);
+    yield output;
+  }
+}

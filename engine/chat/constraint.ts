@@ -1,0 +1,193 @@
+/** Constraints on the output: every way in which a request can ask for one, and the one grammar that comes of it. */
+
+import { z } from 'zod';
+import { type Grammar, GrammarError } from '../../grammar/index.ts';
+import { RequestError } from '../errors.ts';
+import { isGiven, readList, readObject, readString, refuse, refuseBecause, shown } from './coercion.ts';
+import { boolean, field, oneOf, readJsonObject, string } from './fields.ts';
+
+const MAX_CHOICES = 10_000;
+
+/** What compiles constraints: `GrammarCompiler` of `quern/grammar`. */
+export interface ConstraintCompiler {
+  jsonSchema(schema: unknown, options?: { readonly whitespacePattern?: string }): Grammar;
+  regex(pattern: string): Grammar;
+  choice(choices: readonly string[]): Grammar;
+  ebnf(grammar: string): Grammar;
+}
+
+export type Constraint =
+  | { readonly kind: 'json'; readonly schema: unknown; readonly whitespacePattern?: string }
+  | { readonly kind: 'regex'; readonly pattern: string }
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
+  | { readonly kind: 'grammar'; readonly text: string };
+
+/** A constraint and the parameter that it came from. */
+export interface GivenConstraint {
+  readonly constraint: Constraint;
+  readonly param: string;
+}
+
+const BACKENDS = ['outlines', 'lm-format-enforcer', 'xgrammar', 'guidance', 'auto'] as const;
+const ANY_OBJECT = { type: 'object' };
+
+const jsonSchemaOf = (description: string) =>
+  field<object | string | boolean, unknown>(description, { type: ['object', 'string', 'boolean'] }, readSchema);
+const pattern = (description: string) => field<string, string>(description, { type: 'string', minLength: 1 }, readText);
+const choices = (description: string) =>
+  field<readonly string[], readonly string[]>(
+    description,
+    { type: 'array', items: { type: 'string' }, minItems: 1 },
+    readChoices,
+  );
+
+const structuredOutputs = z.object({
+  json: jsonSchemaOf('As guided_json.'),
+  regex: pattern('As guided_regex.'),
+  choice: choices('As guided_choice.'),
+  grammar: pattern('As guided_grammar.'),
+  json_object: boolean('The output is a JSON object.'),
+  structural_tag: field<never, never>('Not supported.', {}, () => refuseBecause('is not supported')),
+  whitespace_pattern: string('As guided_whitespace_pattern.'),
+});
+
+export const constraintFields = {
+  response_format: field<ResponseFormat, Constraint | null>(
+    'text: no constraint; json_object: a JSON object; json_schema: JSON by the schema in json_schema.schema.',
+    { type: 'object', properties: { type: { enum: ['text', 'json_object', 'json_schema'] } }, required: ['type'] },
+    readResponseFormat,
+  ),
+  structured_outputs: structuredOutputs.nullish().meta({ description: 'A constraint as its one member.' }),
+  guided_json: jsonSchemaOf('The output is JSON by this JSON Schema, an object or its text.'),
+  guided_regex: pattern('The whole output matches this regular expression.'),
+  guided_choice: choices('The output is one of these strings.'),
+  guided_grammar: pattern(
+    'The output is in the language of this grammar: GBNF (with ::=, from root) or Lark (from start).',
+  ),
+  guided_whitespace_pattern: string(
+    'What may stand between the tokens of JSON, as a regular expression. Default: [ ]?',
+  ),
+  guided_decoding_backend: oneOf('Accepted by these names; there is one engine.', BACKENDS),
+  grammar: pattern('As guided_grammar.'),
+  json_schema: jsonSchemaOf('As guided_json.'),
+};
+
+/** The type of `response_format`. */
+export type ResponseFormat =
+  | { readonly type: 'text' | 'json_object' }
+  | {
+      readonly type: 'json_schema';
+      readonly json_schema: {
+        readonly name: string;
+        readonly schema?: unknown;
+        readonly strict?: boolean | null;
+        readonly description?: string;
+      };
+    };
+
+type ConstraintFields = { readonly [K in keyof typeof constraintFields]?: z.output<(typeof constraintFields)[K]> };
+
+const GUIDED_KINDS = ['guided_json', 'guided_regex', 'guided_choice', 'guided_grammar'] as const;
+const STRUCTURED_KINDS = ['json', 'regex', 'choice', 'grammar', 'json_object'] as const;
+
+/** @throws RequestError for more than one of the guided parameters */
+export function checkConstraintFields(body: Readonly<Record<string, unknown>>): void {
+  const guided = GUIDED_KINDS.filter((name) => isGiven(body[name]));
+  if (guided.length < 2) return;
+  throw new RequestError(`only one kind of guided output at a time, got ${guided.join(' and ')}`);
+}
+
+/**
+ * What a request asks for. The guided parameters come before `structured_outputs`, and all of them before
+ * `response_format`.
+ * @throws RequestError when `structured_outputs` has not exactly one constraint
+ */
+export function constraintOf(request: ConstraintFields): GivenConstraint | null {
+  const { guided_whitespace_pattern: whitespacePattern, structured_outputs: structured } = request;
+  const json = (schema: unknown, param: string) => ({
+    constraint: { kind: 'json' as const, schema, whitespacePattern },
+    param,
+  });
+  const grammar = (text: string, param: string) => ({ constraint: { kind: 'grammar' as const, text }, param });
+  if (request.guided_json !== undefined) return json(request.guided_json, 'guided_json');
+  if (request.guided_regex !== undefined) {
+    return { constraint: { kind: 'regex', pattern: request.guided_regex }, param: 'guided_regex' };
+  }
+  if (request.guided_choice) {
+    return { constraint: { kind: 'choice', choices: request.guided_choice }, param: 'guided_choice' };
+  }
+  if (request.guided_grammar !== undefined) return grammar(request.guided_grammar, 'guided_grammar');
+  if (structured) return { constraint: structuredConstraint(structured), param: 'structured_outputs' };
+  if (request.json_schema !== undefined) return json(request.json_schema, 'json_schema');
+  if (request.grammar !== undefined) return grammar(request.grammar, 'grammar');
+  const format = request.response_format;
+  if (!format) return null;
+  return {
+    constraint: format.kind === 'json' ? { ...format, whitespacePattern } : format,
+    param: 'response_format',
+  };
+}
+
+/** @throws RequestError that names the parameter, when the constraint cannot be compiled */
+export function compileConstraint({ constraint, param }: GivenConstraint, compiler?: ConstraintCompiler): Grammar {
+  if (!compiler) throw new RequestError(`${param} is not supported yet`, param);
+  try {
+    if (constraint.kind === 'regex') return compiler.regex(constraint.pattern);
+    if (constraint.kind === 'choice') return compiler.choice(constraint.choices);
+    if (constraint.kind === 'grammar') return compiler.ebnf(constraint.text);
+    const { schema, whitespacePattern } = constraint;
+    return compiler.jsonSchema(schema, whitespacePattern === undefined ? {} : { whitespacePattern });
+  } catch (error) {
+    if (error instanceof GrammarError) throw new RequestError(`${param}: ${error.message}`, param);
+    throw error;
+  }
+}
+
+function structuredConstraint(structured: z.output<typeof structuredOutputs>): Constraint {
+  const given = STRUCTURED_KINDS.filter((kind) => structured[kind] !== undefined && structured[kind] !== false);
+  if (given.length !== 1) {
+    const found = given.length === 0 ? 'none' : given.join(' and ');
+    const message = `structured_outputs must have exactly one of ${STRUCTURED_KINDS.join(', ')}, got ${found}`;
+    throw new RequestError(message, 'structured_outputs');
+  }
+  const { json, regex, choice, grammar, whitespace_pattern: whitespacePattern } = structured;
+  if (regex !== undefined) return { kind: 'regex', pattern: regex };
+  if (choice !== undefined) return { kind: 'choice', choices: choice };
+  if (grammar !== undefined) return { kind: 'grammar', text: grammar };
+  return { kind: 'json', schema: json ?? ANY_OBJECT, whitespacePattern };
+}
+
+function readResponseFormat(value: unknown): Constraint | null {
+  const { type, json_schema: given, schema } = readObject(value);
+  if (type === 'text') return null;
+  if (type === 'json_object') return { kind: 'json', schema: isGiven(schema) ? readSchema(schema) : ANY_OBJECT };
+  if (type !== 'json_schema') {
+    return refuseBecause(`must have the type "text", "json_object" or "json_schema", got ${shown(type)}`);
+  }
+  if (!isGiven(given)) return refuseBecause('of type "json_schema" needs its json_schema to be provided');
+  const { name, schema: jsonSchema } = readObject(given);
+  if (typeof name !== 'string' || name === '') return refuseBecause(`must have a json_schema.name, got ${shown(name)}`);
+  return { kind: 'json', schema: isGiven(jsonSchema) ? readSchema(jsonSchema) : ANY_OBJECT };
+}
+
+/** A schema may come as its JSON text. */
+function readSchema(value: unknown): unknown {
+  if (typeof value === 'boolean') return value;
+  if (typeof value !== 'string') return readJsonObject(value);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    refuse('a JSON Schema', value);
+  }
+  return typeof parsed === 'boolean' ? parsed : readJsonObject(parsed);
+}
+
+function readText(value: unknown): string {
+  return readString(value) === '' ? refuse('a string that is not empty', value) : (value as string);
+}
+
+function readChoices(value: unknown): readonly string[] {
+  const list = readList(value, MAX_CHOICES, 'a list of strings').map(readString);
+  return list.length > 0 ? list : refuse('a list of at least one string', value);
+}

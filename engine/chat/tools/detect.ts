@@ -1,0 +1,32 @@
+/** Which dialect a model speaks, told by its chat template. */
+
+import type { ReplyFormat } from '../api-engine.ts';
+import type { CallFormatName } from './formats.ts';
+
+const MARKS: readonly [mark: string | RegExp, name: CallFormatName][] = [
+  ['<start_function_call>', 'functiongemma'],
+  ['[TOOL_CALLS]', 'mistral'],
+  [/<\|channel\|>[\s\S]*functions\./, 'openai'],
+  [/<tool_call>[\s\S]*<function=/, 'qwen3_coder'],
+  ['<tool_call>', 'hermes'],
+  [/<\|python_start\|>|\[\w+\(\w+=/, 'pythonic'],
+  [/<\|python_tag\|>|"parameters": |ipython/, 'llama3_json'],
+];
+
+/** Undefined when the template shows no calls that are known. */
+export function callFormatOf(template: string): CallFormatName | undefined {
+  return MARKS.find(([mark]) => (typeof mark === 'string' ? template.includes(mark) : mark.test(template)))?.[1];
+}
+
+/** @param calls  how calls are written, if it is not to be told by the template */
+export function replyFormatOf(template: string, calls = callFormatOf(template)): ReplyFormat {
+  return { calls, reasoning: template.includes('</think>') };
+}
+
+/** How a reply begins after a prompt with this end. Undefined: no reasoning comes any more. */
+export function reasoningAfter(promptEnd: string): 'open' | 'tagged' | undefined {
+  const open = promptEnd.lastIndexOf('<think>');
+  const close = promptEnd.lastIndexOf('</think>');
+  if (open > close) return 'open';
+  return close >= 0 && promptEnd.slice(close + '</think>'.length).trim() === '' ? undefined : 'tagged';
+}

@@ -1,0 +1,62 @@
+/** One choice's reply, taken apart as it comes: reasoning, content and calls. */
+
+import type { ChatTool } from '../../../tokenizer/index.ts';
+import { type CallFormat, plain } from './formats.ts';
+import { type Parsing, type ReplyPart, ReplyText } from './reply-text.ts';
+
+export interface ReplyRules {
+  /** How calls are written; undefined: there are none to be found. */
+  readonly calls?: CallFormat;
+  readonly tools?: readonly ChatTool[];
+  /** Where reasoning is: `open` when the prompt has its opening tag already. */
+  readonly reasoning?: 'open' | 'tagged';
+}
+
+export class ReplyParser {
+  readonly #text = new ReplyText();
+  readonly #parsing: Parsing;
+
+  constructor({ calls = plain, tools = [], reasoning }: ReplyRules) {
+    this.#parsing = parse(this.#text, calls, tools, reasoning);
+    this.#parsing.next();
+  }
+
+  push(text: string): ReplyPart[] {
+    if (text === '') return [];
+    this.#text.append(text);
+    this.#parsing.next();
+    return this.#text.take();
+  }
+
+  /** The text has ended. */
+  finish(): ReplyPart[] {
+    this.#text.end();
+    return this.#text.take();
+  }
+}
+
+const OPEN = '<think>';
+const CLOSE = '</think>';
+
+/** Reasoning comes first, if there is any; blanks around it belong to nobody. */
+function* parse(
+  text: ReplyText,
+  calls: CallFormat,
+  tools: readonly ChatTool[],
+  reasoning: ReplyRules['reasoning'],
+): Parsing {
+  if (reasoning !== undefined) {
+    text.mark();
+    yield* text.blanks();
+    const begins = yield* text.skip(OPEN);
+    if (begins || reasoning === 'open') {
+      text.unmark();
+      if (begins) yield* text.blanks();
+      yield* text.until([CLOSE], 'reasoning');
+      yield* text.blanks();
+    } else {
+      text.retreat();
+    }
+  }
+  yield* calls(text, tools);
+}

@@ -1,0 +1,73 @@
+/** Where WebGPU comes from: `navigator.gpu` in a browser, else the npm package `webgpu` (Dawn), which Node needs. */
+
+import { DeviceError } from '../errors.ts';
+
+/** `hardware` refuses adapters that compute on the CPU; `any` takes them too. */
+export type AdapterChoice = 'any' | 'hardware';
+
+/** What the kernels know of the machine. */
+export interface AdapterFeatures {
+  readonly description: string;
+  /** WGSL has `dot4I8Packed`. */
+  readonly packedDot: boolean;
+  readonly subgroups: boolean;
+  readonly timestamps: boolean;
+  readonly software: boolean;
+}
+
+export interface OpenedAdapter {
+  readonly device: GPUDevice;
+  readonly features: AdapterFeatures;
+  /** Held as long as the device: without it the implementation may go away. */
+  readonly gpu: GPU;
+}
+
+/**
+ * Opens a device with the adapter's own limits and whatever the kernels can use.
+ * @throws DeviceError when there is no WebGPU here, or no adapter of that kind.
+ */
+export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter> {
+  const gpu = await findGpu();
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new DeviceError('device webgpu: this machine has no WebGPU adapter; use --device wasm');
+  const { info, limits } = adapter;
+  const software = info.isFallbackAdapter || info.architecture === 'swiftshader';
+  const description = info.description || info.device || info.architecture || info.vendor || 'unnamed adapter';
+  if (choice === 'hardware' && software) {
+    throw new DeviceError(`device webgpu: the only adapter is ${description}, which computes on the CPU`);
+  }
+  const wanted: GPUFeatureName[] = ['subgroups', 'timestamp-query'];
+  const features = wanted.filter((feature) => adapter.features.has(feature));
+  const device = await adapter.requestDevice({
+    requiredFeatures: features,
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    },
+  });
+  return {
+    gpu,
+    device,
+    features: {
+      description,
+      packedDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
+      subgroups: features.includes('subgroups'),
+      timestamps: features.includes('timestamp-query'),
+      software,
+    },
+  };
+}
+
+async function findGpu(): Promise<GPU> {
+  if (globalThis.navigator?.gpu) return navigator.gpu;
+  // Not a literal, so that bundlers leave the import alone: in a browser it is never reached.
+  const name = 'webgpu';
+  try {
+    const { create } = (await import(/* @vite-ignore */ name)) as { create: (options: string[]) => GPU };
+    return create([]);
+  } catch (error) {
+    throw new DeviceError(
+      `device webgpu: no navigator.gpu, and the npm package "webgpu" does not load (${(error as Error).message}); run npm install webgpu, or use --device wasm`,
+    );
+  }
+}

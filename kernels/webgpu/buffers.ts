@@ -1,0 +1,169 @@
+/** What the device hands out: weights, tensors, constants and caches, each in buffers of its own. */
+
+import type { BlockCopy, Constant, KvCache, RowDomain, Tensor, Weight } from '../contract.ts';
+import { KV_BLOCK_SIZE } from '../contract.ts';
+import { DeviceError } from '../errors.ts';
+import { rowBytes, type WeightFormat } from '../formats.ts';
+import type { Gpu, GpuMemory } from './gpu.ts';
+import { BLOCK, blocksOf, packRows, rowVectors } from './layout.ts';
+
+/** Consecutive rows of a weight: rows `base …` of a buffer. */
+export interface WeightPart {
+  /** First row of the weight that it holds. */
+  readonly firstRow: number;
+  readonly rows: number;
+  buffer: GPUBuffer;
+  base: number;
+  /** A plan refers to the buffer, so that it must stay where it is. */
+  bound: boolean;
+}
+
+/** A weight in as many buffers as the adapter's limit on a binding asks for, mostly one. */
+export class WebGpuWeight implements Weight {
+  readonly name: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly format: WeightFormat;
+  /** Vectors of 16 bytes a row. */
+  readonly vectors: number;
+  readonly parts: readonly WeightPart[];
+
+  constructor(gpu: Gpu, memory: GpuMemory, shape: { name: string; rows: number; cols: number; format: WeightFormat }) {
+    rowBytes(shape.format, shape.cols);
+    this.name = shape.name;
+    this.rows = shape.rows;
+    this.cols = shape.cols;
+    this.format = shape.format;
+    this.vectors = rowVectors(shape.format, shape.cols);
+    const perPart = Math.floor(gpu.limits.bufferBytes / this.rowBytes);
+    if (perPart === 0) throw new DeviceError(`weight ${shape.name}: a row of ${this.rowBytes} bytes exceeds a buffer`);
+    const parts: WeightPart[] = [];
+    for (let firstRow = 0; firstRow < shape.rows; firstRow += perPart) {
+      const rows = Math.min(perPart, shape.rows - firstRow);
+      const buffer = memory.allocate(rows * this.rowBytes, `weight ${shape.name}`);
+      parts.push({ firstRow, rows, buffer, base: 0, bound: false });
+    }
+    this.parts = parts;
+  }
+
+  get rowBytes(): number {
+    return 16 * this.vectors;
+  }
+
+  get byteLength(): number {
+    return this.rows * this.rowBytes;
+  }
+
+  /** Queues the upload of rows in file layout; gives the bytes queued. */
+  write(queue: GPUQueue, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): number {
+    const rows = data.length / rowBytes(sourceFormat, this.cols);
+    if (!Number.isInteger(rows) || firstRow < 0 || firstRow + rows > this.rows) {
+      throw new DeviceError(`writeWeight ${this.name}: ${rows} rows from ${firstRow} do not fit ${this.rows} rows`);
+    }
+    const packed = packRows(this.format, this.cols, data, sourceFormat);
+    for (const part of this.parts) {
+      const from = Math.max(firstRow, part.firstRow);
+      const to = Math.min(firstRow + rows, part.firstRow + part.rows);
+      if (from >= to) continue;
+      const at = (part.base + from - part.firstRow) * this.rowBytes;
+      queue.writeBuffer(part.buffer, at, packed, (from - firstRow) * this.rowBytes, (to - from) * this.rowBytes);
+    }
+    return packed.length;
+  }
+}
+
+/** Rows of `stride` floats; the padding columns stay zero for ever, since no kernel writes there. */
+export class WebGpuTensor implements Tensor {
+  readonly name: string;
+  readonly maxRows: number;
+  readonly cols: number;
+  readonly domain: RowDomain;
+  readonly stride: number;
+  readonly buffer: GPUBuffer;
+  #quantized: { codes: GPUBuffer; scales: GPUBuffer } | undefined;
+
+  constructor(memory: GpuMemory, shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
+    this.name = shape.name;
+    this.maxRows = shape.maxRows;
+    this.cols = shape.cols;
+    this.domain = shape.domain ?? 'tokens';
+    this.stride = BLOCK * blocksOf(shape.cols);
+    this.buffer = memory.allocate(4 * this.stride * shape.maxRows, `tensor ${shape.name}`);
+  }
+
+  /** Room for the 8-bit form of the tensor: codes and a scale for each block of 32 columns. */
+  quantizedCopy(memory: GpuMemory): { codes: GPUBuffer; scales: GPUBuffer } {
+    this.#quantized ??= {
+      codes: memory.allocate(this.stride * this.maxRows, `8-bit form of ${this.name}`),
+      scales: memory.allocate((4 * this.stride * this.maxRows) / BLOCK, `scales of ${this.name}`),
+    };
+    return this.#quantized;
+  }
+}
+
+export class WebGpuConstant implements Constant {
+  readonly name: string;
+  readonly length: number;
+  readonly buffer: GPUBuffer;
+
+  constructor(gpu: Gpu, memory: GpuMemory, name: string, values: Float32Array) {
+    this.name = name;
+    this.length = values.length;
+    this.buffer = memory.allocate(values.byteLength, `constant ${name}`);
+    gpu.device.queue.writeBuffer(this.buffer, 0, values.slice());
+  }
+}
+
+export interface KvShape {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** Bytes of one block's keys (or values) in one layer. */
+function pageBytes(shape: KvShape): number {
+  return 4 * KV_BLOCK_SIZE * shape.kvHeads * shape.headDim;
+}
+
+/** Bytes of one block over all layers, keys and values. */
+export function kvBlockBytes(shape: KvShape): number {
+  return 2 * shape.layers * pageBytes(shape);
+}
+
+/** Keys and values of every layer, f32; layouts in `shaders/rope-and-cache.wgsl`. */
+export class WebGpuKvCache implements KvCache {
+  readonly layers: number;
+  readonly blocks: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly byteLength: number;
+  readonly keys: readonly GPUBuffer[];
+  readonly values: readonly GPUBuffer[];
+  /** One page, on its way from one block to another: a buffer cannot be copied to itself. */
+  readonly #page: GPUBuffer;
+
+  constructor(memory: GpuMemory, shape: KvShape & { readonly blocks: number }) {
+    if (shape.headDim % 4 !== 0) {
+      throw new DeviceError(`K/V cache: headDim ${shape.headDim} must be a multiple of 4 on the webgpu device`);
+    }
+    this.layers = shape.layers;
+    this.blocks = shape.blocks;
+    this.kvHeads = shape.kvHeads;
+    this.headDim = shape.headDim;
+    this.byteLength = shape.blocks * kvBlockBytes(shape);
+    const layer = (_: unknown, index: number) =>
+      memory.allocate(shape.blocks * pageBytes(shape), `K/V cache of layer ${index}`);
+    this.keys = Array.from({ length: shape.layers }, layer);
+    this.values = Array.from({ length: shape.layers }, layer);
+    this.#page = memory.allocate(pageBytes(shape), 'K/V page');
+  }
+
+  copyBlock(encoder: GPUCommandEncoder, { from, to }: BlockCopy): void {
+    if (from === to) return;
+    const bytes = pageBytes(this);
+    for (const layer of [...this.keys, ...this.values]) {
+      encoder.copyBufferToBuffer(layer, from * bytes, this.#page, 0, bytes);
+      encoder.copyBufferToBuffer(this.#page, 0, layer, to * bytes, bytes);
+    }
+  }
+}

@@ -1,0 +1,191 @@
+/** The WebGPU device: hand-written WGSL kernels, recorded once and replayed as one compute pass a step. */
+
+import { checkedRecorder, checkStep, type StepBounds } from '../checks.ts';
+import type {
+  Constant,
+  Device,
+  KvCache,
+  OpRecorder,
+  Plan,
+  RowDomain,
+  StepInput,
+  StepLimits,
+  Tensor,
+  Weight,
+} from '../contract.ts';
+import { DeviceError } from '../errors.ts';
+import type { WeightFormat } from '../formats.ts';
+import { type AdapterChoice, openAdapter } from './adapter.ts';
+import { type KvShape, kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight } from './buffers.ts';
+import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';
+import { bestVariants, type Variants } from './kernels.ts';
+import { Pipelines } from './pipelines.ts';
+import { Readback } from './readback.ts';
+import { type Dispatch, type UnusedBindings, WebGpuRecorder } from './record.ts';
+import type { ShaderName } from './shaders.ts';
+import { StepBuffers, type StepCounts } from './step-buffers.ts';
+
+/** Uploads wait for the GPU when so many bytes are on their way, so that loading needs no second copy of the model. */
+const UPLOAD_BYTES = 64 * 2 ** 20;
+
+export interface WebGpuDeviceOptions {
+  /** Default: any adapter. */
+  readonly adapter?: AdapterChoice;
+  /** Kernel variants. Default: the best that the adapter has. */
+  readonly variants?: Variants;
+  /** Tighter limits than the adapter's. */
+  readonly limits?: Partial<GpuLimits>;
+  /** WGSL files that stand in for the package's own, by name, for work on a kernel. */
+  readonly shaders?: Partial<Record<ShaderName, string>>;
+}
+
+interface WebGpuPlan extends Plan {
+  readonly dispatches: Promise<readonly Dispatch[]>;
+  readonly caches: ReadonlySet<WebGpuKvCache>;
+  readonly bounds: StepBounds;
+}
+
+export class WebGpuDevice implements Device {
+  readonly kind = 'webgpu';
+  readonly description: string;
+  readonly #gpu: Gpu;
+  readonly #memory: GpuMemory;
+  readonly #pipelines: Pipelines;
+  readonly #variants: Variants;
+  readonly #unused: UnusedBindings;
+  readonly #readback: Readback;
+  #step: StepBuffers | null = null;
+  #uploading = 0;
+  #running = false;
+
+  /**
+   * Opens an adapter.
+   * @throws DeviceError when there is none of the wanted kind
+   */
+  static async create(options: WebGpuDeviceOptions = {}): Promise<WebGpuDevice> {
+    const gpu = new Gpu(await openAdapter(options.adapter ?? 'any'), options.limits);
+    const variants = options.variants ?? bestVariants(gpu.features);
+    return new WebGpuDevice(gpu, new Pipelines(gpu, options.shaders), variants);
+  }
+
+  private constructor(gpu: Gpu, pipelines: Pipelines, variants: Variants) {
+    this.#gpu = gpu;
+    this.#memory = new GpuMemory(gpu);
+    this.#pipelines = pipelines;
+    this.#variants = variants;
+    this.#readback = new Readback(gpu, this.#memory);
+    this.#unused = { read: this.#memory.allocate(16, 'unused'), write: this.#memory.allocate(16, 'unused') };
+    this.description = `webgpu (${gpu.features.description}, ${variants.packedDot ? 'packed' : 'plain'} integer products)`;
+  }
+
+  createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
+    this.#gpu.assertUsable();
+    return new WebGpuWeight(this.#gpu, this.#memory, shape);
+  }
+
+  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
+    await this.#memory.settle();
+    const { queue } = this.#gpu.device;
+    this.#uploading += (weight as WebGpuWeight).write(queue, firstRow, data, sourceFormat);
+    if (this.#uploading < UPLOAD_BYTES) return;
+    this.#uploading = 0;
+    queue.submit([]);
+    await this.#gpu.settled(queue.onSubmittedWorkDone());
+  }
+
+  createConstant(name: string, values: Float32Array): Constant {
+    this.#gpu.assertUsable();
+    return new WebGpuConstant(this.#gpu, this.#memory, name, values);
+  }
+
+  createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
+    this.#gpu.assertUsable();
+    return new WebGpuTensor(this.#memory, shape);
+  }
+
+  createKvCache(shape: KvShape & { blocks: number }): KvCache {
+    this.#gpu.assertUsable();
+    return new WebGpuKvCache(this.#memory, shape);
+  }
+
+  kvBlockBytes(shape: KvShape): number {
+    return kvBlockBytes(shape);
+  }
+
+  setStepLimits(limits: StepLimits): void {
+    this.#gpu.assertUsable();
+    this.#step = new StepBuffers(this.#gpu, this.#memory, limits);
+  }
+
+  /** One plan serves every row count: a step picks among its dispatches by its own number of rows. */
+  rowBuckets(maxRows: number): number[] {
+    return [maxRows];
+  }
+
+  record(maxRows: number, ops: (record: OpRecorder) => void): Plan {
+    this.#gpu.assertUsable();
+    if (!this.#step) throw new DeviceError('record: setStepLimits must come first');
+    const recorder = new WebGpuRecorder(
+      this.#gpu,
+      this.#memory,
+      this.#pipelines,
+      this.#variants,
+      this.#step,
+      this.#unused,
+    );
+    ops(checkedRecorder(recorder));
+    const { caches, vocabSize, positions, blocks } = recorder;
+    const plan: WebGpuPlan = {
+      maxRows,
+      dispatches: recorder.finish(),
+      caches,
+      bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks },
+    };
+    return plan;
+  }
+
+  /** Settles when the step is on the GPU's queue; {@link read} waits for its end. */
+  async run(plan: Plan, step: StepInput): Promise<void> {
+    this.#gpu.assertUsable();
+    if (this.#running) throw new DeviceError('run: the last step has not ended');
+    const { dispatches, caches, bounds } = plan as WebGpuPlan;
+    checkStep(step, bounds);
+    const counts = (this.#step as StepBuffers).write(step);
+    const encoder = this.#gpu.device.createCommandEncoder();
+    for (const copy of step.copies ?? []) for (const cache of caches) cache.copyBlock(encoder, copy);
+    this.#running = true;
+    try {
+      await this.#memory.settle();
+      this.#encode(encoder, await dispatches, counts);
+      this.#gpu.assertUsable();
+      this.#gpu.device.queue.submit([encoder.finish()]);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], counts: StepCounts): void {
+    const pass = encoder.beginComputePass();
+    const most = this.#gpu.limits.workgroupsPerDimension;
+    for (const { pipeline, bindGroup, workgroups } of dispatches) {
+      const [count, times = 1] = workgroups(counts);
+      if (count === 0 || times === 0) continue;
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      // More than one dimension holds are folded into a second one; kernels put them together again.
+      const folds = Math.ceil(count / most);
+      pass.dispatchWorkgroups(Math.ceil(count / folds), folds, times);
+    }
+    pass.end();
+  }
+
+  async read(tensor: Tensor, rows: number): Promise<Float32Array> {
+    this.#gpu.assertUsable();
+    return this.#readback.read(tensor as WebGpuTensor, rows);
+  }
+
+  async close(): Promise<void> {
+    this.#memory.freeAll();
+    this.#gpu.close();
+  }
+}

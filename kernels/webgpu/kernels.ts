@@ -1,0 +1,115 @@
+/** The kernels as data: which WGSL files make one, what it binds, and which of its constants a pipeline may set. */
+
+import type { WeightFormat } from '../formats.ts';
+import { isQuantized } from '../formats.ts';
+import type { AdapterFeatures } from './adapter.ts';
+import type { ShaderName } from './shaders.ts';
+
+/** How a kernel uses a buffer; binding i of a kernel is entry i of its list. */
+export type BindingKind = 'uniform' | 'read' | 'write';
+
+export interface Kernel {
+  readonly name: string;
+  /** WGSL files, in the order in which they are joined. */
+  readonly files: readonly ShaderName[];
+  readonly bindings: readonly BindingKind[];
+}
+
+/** Values for `const` declarations of a kernel's files. */
+export type KernelConstants = Readonly<Record<string, number | boolean>>;
+
+/** The variants of kernels that an adapter runs. */
+export interface Variants {
+  /** Products of signed bytes by `dot4I8Packed`. */
+  readonly packedDot: boolean;
+}
+
+export function bestVariants(features: AdapterFeatures): Variants {
+  return { packedDot: features.packedDot };
+}
+
+/** What runs on any adapter. */
+export const PLAIN_VARIANTS: Variants = { packedDot: false };
+
+const WEIGHT_FILE: Readonly<Record<WeightFormat, ShaderName>> = {
+  F32: 'weight-f32',
+  F16: 'weight-f16',
+  BF16: 'weight-bf16',
+  Q8_0: 'weight-q8-0',
+  Q4_0: 'weight-q4-0',
+};
+
+/** params, step, weights, weight words, out */
+export function embedKernel(format: WeightFormat): Kernel {
+  const codes: ShaderName[] = isQuantized(format) ? ['weight-codes'] : [];
+  return {
+    name: `embed ${format}`,
+    files: ['step', WEIGHT_FILE[format], ...codes, 'embed'],
+    bindings: ['uniform', 'read', 'read', 'read', 'write'],
+  };
+}
+
+/** params, step, weights, weight words, x or its codes, scales of x, bias, out */
+export function linearKernel(format: WeightFormat, rows: 'few' | 'many', { packedDot }: Variants): Kernel {
+  const quantized = isQuantized(format);
+  const dot: ShaderName[] = quantized ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
+  const dotBlock: ShaderName[] = quantized ? ['dot-block'] : [];
+  const few: ShaderName[] = [quantized ? 'product-quantized' : 'product-float', 'linear-few-rows'];
+  const many: ShaderName[] = [quantized ? 'linear-many-rows-quantized' : 'linear-many-rows-float'];
+  return {
+    name: `linear ${format}, ${rows} rows`,
+    files: [...dot, 'step', WEIGHT_FILE[format], ...dotBlock, 'linear-group', ...(rows === 'few' ? few : many)],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
+  };
+}
+
+export const KERNELS = {
+  /** params, step, x, add, weight, out */
+  norm: {
+    name: 'norm',
+    files: ['step', 'norm'],
+    bindings: ['uniform', 'read', 'write', 'read', 'read', 'write'],
+  },
+  /** params, step, x, codes, scales */
+  quantizeRows: {
+    name: 'quantizeRows',
+    files: ['step', 'quantize-rows'],
+    bindings: ['uniform', 'read', 'read', 'write', 'write'],
+  },
+  /** params, step, qkv, rope, q norm, k norm, keys, values */
+  ropeAndCache: {
+    name: 'ropeAndCache',
+    files: ['step', 'rope-and-cache'],
+    bindings: ['uniform', 'read', 'write', 'read', 'read', 'read', 'write', 'write'],
+  },
+  /** params, step, qkv, keys, values, out */
+  attention: {
+    name: 'attention',
+    files: ['step', 'attention-group', 'attention-scores', 'attention'],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'write'],
+  },
+  /** params, step, qkv, keys, values, partials */
+  attentionSplit: {
+    name: 'attentionSplit',
+    files: ['step', 'attention-group', 'attention-scores', 'attention-split'],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'write'],
+  },
+  /** params, step, partials, out */
+  attentionMerge: {
+    name: 'attentionMerge',
+    files: ['step', 'attention-group', 'attention-merge'],
+    bindings: ['uniform', 'read', 'read', 'write'],
+  },
+  /** params, step, x, out */
+  gatedActivation: {
+    name: 'gatedActivation',
+    files: ['step', 'gated-activation'],
+    bindings: ['uniform', 'read', 'read', 'write'],
+  },
+  /** params, step, x, out */
+  gatherRows: {
+    name: 'gatherRows',
+    files: ['step', 'gather-rows'],
+    bindings: ['uniform', 'read', 'read', 'write'],
+  },
+} as const satisfies Record<string, Kernel>;

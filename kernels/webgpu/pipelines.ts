@@ -1,0 +1,84 @@
+/** Compiles kernels, each with its constants once, all of them side by side. */
+
+import { DeviceError } from '../errors.ts';
+import type { Gpu } from './gpu.ts';
+import type { BindingKind, Kernel, KernelConstants } from './kernels.ts';
+import { SHADERS, type ShaderName } from './shaders.ts';
+
+const COMPUTE_STAGE = 4;
+const BUFFER_TYPE: Readonly<Record<BindingKind, GPUBufferBindingType>> = {
+  uniform: 'uniform',
+  read: 'read-only-storage',
+  write: 'storage',
+};
+
+export class Pipelines {
+  readonly #gpu: Gpu;
+  readonly #sources: Readonly<Record<ShaderName, string>>;
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+
+  /** @param sources  WGSL files that stand in for the package's own, for work on a kernel */
+  constructor(gpu: Gpu, sources: Partial<Record<ShaderName, string>> = {}) {
+    this.#gpu = gpu;
+    this.#sources = { ...SHADERS, ...sources };
+  }
+
+  /** The same for all kernels that bind the same kinds of buffers. */
+  layout({ bindings }: Kernel): GPUBindGroupLayout {
+    const key = bindings.join();
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      layout = this.#gpu.device.createBindGroupLayout({
+        entries: bindings.map((kind, binding) => ({
+          binding,
+          visibility: COMPUTE_STAGE,
+          buffer: { type: BUFFER_TYPE[kind] },
+        })),
+      });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+
+  /** @throws DeviceError with the compiler's message */
+  compile(kernel: Kernel, constants: KernelConstants = {}): Promise<GPUComputePipeline> {
+    const key = `${kernel.name} ${kernel.files.join()} ${JSON.stringify(constants)}`;
+    let pipeline = this.#pipelines.get(key);
+    if (!pipeline) {
+      const text = kernel.files.map((file) => this.#sources[file]).join('\n');
+      pipeline = this.#create(kernel, specialize(kernel.name, text, constants));
+      // Whoever waits for it sees the failure; nobody may be waiting yet.
+      pipeline.catch(() => undefined);
+      this.#pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  async #create(kernel: Kernel, code: string): Promise<GPUComputePipeline> {
+    const { device } = this.#gpu;
+    device.pushErrorScope('validation');
+    const module = device.createShaderModule({ code, label: kernel.name });
+    const invalid = device.popErrorScope();
+    const layout = device.createPipelineLayout({ bindGroupLayouts: [this.layout(kernel)] });
+    const created = device.createComputePipelineAsync({ layout, compute: { module }, label: kernel.name });
+    created.catch(() => undefined);
+    const error = await this.#gpu.settled(invalid);
+    if (error) throw new DeviceError(`kernel ${kernel.name} does not compile: ${error.message.trim()}`);
+    return this.#gpu.settled(created);
+  }
+}
+
+/**
+ * Sets `const` declarations of a WGSL text.
+ * @throws DeviceError unless each name is declared once
+ */
+export function specialize(name: string, text: string, constants: KernelConstants): string {
+  for (const [constant, value] of Object.entries(constants)) {
+    const declaration = new RegExp(`^const ${constant}: (u32|bool) = [^;]+;`, 'gm');
+    const found = text.match(declaration)?.length ?? 0;
+    if (found !== 1) throw new DeviceError(`kernel ${name}: ${found} declarations of const ${constant}, expected one`);
+    text = text.replace(declaration, (_, type) => `const ${constant}: ${type} = ${value}${type === 'u32' ? 'u' : ''};`);
+  }
+  return text;
+}

@@ -1,0 +1,1129 @@
+/** The files of shaders/, made by `npm run shaders`: change those. */
+
+export const SHADERS = {
+  'attention-group': `// What the attention kernels share: a group of query heads of one row that read the same K/V head, over one split.
+//
+// Positions are cut into splits of 256 by absolute position. Within a split the greatest score m is found first, then the
+// weights e^(score − m), their sum l and o = Σ weight · v; splits are merged from first to last:
+// m' = max(m, mₛ), l' = l·e^(m−m') + lₛ·e^(mₛ−m'), o likewise. So a row's bits depend on its own positions alone.
+// Source of the merge: Milakov and Gimelshein, arXiv:1805.02867.
+
+struct Params {
+  heads: u32,
+  kvHeads: u32,
+  // Groups that share a K/V head.
+  groups: u32,
+  stride: u32,
+  outStride: u32,
+  window: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+
+const THREADS: u32 = 64u;
+const HEAD_DIM: u32 = 64u;
+// Query heads that one workgroup takes together.
+const GROUP: u32 = 1u;
+const SPLIT: u32 = 256u;
+const LOWEST: f32 = -3.0e38;
+
+// First position that a row at \`position\` sees.
+fn firstVisible(position: u32) -> u32 {
+  if (params.window == 0u || position < params.window) {
+    return 0u;
+  }
+  return position - params.window + 1u;
+}
+`,
+  'attention-merge': `// Merges the splits of each row and head, from first to last, as \`attention.wgsl\` does on its way.
+//
+// partials  f32 [token rows, heads, splits, 2 + HEAD_DIM]
+// out       f32 [token rows, outStride]
+//
+// One workgroup for each head of each row; follows \`attention-group.wgsl\`. Bound by memory.
+
+@group(0) @binding(2) var<storage, read> partials: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count);
+  let row = index / params.heads;
+  let head = index % params.heads;
+  if (row >= rowsOf(0u)) {
+    return;
+  }
+  let splits = step[7];
+  let position = positionOf(row);
+  for (var column = thread; column < HEAD_DIM; column += THREADS) {
+    var greatest = LOWEST;
+    var total = 0.0;
+    var value = 0.0;
+    for (var split = firstVisible(position) / SPLIT; split <= position / SPLIT; split++) {
+      let at = (index * splits + split) * (HEAD_DIM + 2u);
+      let most = max(greatest, partials[at]);
+      let before = exp(greatest - most);
+      let after = exp(partials[at] - most);
+      greatest = most;
+      total = fma(total, before, partials[at + 1u] * after);
+      value = fma(value, before, partials[at + 2u + column] * after);
+    }
+    out[row * params.outStride + head * HEAD_DIM + column] = value / total;
+  }
+}
+`,
+  'attention-scores': `// One split of a group: scores, weights and weighted values; follows \`attention-group.wgsl\`.
+//
+// qkv     f32 [token rows, stride], the query heads first
+// keys    vec4 [blocks, kvHeads, HEAD_DIM/4, 16 positions]
+// values  f32 [blocks, kvHeads, 16 positions, HEAD_DIM]
+//
+// A thread takes positions t, t + THREADS, … for the scores and columns t, t + THREADS, … for the values, so that each
+// key and value is read once for all heads of the group. Sums over positions are a binary tree over the threads.
+
+@group(0) @binding(2) var<storage, read> qkv: array<f32>;
+@group(0) @binding(3) var<storage, read> keys: array<vec4f>;
+@group(0) @binding(4) var<storage, read> values: array<f32>;
+
+// [GROUP, HEAD_DIM], times the scale.
+var<workgroup> query: array<f32, GROUP * HEAD_DIM>;
+// [GROUP, SPLIT]: scores, then weights.
+var<workgroup> scores: array<f32, GROUP * SPLIT>;
+// [GROUP, THREADS]
+var<workgroup> reduced: array<f32, GROUP * THREADS>;
+
+// Of the last split, for each head.
+var<private> greatest: array<f32, GROUP>;
+var<private> total: array<f32, GROUP>;
+
+fn loadQuery(row: u32, firstHead: u32, thread: u32) {
+  let at = row * params.stride + firstHead * HEAD_DIM;
+  for (var i = thread; i < GROUP * HEAD_DIM; i += THREADS) {
+    query[i] = qkv[at + i] * params.scale;
+  }
+  workgroupBarrier();
+}
+
+// Leaves the weights of positions \`first\` to \`last\`, all of one split, in \`scores\`.
+fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
+  let start = first / SPLIT * SPLIT;
+  for (var offset = thread; offset < SPLIT; offset += THREADS) {
+    let p = start + offset;
+    let visible = p >= first && p <= last;
+    var sums = array<f32, GROUP>();
+    if (visible) {
+      let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
+      let at = page * (HEAD_DIM / 4u) * 16u + p % 16u;
+      for (var i = 0u; i < HEAD_DIM / 4u; i++) {
+        let key = keys[at + 16u * i];
+        for (var g = 0u; g < GROUP; g++) {
+          let q = g * HEAD_DIM + 4u * i;
+          sums[g] = fma(key.x, query[q], sums[g]);
+          sums[g] = fma(key.y, query[q + 1u], sums[g]);
+          sums[g] = fma(key.z, query[q + 2u], sums[g]);
+          sums[g] = fma(key.w, query[q + 3u], sums[g]);
+        }
+      }
+    }
+    for (var g = 0u; g < GROUP; g++) {
+      scores[g * SPLIT + offset] = select(LOWEST, sums[g], visible);
+    }
+  }
+
+  for (var g = 0u; g < GROUP; g++) {
+    var most = LOWEST;
+    for (var offset = thread; offset < SPLIT; offset += THREADS) {
+      most = max(most, scores[g * SPLIT + offset]);
+    }
+    reduced[g * THREADS + thread] = most;
+  }
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      for (var g = 0u; g < GROUP; g++) {
+        let at = g * THREADS + thread;
+        reduced[at] = max(reduced[at], reduced[at + half]);
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var g = 0u; g < GROUP; g++) {
+    greatest[g] = reduced[g * THREADS];
+  }
+  workgroupBarrier();
+
+  for (var g = 0u; g < GROUP; g++) {
+    var sum = 0.0;
+    for (var offset = thread; offset < SPLIT; offset += THREADS) {
+      let p = start + offset;
+      let at = g * SPLIT + offset;
+      let weight = select(0.0, exp(scores[at] - greatest[g]), p >= first && p <= last);
+      scores[at] = weight;
+      sum += weight;
+    }
+    reduced[g * THREADS + thread] = sum;
+  }
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      for (var g = 0u; g < GROUP; g++) {
+        let at = g * THREADS + thread;
+        reduced[at] += reduced[at + half];
+      }
+    }
+    workgroupBarrier();
+  }
+  for (var g = 0u; g < GROUP; g++) {
+    total[g] = reduced[g * THREADS];
+  }
+}
+
+// Σ weight · v over positions \`first\` to \`last\` of one column, for each head of the group, in order.
+fn weighedValues(slot: u32, kvHead: u32, first: u32, last: u32, column: u32) -> array<f32, GROUP> {
+  var sums = array<f32, GROUP>();
+  var p = first;
+  while (p <= last) {
+    let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
+    let end = min(last, p | 15u);
+    for (; p <= end; p++) {
+      let value = values[(page * 16u + p % 16u) * HEAD_DIM + column];
+      for (var g = 0u; g < GROUP; g++) {
+        sums[g] = fma(scores[g * SPLIT + p % SPLIT], value, sums[g]);
+      }
+    }
+  }
+  return sums;
+}
+`,
+  'attention-split': `// One split of one row's attention, for few rows with long contexts: the splits of a row run side by side.
+//
+// partials  f32 [token rows, heads, splits, 2 + HEAD_DIM]: m, l and o of each split, see \`attention-group.wgsl\`
+//
+// One workgroup for each split of each group of heads of each row. Follows \`attention-scores.wgsl\`; \`attention-merge.wgsl\`
+// merges. Bound by memory: keys and values are read once for all heads of a group.
+
+@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count);
+  let splits = step[7];
+  let split = index % splits;
+  let perRow = params.kvHeads * params.groups;
+  let row = index / splits / perRow;
+  if (row >= rowsOf(0u)) {
+    return;
+  }
+  let kvHead = index / splits % perRow / params.groups;
+  let firstHead = index / splits % perRow * GROUP;
+  let slot = slotOf(row);
+  let position = positionOf(row);
+  let first = max(firstVisible(position), split * SPLIT);
+  let last = min(position, split * SPLIT + SPLIT - 1u);
+  if (first > last) {
+    return;
+  }
+  loadQuery(row, firstHead, thread);
+  weigh(slot, kvHead, first, last, thread);
+  for (var g = 0u; g < GROUP; g++) {
+    let at = ((row * params.heads + firstHead + g) * splits + split) * (HEAD_DIM + 2u);
+    if (thread == 0u) {
+      partials[at] = greatest[g];
+      partials[at + 1u] = total[g];
+    }
+  }
+  for (var column = thread; column < HEAD_DIM; column += THREADS) {
+    var sums = weighedValues(slot, kvHead, first, last, column);
+    for (var g = 0u; g < GROUP; g++) {
+      let at = ((row * params.heads + firstHead + g) * splits + split) * (HEAD_DIM + 2u);
+      partials[at + 2u + column] = sums[g];
+    }
+  }
+}
+`,
+  attention: `// softmax(scale · q·Kᵀ) · V over paged keys and values, causal, optionally windowed; every split of a row in one workgroup.
+//
+// out  f32 [token rows, outStride]
+//
+// One workgroup for each group of heads of each row; it walks the splits and merges as it goes. For many rows, or contexts
+// of one split. Follows \`attention-scores.wgsl\`. Bound by memory for one row, by arithmetic for a prompt.
+
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+// [GROUP, HEAD_DIM]: o of the splits so far.
+var<workgroup> running: array<f32, GROUP * HEAD_DIM>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count);
+  let perRow = params.kvHeads * params.groups;
+  let row = index / perRow;
+  if (row >= rowsOf(0u)) {
+    return;
+  }
+  let kvHead = index % perRow / params.groups;
+  let firstHead = index % perRow * GROUP;
+  let slot = slotOf(row);
+  let position = positionOf(row);
+  loadQuery(row, firstHead, thread);
+  for (var i = thread; i < GROUP * HEAD_DIM; i += THREADS) {
+    running[i] = 0.0;
+  }
+  workgroupBarrier();
+
+  var runningMax = array<f32, GROUP>();
+  var runningTotal = array<f32, GROUP>();
+  for (var g = 0u; g < GROUP; g++) {
+    runningMax[g] = LOWEST;
+  }
+  for (var first = firstVisible(position); first <= position; first = (first / SPLIT + 1u) * SPLIT) {
+    let last = min(position, first / SPLIT * SPLIT + SPLIT - 1u);
+    weigh(slot, kvHead, first, last, thread);
+    var before = array<f32, GROUP>();
+    var after = array<f32, GROUP>();
+    for (var g = 0u; g < GROUP; g++) {
+      let most = max(runningMax[g], greatest[g]);
+      before[g] = exp(runningMax[g] - most);
+      after[g] = exp(greatest[g] - most);
+      runningMax[g] = most;
+      runningTotal[g] = fma(runningTotal[g], before[g], total[g] * after[g]);
+    }
+    for (var column = thread; column < HEAD_DIM; column += THREADS) {
+      var sums = weighedValues(slot, kvHead, first, last, column);
+      for (var g = 0u; g < GROUP; g++) {
+        let at = g * HEAD_DIM + column;
+        running[at] = fma(running[at], before[g], sums[g] * after[g]);
+      }
+    }
+    // The next split overwrites the weights.
+    workgroupBarrier();
+  }
+
+  for (var column = thread; column < HEAD_DIM; column += THREADS) {
+    for (var g = 0u; g < GROUP; g++) {
+      out[row * params.outStride + (firstHead + g) * HEAD_DIM + column] =
+        running[g * HEAD_DIM + column] / runningTotal[g];
+    }
+  }
+}
+`,
+  'dot-block': `// Σ code · activation over a block of 32 columns, exact; follows a file that declares \`dotBytes\` and one with \`Codes\`.
+
+fn dotBlock(codes: Codes, low: vec4u, high: vec4u) -> i32 {
+  return dotBytes(codes.low.x, low.x) + dotBytes(codes.low.y, low.y)
+    + dotBytes(codes.low.z, low.z) + dotBytes(codes.low.w, low.w)
+    + dotBytes(codes.high.x, high.x) + dotBytes(codes.high.y, high.y)
+    + dotBytes(codes.high.z, high.z) + dotBytes(codes.high.w, high.w);
+}
+`,
+  'dot-packed': `// The product of two vectors of four signed bytes, by the GPU's own instruction where it has one.
+requires packed_4x8_integer_dot_product;
+
+fn dotBytes(a: u32, b: u32) -> i32 {
+  return dot4I8Packed(a, b);
+}
+`,
+  'dot-plain': `// The product of two vectors of four signed bytes, in plain integer arithmetic.
+
+fn fourBytes(word: u32) -> vec4i {
+  return bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u);
+}
+
+fn dotBytes(a: u32, b: u32) -> i32 {
+  return dot(fourBytes(a), fourBytes(b));
+}
+`,
+  embed: `// out[r] = table[tokens[r]] · scale
+//
+// weights  rows firstRow … hold the table's rows firstToken … firstToken + rows, \`vectors\` vectors of four words each
+// out      f32 [token rows, stride]
+//
+// One thread for four columns; a table in several buffers takes one dispatch each, and a row is written by the one that
+// holds its token. Bound by memory: one row read and one written.
+
+struct Params {
+  vectors: u32,
+  blocks: u32,
+  firstRow: u32,
+  firstToken: u32,
+  rows: u32,
+  cols: u32,
+  stride: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let fours = params.stride / 4u;
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / fours;
+  let i = index % fours;
+  if (row >= rowsOf(0u)) {
+    return;
+  }
+  let token = tokenOf(row);
+  if (token < params.firstToken || token - params.firstToken >= params.rows) {
+    return;
+  }
+  let values = weightAt((params.firstRow + token - params.firstToken) * params.vectors, i) * params.scale;
+  let at = row * params.stride + 4u * i;
+  for (var j = 0u; j < 4u; j++) {
+    if (4u * i + j < params.cols) {
+      out[at + j] = values[j];
+    }
+  }
+}
+`,
+  'gated-activation': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols
+//
+// x    f32 [rows, xStride]: the gate, then the up part
+// out  f32 [rows, outStride]
+//
+// One thread an element. Bound by memory. Arguments are clamped where the result no longer changes, since a device may
+// compute exp and tanh beyond that as it likes.
+
+struct Params {
+  cols: u32,
+  xStride: u32,
+  outStride: u32,
+  domain: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+const THREADS: u32 = 64u;
+const GELU: bool = false;
+
+fn activate(gate: f32) -> f32 {
+  if (GELU) {
+    let inner = 0.7978845608028654 * fma(0.044715 * gate * gate, gate, gate);
+    return 0.5 * gate * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
+  }
+  return gate / (1.0 + exp(min(-gate, 80.0)));
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.cols;
+  let i = index % params.cols;
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let at = row * params.xStride + i;
+  out[row * params.outStride + i] = activate(x[at]) * x[at + params.cols];
+}
+`,
+  'gather-rows': `// out[j] = x[logitRows[j]]
+//
+// x    f32 [token rows, stride]
+// out  f32 [logit rows, stride]
+//
+// One thread an element, padding included. Bound by memory.
+
+struct Params {
+  stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.stride;
+  if (row >= rowsOf(1u)) {
+    return;
+  }
+  out[index] = x[logitRow(row) * params.stride + index % params.stride];
+}
+`,
+  'linear-few-rows': `// linear for a few rows of x (decode): each weight is read once for ROWS rows.
+//
+// A workgroup takes THREADS / segments weight rows and ROWS rows of x. Thread t computes segment t mod segments of one
+// weight row, so that neighbouring threads read neighbouring blocks; then one thread a result adds up the segments.
+// Follows \`linear-group.wgsl\` and a \`product-*.wgsl\`. Bound by memory: the weights.
+
+const THREADS: u32 = 128u;
+const ROWS: u32 = 1u;
+
+// [ROWS, THREADS]
+var<workgroup> sums: array<f32, ROWS * THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let outs = THREADS / params.segments;
+  let firstOut = workgroupIndex(id, count) * outs;
+  if (firstOut >= params.outs) {
+    return;
+  }
+  let firstRow = id.z * ROWS;
+  let lastRow = rowsOf(params.domain) - 1u;
+  // Rows and outputs beyond the end repeat the last one, and are not stored.
+  let o = min(firstOut + thread / params.segments, params.outs - 1u);
+  let base = (params.firstRow + o) * params.vectors;
+  var partial = array<f32, ROWS>();
+  for (var block = thread % params.segments; block < params.blocks; block += params.segments) {
+    let loaded = loadBlock(base, block);
+    for (var r = 0u; r < ROWS; r++) {
+      partial[r] = addBlock(loaded, min(firstRow + r, lastRow), block, partial[r]);
+    }
+  }
+  for (var r = 0u; r < ROWS; r++) {
+    sums[r * THREADS + thread] = partial[r];
+  }
+  workgroupBarrier();
+  for (var i = thread; i < ROWS * outs; i += THREADS) {
+    let r = i / outs;
+    var total = 0.0;
+    for (var s = 0u; s < params.segments; s++) {
+      total += sums[r * THREADS + i % outs * params.segments + s];
+    }
+    store(firstRow + r, firstOut + i % outs, total);
+  }
+}
+`,
+  'linear-group': `// What the linear kernels share: out[r][o] = Σ x[r][k] · weight[o][k] + bias[o].
+//
+// The columns are cut into blocks of 32, and block b belongs to segment b mod \`segments\`, a number that depends on the
+// width alone. A segment adds up its blocks in order, every block its columns in order; then the segments are added up in
+// order. The kernel for few rows gives each segment to a thread, the one for many rows walks them one after the other:
+// both give the same bits.
+
+struct Params {
+  blocks: u32,
+  segments: u32,
+  // Vectors of four words a weight row, and the first row that is meant.
+  vectors: u32,
+  firstRow: u32,
+  outs: u32,
+  outColumn: u32,
+  outStride: u32,
+  xStride: u32,
+  domain: u32,
+  hasBias: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+// f32 [outs of all weights side by side]
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+// f32 [rows, outStride]
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+
+fn store(row: u32, o: u32, sum: f32) {
+  if (row >= rowsOf(params.domain) || o >= params.outs) {
+    return;
+  }
+  let column = params.outColumn + o;
+  var result = sum;
+  if (params.hasBias == 1u) {
+    result += bias[column];
+  }
+  out[row * params.outStride + column] = result;
+}
+`,
+  'linear-many-rows-float': `// linear for many rows of x (prompts) and float weights: a tile of TILE × TILE results a workgroup.
+//
+// Blocks of 32 columns of TILE rows of x and of TILE weight rows lie in workgroup memory, and each thread computes 4 × 4
+// results. Segments are walked one after the other, see \`linear-group.wgsl\`, which it follows. Bound by arithmetic.
+
+// f32 [rows, xStride], as vectors
+@group(0) @binding(4) var<storage, read> x: array<vec4f>;
+
+const TILE: u32 = 32u;
+const SIDE: u32 = TILE / 4u;
+const THREADS: u32 = SIDE * SIDE;
+
+// [32 columns, TILE rows / 4]
+var<workgroup> xTile: array<vec4f, 32u * SIDE>;
+var<workgroup> weightTile: array<vec4f, 32u * SIDE>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let firstOut = workgroupIndex(id, count) * TILE;
+  let firstRow = id.z * TILE;
+  if (firstOut >= params.outs || firstRow >= rowsOf(params.domain)) {
+    return;
+  }
+  let lastRow = rowsOf(params.domain) - 1u;
+  let row = thread / SIDE;
+  let o = thread % SIDE;
+  var totals = array<vec4f, 4>();
+  for (var segment = 0u; segment < params.segments; segment++) {
+    var sums = array<vec4f, 4>();
+    for (var block = segment; block < params.blocks; block += params.segments) {
+      workgroupBarrier();
+      for (var i = thread; i < 8u * TILE; i += THREADS) {
+        let r = i / 8u;
+        let four = i % 8u;
+        let values = x[min(firstRow + r, lastRow) * (params.xStride / 4u) + 8u * block + four];
+        let base = (params.firstRow + min(firstOut + r, params.outs - 1u)) * params.vectors;
+        let codes = weightAt(base, 8u * block + four);
+        for (var j = 0u; j < 4u; j++) {
+          xTile[(4u * four + j) * SIDE + r / 4u][r % 4u] = values[j];
+          weightTile[(4u * four + j) * SIDE + r / 4u][r % 4u] = codes[j];
+        }
+      }
+      workgroupBarrier();
+      for (var k = 0u; k < 32u; k++) {
+        let v = xTile[k * SIDE + row];
+        let w = weightTile[k * SIDE + o];
+        sums[0] = fma(w, vec4f(v.x), sums[0]);
+        sums[1] = fma(w, vec4f(v.y), sums[1]);
+        sums[2] = fma(w, vec4f(v.z), sums[2]);
+        sums[3] = fma(w, vec4f(v.w), sums[3]);
+      }
+    }
+    for (var r = 0u; r < 4u; r++) {
+      totals[r] += sums[r];
+    }
+  }
+  for (var r = 0u; r < 4u; r++) {
+    for (var j = 0u; j < 4u; j++) {
+      store(firstRow + 4u * row + r, firstOut + 4u * o + j, totals[r][j]);
+    }
+  }
+}
+`,
+  'linear-many-rows-quantized': `// linear for many rows of x (prompts), quantised weights and 8-bit activations: TILE × TILE results a workgroup.
+//
+// One block of 32 columns of TILE rows of x and of TILE weight rows lies in workgroup memory as signed bytes with its
+// scales, and each thread computes 4 × 4 results. Segments are walked one after the other, see \`linear-group.wgsl\`, which
+// it follows. Bound by arithmetic.
+
+// Signed bytes, two vectors a block, [rows, blocks]
+@group(0) @binding(4) var<storage, read> x: array<vec4u>;
+// f32 [rows, blocks]
+@group(0) @binding(5) var<storage, read> xScales: array<f32>;
+
+const TILE: u32 = 32u;
+const SIDE: u32 = TILE / 4u;
+const THREADS: u32 = SIDE * SIDE;
+
+// [2 halves of a block, TILE rows]
+var<workgroup> xTile: array<vec4u, 2u * TILE>;
+var<workgroup> weightTile: array<vec4u, 2u * TILE>;
+// [TILE]
+var<workgroup> xTileScales: array<f32, TILE>;
+var<workgroup> weightTileScales: array<f32, TILE>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let firstOut = workgroupIndex(id, count) * TILE;
+  let firstRow = id.z * TILE;
+  if (firstOut >= params.outs || firstRow >= rowsOf(params.domain)) {
+    return;
+  }
+  let lastRow = rowsOf(params.domain) - 1u;
+  let row = thread / SIDE;
+  let o = thread % SIDE;
+  var totals = array<f32, 16>();
+  for (var segment = 0u; segment < params.segments; segment++) {
+    var sums = array<f32, 16>();
+    for (var block = segment; block < params.blocks; block += params.segments) {
+      workgroupBarrier();
+      for (var r = thread; r < TILE; r += THREADS) {
+        let at = min(firstRow + r, lastRow) * params.blocks + block;
+        xTile[r] = x[2u * at];
+        xTile[TILE + r] = x[2u * at + 1u];
+        xTileScales[r] = xScales[at];
+        let base = (params.firstRow + min(firstOut + r, params.outs - 1u)) * params.vectors;
+        let codes = codesOf(base, block);
+        weightTile[r] = codes.low;
+        weightTile[TILE + r] = codes.high;
+        weightTileScales[r] = scaleOf(base, block, params.blocks);
+      }
+      workgroupBarrier();
+      for (var j = 0u; j < 4u; j++) {
+        let codes = Codes(weightTile[4u * o + j], weightTile[TILE + 4u * o + j]);
+        let scale = weightTileScales[4u * o + j];
+        for (var r = 0u; r < 4u; r++) {
+          let at = 4u * row + r;
+          let exact = dotBlock(codes, xTile[at], xTile[TILE + at]);
+          sums[4u * r + j] = fma(f32(exact), scale * xTileScales[at], sums[4u * r + j]);
+        }
+      }
+    }
+    for (var i = 0u; i < 16u; i++) {
+      totals[i] += sums[i];
+    }
+  }
+  for (var i = 0u; i < 16u; i++) {
+    store(firstRow + 4u * row + i / 4u, firstOut + 4u * o + i % 4u, totals[i]);
+  }
+}
+`,
+  norm: `// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i]
+//
+// x, add, out  f32 [rows, stride]; with IN_PLACE the result goes to x, and \`out\` is not touched
+// weight       f32 [cols]
+//
+// One workgroup a row; thread t takes columns t, t + THREADS, … and the threads' sums are added up as a binary tree, so
+// that the order is fixed by the shape. Bound by memory. Source: Zhang and Sennrich, arXiv:1910.07467.
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  domain: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read> add: array<f32>;
+@group(0) @binding(4) var<storage, read> weight: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+const THREADS: u32 = 128u;
+const RESIDUAL: bool = false;
+const IN_PLACE: bool = false;
+
+var<workgroup> sums: array<f32, THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = workgroupIndex(id, count);
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let at = row * params.stride;
+  var squares = 0.0;
+  for (var i = thread; i < params.cols; i += THREADS) {
+    var value = x[at + i];
+    if (RESIDUAL) {
+      value += add[at + i];
+      x[at + i] = value;
+    }
+    squares = fma(value, value, squares);
+  }
+  sums[thread] = squares;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      sums[thread] += sums[thread + half];
+    }
+    workgroupBarrier();
+  }
+  let scale = inverseSqrt(sums[0] / f32(params.cols) + params.eps);
+  for (var i = thread; i < params.cols; i += THREADS) {
+    let value = x[at + i] * scale * weight[i];
+    if (IN_PLACE) {
+      x[at + i] = value;
+    } else {
+      out[at + i] = value;
+    }
+  }
+}
+`,
+  'product-float': `// A block's products for float weights, in the form that \`linear-few-rows.wgsl\` asks for.
+
+// f32 [rows, xStride], as vectors
+@group(0) @binding(4) var<storage, read> x: array<vec4f>;
+
+struct Block {
+  values: array<vec4f, 8>,
+}
+
+fn loadBlock(base: u32, block: u32) -> Block {
+  var loaded: Block;
+  for (var i = 0u; i < 8u; i++) {
+    loaded.values[i] = weightAt(base, 8u * block + i);
+  }
+  return loaded;
+}
+
+// sum + the products of one block of one row.
+fn addBlock(loaded: Block, row: u32, block: u32, sum: f32) -> f32 {
+  let at = row * (params.xStride / 4u) + 8u * block;
+  var result = sum;
+  for (var i = 0u; i < 8u; i++) {
+    let w = loaded.values[i];
+    let v = x[at + i];
+    result = fma(w.x, v.x, result);
+    result = fma(w.y, v.y, result);
+    result = fma(w.z, v.z, result);
+    result = fma(w.w, v.w, result);
+  }
+  return result;
+}
+`,
+  'product-quantized': `// A block's products for quantised weights and 8-bit activations, in the form that \`linear-few-rows.wgsl\` asks for: exact
+// in integers, then times both scales.
+
+// Signed bytes, two vectors a block, [rows, blocks]
+@group(0) @binding(4) var<storage, read> x: array<vec4u>;
+// f32 [rows, blocks]
+@group(0) @binding(5) var<storage, read> xScales: array<f32>;
+
+struct Block {
+  codes: Codes,
+  scale: f32,
+}
+
+fn loadBlock(base: u32, block: u32) -> Block {
+  return Block(codesOf(base, block), scaleOf(base, block, params.blocks));
+}
+
+// sum + the products of one block of one row.
+fn addBlock(loaded: Block, row: u32, block: u32, sum: f32) -> f32 {
+  let at = row * params.blocks + block;
+  let exact = dotBlock(loaded.codes, x[2u * at], x[2u * at + 1u]);
+  return fma(f32(exact), loaded.scale * xScales[at], sum);
+}
+`,
+  'quantize-rows': `// Rounds activations to 8 bits in blocks of 32 columns: d = max|x| / 127, code = round(x · (1 / d)), halves to even.
+//
+// x       f32 [rows, stride], as vectors
+// codes   two vectors of signed bytes a block, [rows, blocks]
+// scales  f32 [rows, blocks]
+//
+// One thread a block. Bound by memory. A block of nearly nothing becomes zeros.
+
+struct Params {
+  blocks: u32,
+  stride: u32,
+  domain: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> codes: array<vec4u>;
+@group(0) @binding(4) var<storage, read_write> scales: array<f32>;
+
+const THREADS: u32 = 64u;
+
+fn packed(values: vec4f) -> u32 {
+  let bytes = bitcast<vec4u>(vec4i(clamp(round(values), vec4f(-127.0), vec4f(127.0)))) & vec4u(0xffu);
+  return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.blocks;
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let at = row * (params.stride / 4u) + 8u * (index % params.blocks);
+  var most = vec4f(0.0);
+  for (var i = 0u; i < 8u; i++) {
+    most = max(most, abs(x[at + i]));
+  }
+  let greatest = max(max(most.x, most.y), max(most.z, most.w));
+  let scale = select(greatest / 127.0, 0.0, greatest < 1e-30);
+  let inverse = select(1.0 / scale, 0.0, greatest < 1e-30);
+  var words = array<u32, 8>();
+  for (var i = 0u; i < 8u; i++) {
+    words[i] = packed(x[at + i] * inverse);
+  }
+  codes[2u * index] = vec4u(words[0], words[1], words[2], words[3]);
+  codes[2u * index + 1u] = vec4u(words[4], words[5], words[6], words[7]);
+  scales[index] = scale;
+}
+`,
+  'rope-and-cache': `// Norms and rotates the q and k heads of each row, leaves q in place, and writes k and v to the row's position.
+//
+// qkv           f32 [token rows, stride]: heads, then kvHeads of k, then kvHeads of v, HEAD_DIM each
+// rope          f32 [positions, rotaryDim]: rotaryDim/2 cosines, then as many sines
+// qNorm, kNorm  f32 [HEAD_DIM]
+// keys          f32 [blocks, kvHeads, HEAD_DIM/4, 16 positions, 4]: four columns of 16 positions side by side, so that
+//               threads that take a position each read along
+// values        f32 [blocks, kvHeads, 16 positions, HEAD_DIM]
+//
+// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). Bound by memory.
+// Source: Su et al., arXiv:2104.09864.
+
+struct Params {
+  heads: u32,
+  kvHeads: u32,
+  stride: u32,
+  rotaryDim: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> qkv: array<f32>;
+@group(0) @binding(3) var<storage, read> rope: array<f32>;
+@group(0) @binding(4) var<storage, read> qNorm: array<f32>;
+@group(0) @binding(5) var<storage, read> kNorm: array<f32>;
+@group(0) @binding(6) var<storage, read_write> keys: array<f32>;
+@group(0) @binding(7) var<storage, read_write> values: array<f32>;
+
+const THREADS: u32 = 64u;
+const HEAD_DIM: u32 = 64u;
+const Q_NORM: bool = false;
+const K_NORM: bool = false;
+
+var<workgroup> head: array<f32, HEAD_DIM>;
+var<workgroup> sums: array<f32, THREADS>;
+
+fn rotated(i: u32, position: u32) -> f32 {
+  let half = params.rotaryDim / 2u;
+  if (i >= 2u * half) {
+    return head[i];
+  }
+  let at = position * params.rotaryDim + i % half;
+  let cos = rope[at];
+  let sin = rope[at + half];
+  if (i < half) {
+    return fma(head[i], cos, -(head[i + half] * sin));
+  }
+  return fma(head[i], cos, head[i - half] * sin);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let perRow = params.heads + 2u * params.kvHeads;
+  let index = workgroupIndex(id, count);
+  let row = index / perRow;
+  let h = index % perRow;
+  if (row >= rowsOf(0u)) {
+    return;
+  }
+  let position = positionOf(row);
+  let at = row * params.stride + h * HEAD_DIM;
+  let page = blockOf(slotOf(row), position / 16u) * params.kvHeads;
+  let inPage = position % 16u;
+  let kvHead = (h - min(h, params.heads)) % params.kvHeads;
+
+  if (h >= params.heads + params.kvHeads) {
+    for (var i = thread; i < HEAD_DIM; i += THREADS) {
+      values[((page + kvHead) * 16u + inPage) * HEAD_DIM + i] = qkv[at + i];
+    }
+    return;
+  }
+
+  var squares = 0.0;
+  for (var i = thread; i < HEAD_DIM; i += THREADS) {
+    let x = qkv[at + i];
+    head[i] = x;
+    squares = fma(x, x, squares);
+  }
+  let isQuery = h < params.heads;
+  if ((isQuery && Q_NORM) || (!isQuery && K_NORM)) {
+    sums[thread] = squares;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+      if (thread < half) {
+        sums[thread] += sums[thread + half];
+      }
+      workgroupBarrier();
+    }
+    let scale = inverseSqrt(sums[0] / f32(HEAD_DIM) + params.eps);
+    for (var i = thread; i < HEAD_DIM; i += THREADS) {
+      head[i] = head[i] * scale * select(kNorm[i], qNorm[i], isQuery);
+    }
+  }
+  workgroupBarrier();
+  for (var i = thread; i < HEAD_DIM; i += THREADS) {
+    let value = rotated(i, position);
+    if (isQuery) {
+      qkv[at + i] = value;
+    } else {
+      keys[(((page + kvHead) * (HEAD_DIM / 4u) + i / 4u) * 16u + inPage) * 4u + i % 4u] = value;
+    }
+  }
+}
+`,
+  step: `// What changes from step to step, in one buffer of words. Every kernel begins with this file.
+//
+//   step[0]  token rows             step[4]  where the logit rows begin
+//   step[1]  rows with logits       step[5]  where the block tables begin, one of step[6] words a sequence
+//   step[2]  where positions begin  step[6]  words of a block table
+//   step[3]  where slots begin      step[7]  attention splits that the longest context takes
+//   step[8]  the first token id
+
+@group(0) @binding(1) var<storage, read> step: array<u32>;
+
+// Rows of a domain: 0 all token rows, 1 the rows whose logits are wanted.
+fn rowsOf(domain: u32) -> u32 {
+  return step[domain];
+}
+
+fn tokenOf(row: u32) -> u32 {
+  return step[8u + row];
+}
+
+fn positionOf(row: u32) -> u32 {
+  return step[step[2] + row];
+}
+
+fn slotOf(row: u32) -> u32 {
+  return step[step[3] + row];
+}
+
+// The row whose logits go to row j of the logits domain.
+fn logitRow(j: u32) -> u32 {
+  return step[step[4] + j];
+}
+
+// The cache block that holds position 16·i of a sequence.
+fn blockOf(slot: u32, i: u32) -> u32 {
+  return step[step[5] + slot * step[6] + i];
+}
+
+// More workgroups than one dimension holds are folded into x and y.
+fn workgroupIndex(id: vec3u, count: vec3u) -> u32 {
+  return id.y * count.x + id.x;
+}
+`,
+  'weight-bf16': `// BF16 weights: a row is a run of upper halves of floats, padded with zeros to 32 columns.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// Columns 4i … 4i+3 of the row that begins at vector \`base\`.
+fn weightAt(base: u32, i: u32) -> vec4f {
+  let eight = weights[base + i / 2u];
+  let four = select(eight.xy, eight.zw, (i & 1u) == 1u);
+  let mask = 0xffff0000u;
+  return bitcast<vec4f>(vec4u(four.x << 16u, four.x & mask, four.y << 16u, four.y & mask));
+}
+`,
+  'weight-codes': `// Single elements of a block-quantised weight, for the embedding; follows a file that declares \`codesOf\` and \`scaleOf\`.
+
+fn signedByte(word: u32, i: u32) -> f32 {
+  return f32(bitcast<i32>(word << (24u - 8u * i)) >> 24u);
+}
+
+// Columns 4i … 4i+3 of the row that begins at vector \`base\`.
+fn weightAt(base: u32, i: u32) -> vec4f {
+  let block = i / 8u;
+  let codes = codesOf(base, block);
+  let four = select(codes.low, codes.high, (i & 4u) == 4u);
+  let word = four[i & 3u];
+  let values = vec4f(signedByte(word, 0u), signedByte(word, 1u), signedByte(word, 2u), signedByte(word, 3u));
+  return values * scaleOf(base, block, params.blocks);
+}
+`,
+  'weight-f16': `// F16 weights: a row is a run of halves, padded with zeros to 32 columns. Widened by arithmetic that needs no f16 type.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// Columns 4i … 4i+3 of the row that begins at vector \`base\`.
+fn weightAt(base: u32, i: u32) -> vec4f {
+  let eight = weights[base + i / 2u];
+  let four = select(eight.xy, eight.zw, (i & 1u) == 1u);
+  return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
+}
+`,
+  'weight-f32': `// F32 weights: a row is a run of floats, padded with zeros to 32 columns.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// Columns 4i … 4i+3 of the row that begins at vector \`base\`.
+fn weightAt(base: u32, i: u32) -> vec4f {
+  return bitcast<vec4f>(weights[base + i]);
+}
+`,
+  'weight-q4-0': `// Q4_0 weights: a row is one vector of nibbles for each block of 32 columns, then a half-precision scale a block. As in
+// the file, byte i of a block holds column i in its low nibble and column i + 16 in its high one, each plus 8.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+// The same buffer, for the scales.
+@group(0) @binding(3) var<storage, read> weightWords: array<u32>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+// Nibbles 0 … 15 in four bytes become signed bytes −8 … 7: no byte borrows from its neighbour, since bit 7 is set first.
+fn signedBytes(nibbles: vec4u) -> vec4u {
+  return ((nibbles | vec4u(0x80808080u)) - vec4u(0x08080808u)) ^ vec4u(0x80808080u);
+}
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let pairs = weights[base + block];
+  return Codes(signedBytes(pairs & vec4u(0x0f0f0f0fu)), signedBytes((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
+}
+
+fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
+  let pair = unpack2x16float(weightWords[4u * (base + blocks) + block / 2u]);
+  return select(pair.x, pair.y, (block & 1u) == 1u);
+}
+`,
+  'weight-q8-0': `// Q8_0 weights: a row is two vectors of signed bytes for each block of 32 columns, then a half-precision scale a block.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+// The same buffer, for the scales.
+@group(0) @binding(3) var<storage, read> weightWords: array<u32>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let at = base + 2u * block;
+  return Codes(weights[at], weights[at + 1u]);
+}
+
+fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
+  let pair = unpack2x16float(weightWords[4u * (base + 2u * blocks) + block / 2u]);
+  return select(pair.x, pair.y, (block & 1u) == 1u);
+}
+`,
+} as const;
+
+export type ShaderName = keyof typeof SHADERS;

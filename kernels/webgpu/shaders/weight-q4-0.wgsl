@@ -1,0 +1,27 @@
+// Q4_0 weights: a row is one vector of nibbles for each block of 32 columns, then a half-precision scale a block. As in
+// the file, byte i of a block holds column i in its low nibble and column i + 16 in its high one, each plus 8.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+// The same buffer, for the scales.
+@group(0) @binding(3) var<storage, read> weightWords: array<u32>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+// Nibbles 0 … 15 in four bytes become signed bytes −8 … 7: no byte borrows from its neighbour, since bit 7 is set first.
+fn signedBytes(nibbles: vec4u) -> vec4u {
+  return ((nibbles | vec4u(0x80808080u)) - vec4u(0x08080808u)) ^ vec4u(0x80808080u);
+}
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let pairs = weights[base + block];
+  return Codes(signedBytes(pairs & vec4u(0x0f0f0f0fu)), signedBytes((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
+}
+
+fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
+  let pair = unpack2x16float(weightWords[4u * (base + blocks) + block / 2u]);
+  return select(pair.x, pair.y, (block & 1u) == 1u);
+}

@@ -1,0 +1,119 @@
+/** The example page in a real Chromium: bundled, served, asked. */
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import chromiumPackage from '@sparticuz/chromium';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { build } from 'vite';
+
+const test = suite('browser page');
+const root = fileURLToPath(new URL('../../examples/browser/', import.meta.url));
+const out = mkdtempSync(join(tmpdir(), 'quern-page-'));
+const ARGS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
+const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+
+let browser: Browser;
+let requests: string[] = [];
+const servers: Server[] = [];
+
+/** Serves the built page; returns its address. */
+function serve(headers: Record<string, string>): Promise<string> {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://page');
+    requests.push(`${request.method} ${pathname}`);
+    const file = pathname === '/' ? 'index.html' : pathname.slice(1);
+    try {
+      const body = readFileSync(join(out, file));
+      response.writeHead(200, {
+        ...headers,
+        'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
+        'Content-Length': body.length,
+      });
+      response.end(request.method === 'HEAD' ? undefined : body);
+    } catch {
+      response.writeHead(404, headers).end();
+    }
+  });
+  servers.push(server);
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`));
+  });
+}
+
+/** Opens the page, asks for the capital of France, and gives the answer and what the page says it ran on. */
+async function ask(page: Page, address: string): Promise<{ answer: string; status: string }> {
+  await page.goto(address);
+  await page.waitForSelector('#question:enabled, .error', { timeout: 60_000 });
+  assert.is(await page.locator('.error').count(), 0, await textOf(page, 'main'));
+  await page.fill('#question', 'What is the capital of France?');
+  await page.click('#send');
+  await page.waitForFunction(() => document.getElementById('status')?.textContent?.includes('tokens/s'), undefined, {
+    timeout: 60_000,
+  });
+  return { answer: await textOf(page, '.assistant'), status: await textOf(page, '#status') };
+}
+
+async function textOf(page: Page, selector: string): Promise<string> {
+  return (await page.locator(selector).textContent()) ?? '';
+}
+
+test.before(async () => {
+  await build({ root, logLevel: 'error', build: { outDir: out }, configFile: join(root, 'vite.config.ts') });
+  browser = await chromium.launch({ executablePath: await chromiumPackage.executablePath(), args: ARGS });
+});
+test.after(async () => {
+  await browser?.close();
+  for (const server of servers) server.close();
+  rmSync(out, { recursive: true, force: true });
+});
+
+test('the bundle imports nothing of Node', () => {
+  for (const file of readdirSync(join(out, 'assets')).filter((name) => name.endsWith('.js'))) {
+    const code = readFileSync(join(out, 'assets', file), 'utf8');
+    assert.not.match(code, /(from|import)\s*\(?\s*["'`]node:/);
+    assert.not.match(code, /__vite-browser-external/);
+  }
+});
+
+test('it answers on WASM threads, and takes the weights from its cache the next time', async () => {
+  const address = await serve(ISOLATED);
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const first = await ask(page, `${address}?device=wasm`);
+  assert.match(first.answer, /Paris/);
+  assert.match(first.status, /tiny-chat on wasm \((?:2|3|4) threads/);
+  if (process.env.QUERN_SCREENSHOT) await page.screenshot({ path: process.env.QUERN_SCREENSHOT });
+
+  requests = [];
+  await page.reload();
+  assert.match((await ask(page, `${address}?device=wasm`)).answer, /Paris/);
+  assert.ok(requests.includes('HEAD /tiny-chat/model.safetensors'));
+  assert.not.ok(requests.includes('GET /tiny-chat/model.safetensors'));
+  await context.close();
+});
+
+test('without the isolation headers it answers on one thread', async () => {
+  const context = await browser.newContext();
+  const { answer, status } = await ask(await context.newPage(), `${await serve({})}?device=wasm`);
+  assert.match(answer, /Paris/);
+  assert.match(status, /wasm \(1 thread/);
+  await context.close();
+});
+
+test('a model that is not there is said in one line', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(`${await serve(ISOLATED)}?model=./nowhere/`);
+  await page.waitForSelector('.error', { timeout: 30_000 });
+  assert.match(await textOf(page, '.error'), /nowhere\/: no config\.json there/);
+  await context.close();
+});
+
+test.run();
