@@ -50,12 +50,12 @@ function serve(headers: Record<string, string>): Promise<string> {
 /** Opens the page, asks for the capital of France, and gives the answer and what the page says it ran on. */
 async function ask(page: Page, address: string): Promise<{ answer: string; status: string }> {
   await page.goto(address);
-  await page.waitForSelector('#question:enabled, .error', { timeout: 60_000 });
+  await page.waitForSelector('#question:enabled, .error', { timeout: 30_000 });
   assert.is(await page.locator('.error').count(), 0, await textOf(page, 'main'));
   await page.fill('#question', 'What is the capital of France?');
   await page.click('#send');
   await page.waitForFunction(() => document.getElementById('status')?.textContent?.includes('tokens/s'), undefined, {
-    timeout: 60_000,
+    timeout: 30_000,
   });
   return { answer: await textOf(page, '.assistant'), status: await textOf(page, '#status') };
 }
