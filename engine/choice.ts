@@ -3,7 +3,7 @@
 import { type Grammar, GrammarError, type Matcher } from '../grammar/index.ts';
 import { type ResolvedSampling, Sampler, StopMatcher, type TokenLogprobs } from '../sampling/index.ts';
 import type { StreamDecoder } from '../tokenizer/index.ts';
-import { lookUpDraft } from './prompt-lookup.ts';
+import { PromptLookup } from './prompt-lookup.ts';
 import type { GenerateOutput } from './types.ts';
 
 export interface ChoiceOptions {
@@ -25,7 +25,7 @@ export class Choice {
   /** For the outputs: tokens of the prompt that were not computed for this request. */
   cachedTokens = 0;
   readonly #prompt: readonly number[];
-  readonly #draftLength: number;
+  readonly #lookup: PromptLookup | undefined;
   readonly #maxTokens: number;
   readonly #outputIds: number[] = [];
   readonly #sampler: Sampler;
@@ -41,7 +41,7 @@ export class Choice {
     const { index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar, draftLength = 0 } = options;
     this.index = index;
     this.#prompt = prompt;
-    this.#draftLength = draftLength;
+    this.#lookup = draftLength > 0 ? new PromptLookup(draftLength) : undefined;
     this.#maxTokens = sampling.maxTokens;
     this.#sampler = new Sampler(sampling, { vocabSize, choiceIndex: index });
     this.#stop = new StopMatcher(sampling, eosTokenIds);
@@ -98,11 +98,13 @@ export class Choice {
     return this.#output(this.#stop.finish(), [], 'stop');
   }
 
-  /** What probably follows: tokens that the grammar leaves no choice about, or those that followed the same text before. */
-  draft(): readonly number[] {
+  /**
+   * What probably follows: tokens that the grammar leaves no choice about, or those that followed the same text before.
+   * @param tokens  prompt and output
+   */
+  draft(tokens: readonly number[]): readonly number[] {
     const forced = this.#matcher?.forcedTokens() ?? [];
-    if (forced.length > 0 || this.#draftLength === 0) return forced;
-    return lookUpDraft([...this.#prompt, ...this.#outputIds], this.#draftLength);
+    return forced.length > 0 ? forced : (this.#lookup?.draft(tokens) ?? []);
   }
 
   #sample(logits: Float32Array) {

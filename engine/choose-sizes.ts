@@ -1,22 +1,18 @@
 /** How large everything is that a loaded model keeps: step buffers, the longest sequence, the K/V cache. */
 
-import { type Device, KV_BLOCK_SIZE, type StepLimits } from '../kernels/index.ts';
+import { type Device, KV_BLOCK_SIZE, type KvFormat, type KvShape, type StepLimits } from '../kernels/index.ts';
 import type { DecoderDescription } from './architectures/description.ts';
 import { RequestError } from './errors.ts';
 import type { LoadOptions } from './types.ts';
 
-export type SizeOptions = Pick<LoadOptions, 'maxModelLen' | 'maxNumSeqs' | 'maxNumBatchedTokens' | 'kvCacheBytes'>;
+type IntegerOptions = Pick<LoadOptions, 'maxModelLen' | 'maxNumSeqs' | 'maxNumBatchedTokens' | 'kvCacheBytes'>;
+export type SizeOptions = IntegerOptions & Pick<LoadOptions, 'kvCacheDtype'>;
 
 export interface ModelSizes {
   /** Longest sequence in tokens. */
   readonly maxModelLen: number;
   readonly steps: StepLimits;
-  readonly cache: {
-    readonly layers: number;
-    readonly blocks: number;
-    readonly kvHeads: number;
-    readonly headDim: number;
-  };
+  readonly cache: KvShape & { readonly blocks: number };
 }
 
 const DEFAULT_MAX_SEQS = 16;
@@ -40,7 +36,7 @@ export function chooseSizes(description: DecoderDescription, device: Device, opt
     throw new RequestError(`maxNumSeqs is ${maxSeqs}; expected at most maxNumBatchedTokens, ${maxRows}`, 'maxNumSeqs');
   }
   const { maxPositions, kvHeads, headDim } = description;
-  const shape = { layers: description.layers.length, kvHeads, headDim };
+  const shape = { layers: description.layers.length, kvHeads, headDim, format: kvFormat(options, device) };
   const blockBytes = device.kvBlockBytes(shape);
   const givenBytes = positiveInteger(options, 'kvCacheBytes');
   const affordable = Math.floor((givenBytes ?? DEFAULT_KV_CACHE_BYTES) / blockBytes);
@@ -66,9 +62,19 @@ export function chooseSizes(description: DecoderDescription, device: Device, opt
   };
 }
 
-function positiveInteger<Name extends keyof SizeOptions>(options: SizeOptions, name: Name): number | undefined {
+function positiveInteger<Name extends keyof IntegerOptions>(options: IntegerOptions, name: Name): number | undefined {
   const value = options[name];
   if (value === undefined) return undefined;
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new RequestError(`${name} is ${value}; expected a positive integer`, name);
+}
+
+function kvFormat({ kvCacheDtype = 'f32' }: SizeOptions, device: Device): KvFormat {
+  if (kvCacheDtype !== 'f32' && kvCacheDtype !== 'f16') {
+    throw new RequestError(`kvCacheDtype is ${String(kvCacheDtype)}; expected f32 or f16`, 'kvCacheDtype');
+  }
+  if (kvCacheDtype === 'f16' && device.kind === 'webgpu') {
+    throw new RequestError('kvCacheDtype is f16; expected f32 on the webgpu device', 'kvCacheDtype');
+  }
+  return kvCacheDtype === 'f16' ? 'F16' : 'F32';
 }

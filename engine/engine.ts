@@ -5,11 +5,13 @@
  * go through the {@link StepLoop} together with everybody else's, and its outputs come back through a {@link Generation}.
  */
 
+import { GrammarCompiler } from '../grammar/index.ts';
 import type { RankedLogprobs, SamplingParams } from '../sampling/index.ts';
 import type { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
 import { badWordTokens } from './bad-words.ts';
 import { createChatCompletions, type ReplyFormat, replyFormatOf } from './chat/index.ts';
 import type { GenerationConfig } from './checkpoint/generation-config.ts';
+import { type Completions, createCompletions } from './completions/index.ts';
 import { ConversationEncoder } from './conversation.ts';
 import { createSearch } from './create-search.ts';
 import { Generation } from './generation.ts';
@@ -17,6 +19,7 @@ import { loadEngineParts } from './load-engine.ts';
 import type { Model } from './model.ts';
 import { checkTokens, promptTokens, roomForOutput } from './prompt.ts';
 import { promptLogprobs } from './prompt-logprobs.ts';
+import { createResponses, type Responses } from './responses/index.ts';
 import type { SchedulerStats } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { StepLoop } from './step-loop.ts';
@@ -52,11 +55,16 @@ export class Engine {
   readonly replyFormat: ReplyFormat;
   /** The chat API in process. */
   readonly chat: { readonly completions: ReturnType<typeof createChatCompletions> };
+  /** The API for plain completions in process. */
+  readonly completions: Completions;
+  /** The Responses API in process. */
+  readonly responses: Responses;
 
   readonly #model: Model;
   readonly #conversations: ConversationEncoder | null;
   readonly #loop: StepLoop;
   readonly #draftLength: number;
+  #grammarCompiler: GrammarCompiler | undefined;
   #closed: Promise<void> | undefined;
 
   /**
@@ -87,6 +95,18 @@ export class Engine {
     this.generationDefaults = generationDefaults;
     this.replyFormat = replyFormatOf(parts.chatTemplate?.source ?? '', serving.toolCallParser);
     this.chat = { completions: createChatCompletions(this) };
+    this.completions = createCompletions(this);
+    this.responses = createResponses(this.chat.completions, this.modelName);
+  }
+
+  /** Compiles grammars for this model's tokens. Made when it is first asked for: it reads the whole vocabulary. */
+  get grammarCompiler(): GrammarCompiler {
+    const { tokenizer, vocabSize, eosTokenIds } = this;
+    this.#grammarCompiler ??= new GrammarCompiler({
+      tokens: Array.from({ length: vocabSize }, (_, id) => tokenizer.tokenBytes(id)),
+      eosTokenIds,
+    });
+    return this.#grammarCompiler;
   }
 
   /** Sequences and K/V blocks at the moment. */

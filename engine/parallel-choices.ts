@@ -49,6 +49,6 @@ export class ParallelChoices implements Search {
       }
       if (!sequence.append(output.tokenIds[0])) break;
     }
-    sequence.propose(choice.draft());
+    sequence.propose(choice.draft(sequence.tokens));
   }
 }

@@ -230,9 +230,10 @@ export class Scheduler {
   /** One block for each running sequence that may still grow stays free, or the newcomer would soon be thrown out. */
   #tryToAdmit(sequence: Sequence): boolean {
     if (this.#running.length >= this.maxRunning) return false;
+    const growing = this.#running.filter((other) => other.blockTable.length < blocksFor(other.maxLength)).length;
+    if (!this.#pool.canAllocate(growing + 1)) return false;
     const cached = this.#cachedBlocks(sequence);
     const revived = cached.filter(({ block }) => this.#pool.references(block) === 0).length;
-    const growing = this.#running.filter((other) => other.blockTable.length < blocksFor(other.maxLength)).length;
     const fresh = blocksFor(sequence.tokens.length) - cached.length;
     if (!this.#pool.canAllocate(fresh + revived + growing)) return false;
 

@@ -22,6 +22,8 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Bytes for keys and values. Default: room for `maxNumSeqs` sequences of `maxModelLen`, 1 GiB at most. */
   readonly kvCacheBytes?: number;
+  /** How keys and values are stored. `f16` takes half the bytes, and rounds them. Default `f32`. */
+  readonly kvCacheDtype?: 'f32' | 'f16';
   /** Most requests that may wait for others; more are refused. Default 512. */
   readonly maxQueuedRequests?: number;
   /** Tokens that are guessed ahead where a text repeats itself. Changes the speed, not the text. Default 0: none. */

@@ -5,10 +5,11 @@
  * says which tokens may come next.
  */
 
-/** A grammar, or a text for it, that cannot be used: one line that names what was found and where. */
-export class GrammarError extends Error {
-  override readonly name = 'GrammarError';
-}
+export { GrammarCompiler } from './compiler.ts';
+export { GrammarError } from './errors.ts';
+export type { JsonSchemaOptions } from './json-schema/index.ts';
+export type { CompiledGrammar, GrammarMatcher } from './matcher.ts';
+export type { VocabularyOptions } from './vocabulary.ts';
 
 /** A compiled language, shared by any number of matchers. */
 export interface Grammar {

@@ -53,6 +53,17 @@ export interface KvCache {
   readonly byteLength: number;
 }
 
+/** What a K/V cache is to hold. */
+export interface KvShape {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** How keys and values are stored; `F16` rounds them to half precision, at most ±65504. Default `F32`. */
+  readonly format?: KvFormat;
+}
+
+export type KvFormat = 'F32' | 'F16';
+
 /** The ops, recorded in order. Every method names its operands; shapes are checked at once (`DeviceError`). */
 export interface OpRecorder {
   /** out[r] = table[tokens[r]] · scale. `table` is `[vocabulary, hidden]` of any weight format. */
@@ -173,10 +184,10 @@ export interface Device {
 
   createConstant(name: string, values: Float32Array): Constant;
   createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor;
-  createKvCache(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }): KvCache;
+  createKvCache(shape: KvShape & { blocks: number }): KvCache;
 
   /** Bytes that one K/V block takes over all layers, to size a cache before making it. */
-  kvBlockBytes(shape: { layers: number; kvHeads: number; headDim: number }): number;
+  kvBlockBytes(shape: KvShape): number;
 
   /** Fixes the sizes of the step buffers. Called once, before the first {@link Device.record}. */
   setStepLimits(limits: StepLimits): void;

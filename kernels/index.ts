@@ -7,6 +7,8 @@ export type {
   Device,
   DeviceKind,
   KvCache,
+  KvFormat,
+  KvShape,
   OpRecorder,
   Plan,
   RowDomain,

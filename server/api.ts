@@ -4,25 +4,21 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type ApiEngine, type ChatCompletions, createChatCompletions } from '../engine/chat/index.ts';
-import { KeyRing } from './auth.ts';
+import { sendAnswer } from './answer.ts';
+import { type ApiKey, type Authenticate, keyRing, unauthorized } from './auth.ts';
 import { ClientGone, readJsonBody } from './body.ts';
-import { answerChat } from './chat-route.ts';
 import { HttpError, toHttpError } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { isLoopback } from './loopback.ts';
-import { packageVersion } from './version.ts';
-
-/** What the server needs of an engine. */
-export interface ServerEngine extends ApiEngine {
-  readonly maxModelLen: number;
-}
+import { createRoutes, type Route, routeOf, type ServerEngine } from './routes.ts';
 
 export interface HandlerOptions {
   /** Names of the model; the first is the one in answers. Default: the engine's own. */
   readonly modelNames?: readonly string[];
   /** Keys that open every path but /health and /version. Default none: everybody is let in. */
-  readonly apiKeys?: readonly string[];
+  readonly apiKeys?: readonly (string | ApiKey)[];
+  /** Takes the place of the keys: says who sent a request, or null for somebody who may not come in. */
+  readonly authenticate?: Authenticate;
   /** Refuses requests whose Host header is not a name of this machine, against DNS rebinding. Default false. */
   readonly loopbackOnly?: boolean;
   /** Default 8 MiB. */
@@ -45,29 +41,22 @@ export interface RequestLogEntry {
   /** The status that was sent; 499 when the client left before the end. */
   readonly status: number;
   readonly ms: number;
+  /** Who asked, as far as it is known. */
+  readonly user?: string;
   readonly promptTokens: number;
   readonly completionTokens: number;
   /** What went wrong inside, for a failure of the server. */
   readonly error?: unknown;
 }
 
-interface Route {
-  readonly method: 'GET' | 'POST';
-  /** Needs no key. */
-  readonly isOpen?: boolean;
-  readonly answer: (exchange: Exchange, willRead: () => void) => Promise<void>;
-}
-
 const CLIENT_CLOSED_REQUEST = 499;
-const MODELS_PREFIX = '/v1/models/';
+const HEALTH = '/health';
 
 export class Api {
-  readonly #engine: ServerEngine;
-  readonly #options: Required<Omit<HandlerOptions, 'apiKeys' | 'onRequest'>>;
-  readonly #completions: ChatCompletions;
-  readonly #keys: KeyRing;
+  readonly #options: Required<Omit<HandlerOptions, 'apiKeys' | 'authenticate' | 'onRequest'>>;
+  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #authenticate: Authenticate;
   readonly #onRequest: (entry: RequestLogEntry) => void;
-  readonly #created = Math.floor(Date.now() / 1000);
   readonly #active = new Set<Exchange>();
   #answers = 0;
   #draining = false;
@@ -75,20 +64,9 @@ export class Api {
   /** The device failed, and no answer has succeeded since. */
   #isFailing = false;
 
-  readonly #routes: ReadonlyMap<string, Route> = new Map<string, Route>([
-    ['/v1/chat/completions', { method: 'POST', answer: (exchange, willRead) => this.#chat(exchange, willRead) }],
-    ['/v1/models', { method: 'GET', answer: (exchange) => exchange.sendJson(200, this.#modelList()) }],
-    ['/health', { method: 'GET', isOpen: true, answer: (exchange) => exchange.sendEmpty(this.#isHealthy ? 200 : 503) }],
-    [
-      '/version',
-      { method: 'GET', isOpen: true, answer: (exchange) => exchange.sendJson(200, { version: packageVersion() }) },
-    ],
-  ]);
-  readonly #modelRoute: Route = { method: 'GET', answer: (exchange) => this.#model(exchange) };
-
-  constructor(engine: ServerEngine, { apiKeys = [], onRequest = () => {}, ...options }: HandlerOptions = {}) {
-    this.#engine = engine;
-    this.#keys = new KeyRing(apiKeys);
+  constructor(engine: ServerEngine, handlerOptions: HandlerOptions = {}) {
+    const { apiKeys = [], authenticate, onRequest = () => {}, ...options } = handlerOptions;
+    this.#authenticate = authenticate ?? keyRing(apiKeys);
     this.#onRequest = onRequest;
     this.#options = {
       modelNames: options.modelNames?.length ? options.modelNames : [engine.modelName],
@@ -98,7 +76,7 @@ export class Api {
       stallMs: options.stallMs ?? 60_000,
       trustRequestChatTemplate: options.trustRequestChatTemplate ?? false,
     };
-    this.#completions = createChatCompletions(engine, this.#options);
+    this.#routes = createRoutes(engine, this.#options);
   }
 
   /**
@@ -111,7 +89,7 @@ export class Api {
     let failure: unknown = null;
     try {
       if (this.#draining) response.setHeader('connection', 'close');
-      await this.#route(exchange).answer(exchange, willRead);
+      await this.#answer(exchange, willRead);
     } catch (error) {
       failure = error;
       if (!response.headersSent && !(error instanceof ClientGone)) {
@@ -138,23 +116,26 @@ export class Api {
     clearTimeout(timer);
   }
 
-  /** @throws HttpError: 404, 405, 403, 401, 503, in this order */
-  #route({ method, path, request }: Exchange): Route {
-    const route = path.startsWith(MODELS_PREFIX) ? this.#modelRoute : this.#routes.get(path);
-    if (!route) throw new HttpError(404, `There is nothing at ${JSON.stringify(path.slice(0, 100))}`);
-    if (method !== route.method && !(method === 'HEAD' && route.method === 'GET')) {
-      const allow = route.method === 'GET' ? 'GET, HEAD' : 'POST';
-      throw new HttpError(405, `${path.slice(0, 100)} takes ${allow}, got ${method}`, { headers: { allow } });
-    }
+  /** @throws HttpError: 404, 405, 403, 401, 503, in this order; then what the route throws */
+  async #answer(exchange: Exchange, willRead: () => void): Promise<void> {
+    const { method, path, request } = exchange;
+    const route = path === HEALTH ? null : routeOf(this.#routes, path);
+    checkMethod(exchange, route?.method ?? 'GET');
     if (this.#options.loopbackOnly && !isLoopback(request.headers.host ?? '')) {
       throw new HttpError(403, 'The Host header is not a name of this machine');
     }
-    if (!route.isOpen) this.#keys.check(request);
+    if (!route) {
+      await exchange.sendEmpty(this.#isHealthy ? 200 : 503);
+      return;
+    }
+    if (!route.isOpen) exchange.user = await this.#authenticate(request);
+    if (!exchange.user) throw unauthorized();
     if (this.#draining && !route.isOpen) throw shuttingDown();
-    return route;
+    if (method === 'POST') await this.#compute(exchange, route, willRead);
+    else await exchange.sendJson(200, await route.answer(exchange, undefined));
   }
 
-  async #chat(exchange: Exchange, willRead: () => void): Promise<void> {
+  async #compute(exchange: Exchange, route: Route, willRead: () => void): Promise<void> {
     const { maxBodyBytes, maxAnswers } = this.#options;
     const body = await readJsonBody(exchange.request, maxBodyBytes, willRead);
     if (this.#answers >= maxAnswers) {
@@ -163,7 +144,7 @@ export class Api {
     }
     this.#answers++;
     try {
-      await answerChat(exchange, body, this.#completions);
+      await sendAnswer(exchange, await route.answer(exchange, body));
       this.#isFailing = isDeviceError(exchange.lateError);
     } catch (error) {
       this.#isFailing ||= isDeviceError(error);
@@ -171,31 +152,6 @@ export class Api {
     } finally {
       this.#answers--;
     }
-  }
-
-  async #model(exchange: Exchange): Promise<void> {
-    const name = decoded(exchange.path.slice(MODELS_PREFIX.length));
-    if (!this.#options.modelNames.includes(name)) {
-      const message = `The model ${JSON.stringify(name.slice(0, 100))} does not exist.`;
-      throw new HttpError(404, message, { param: 'model' });
-    }
-    await exchange.sendJson(200, this.#modelCard(name));
-  }
-
-  #modelList() {
-    return { object: 'list', data: this.#options.modelNames.map((name) => this.#modelCard(name)) };
-  }
-
-  #modelCard(id: string) {
-    return {
-      id,
-      object: 'model',
-      created: this.#created,
-      owned_by: 'quern',
-      root: this.#engine.modelName,
-      parent: null,
-      max_model_len: this.#engine.maxModelLen,
-    };
   }
 
   get #isHealthy(): boolean {
@@ -211,16 +167,15 @@ function shuttingDown(): HttpError {
   return new HttpError(503, 'The server is shutting down', { headers: { 'retry-after': '5' } });
 }
 
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+/** @throws HttpError 405 */
+function checkMethod({ method, path }: Exchange, expected: 'GET' | 'POST'): void {
+  if (method === expected || (method === 'HEAD' && expected === 'GET')) return;
+  const allow = expected === 'GET' ? 'GET, HEAD' : 'POST';
+  throw new HttpError(405, `${path.slice(0, 100)} takes ${allow}, got ${method}`, { headers: { allow } });
 }
 
 function logEntry(exchange: Exchange, failure: unknown): RequestLogEntry {
-  const { id, method, path, milliseconds, usage, response, signal } = exchange;
+  const { id, method, path, milliseconds, usage, response, signal, user } = exchange;
   const left = failure instanceof ClientGone || signal.reason instanceof ClientGone;
   const isOurs = !left && failure !== null && toHttpError(failure, id).status === 500;
   return {
@@ -229,6 +184,7 @@ function logEntry(exchange: Exchange, failure: unknown): RequestLogEntry {
     path: path.slice(0, 200),
     status: left ? CLIENT_CLOSED_REQUEST : response.statusCode,
     ms: Math.round(milliseconds),
+    ...(user?.name === undefined ? {} : { user: user.name }),
     ...usage,
     ...(isOurs ? { error: failure } : {}),
   };

@@ -2,7 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { CALL_FORMATS, type CallFormatName } from '../engine/chat/tools/formats.ts';
 import type { LoadOptions } from '../engine/types.ts';
+import type { ApiKey } from './auth.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 /** Something on the command line that cannot be; the message names the flag. */
@@ -21,7 +23,8 @@ export interface ServeCommand extends ModelOptions {
   readonly modelNames: readonly string[];
   readonly host: string;
   readonly port: number;
-  readonly apiKeys: readonly string[];
+  readonly apiKeys: readonly ApiKey[];
+  readonly trustRequestChatTemplate: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -35,6 +38,7 @@ const MODEL_FLAGS = {
   'max-num-batched-tokens': { type: 'string' },
   'num-speculative-tokens': { type: 'string' },
   'kv-cache-bytes': { type: 'string' },
+  'kv-cache-dtype': { type: 'string' },
   'chat-template': { type: 'string' },
 } as const;
 
@@ -47,8 +51,11 @@ const SERVE_FLAGS = {
   'api-keys-file': { type: 'string' },
   'max-queued-requests': { type: 'string' },
   'tool-call-parser': { type: 'string' },
+  'trust-request-chat-template': { type: 'boolean' },
   'log-level': { type: 'string', default: 'info' },
 } as const;
+
+const CALL_FORMAT_NAMES = Object.keys(CALL_FORMATS) as CallFormatName[];
 
 export const HELP = `Usage:
   quern serve [FLAGS]            serves the OpenAI chat API
@@ -66,14 +73,18 @@ Flags of serve and chat:
   --max-num-batched-tokens N  most tokens in one step
   --num-speculative-tokens N  tokens that are guessed ahead where a text repeats itself (0)
   --kv-cache-bytes N     bytes for keys and values
+  --kv-cache-dtype TYPE  f32 (default) or f16: half the bytes, rounded
   --chat-template FILE   a Jinja template instead of the model's own
 
 Flags of serve:
   --served-model-name NAME  name of the model in the API; repeated for aliases
   --host ADDRESS            address to listen on (127.0.0.1)
   --port N                  port to listen on (8000); 0 for any free one
-  --api-key KEY             key that callers must send; repeated for several
-  --api-keys-file FILE      file with one key a line
+  --api-key KEY             key that callers must send; repeated for several (also: QUERN_API_KEY)
+  --api-keys-file FILE      file with a key a line, or a name and a key
+  --tool-call-parser NAME   how the model writes calls: ${CALL_FORMAT_NAMES.join(', ')}
+                            (default: what its chat template shows)
+  --trust-request-chat-template  requests may bring a chat template of their own
   --max-queued-requests N   requests that may wait for others (512); more are refused
   --log-level LEVEL         error, warning or info (default)
 `;
@@ -81,13 +92,17 @@ Flags of serve:
 /** @throws UsageError */
 export function parseServe(args: readonly string[]): ServeCommand {
   const { values } = parse(args, SERVE_FLAGS, false);
-  if (values['tool-call-parser'] !== undefined) throw new UsageError('--tool-call-parser is not supported yet');
+  const { model, load } = modelOptions(values);
+  const parser = values['tool-call-parser'];
   return {
-    ...modelOptions(values),
+    model,
+    load:
+      parser === undefined ? load : { ...load, toolCallParser: oneOf('tool-call-parser', parser, CALL_FORMAT_NAMES) },
     modelNames: values['served-model-name'] ?? [],
     host: nonEmpty('host', values.host),
     port: integer('port', values.port, 0, 65_535),
-    apiKeys: [...(values['api-key'] ?? []), ...keysIn(values['api-keys-file'])].map((key) => nonEmpty('api-key', key)),
+    apiKeys: [...keysGiven(values['api-key']), ...keysIn(values['api-keys-file'])],
+    trustRequestChatTemplate: values['trust-request-chat-template'] ?? false,
     logLevel: oneOf('log-level', values['log-level'], LOG_LEVELS),
   };
 }
@@ -131,6 +146,8 @@ function modelOptions(values: ModelFlags & { readonly model: string }): ModelOpt
   const load: { -readonly [K in keyof LoadOptions]: LoadOptions[K] } = {};
   if (device !== undefined) load.device = oneOf('device', device, ['auto', 'webgpu', 'wasm', 'reference']);
   if (quantization !== undefined) load.quantize = oneOf('quantization', quantization, ['q8_0', 'q4_0']);
+  const dtype = values['kv-cache-dtype'];
+  if (dtype !== undefined) load.kvCacheDtype = oneOf('kv-cache-dtype', dtype, ['f32', 'f16']);
   for (const [flag, option, least] of INTEGER_FLAGS) {
     const value = values[flag];
     if (value !== undefined) load[option] = integer(flag, value, least);
@@ -157,10 +174,27 @@ function oneOf<const T extends string>(flag: string, value: string, allowed: rea
   throw new UsageError(`--${flag} must be one of ${allowed.join(', ')}, got ${JSON.stringify(value)}`);
 }
 
-function keysIn(path: string | undefined): string[] {
+/** The keys of the command line, and the one of the environment. */
+function keysGiven(keys: readonly string[] = []): ApiKey[] {
+  const { QUERN_API_KEY: ofEnvironment } = process.env;
+  return [...keys.map((key) => nonEmpty('api-key', key)), ...(ofEnvironment ? [ofEnvironment] : [])].map((key) => ({
+    key,
+  }));
+}
+
+/** A line is a key, or a name, blanks and a key; what follows a # at its beginning is a comment. */
+function keysIn(path: string | undefined): ApiKey[] {
   if (path === undefined) return [];
   const lines = fileText('api-keys-file', path).split('\n');
-  const keys = lines.map((line) => line.trim()).filter((line) => line !== '');
+  const keys = lines
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line, index) => {
+      const words = line.split(/\s+/);
+      if (words.length > 2)
+        throw new UsageError(`--api-keys-file ${path}: key ${index + 1} has more than a name and a key`);
+      return words.length === 1 ? { key: words[0] } : { name: words[0], key: words[1] };
+    });
   if (keys.length === 0) throw new UsageError(`--api-keys-file ${path}: no key in it`);
   return keys;
 }

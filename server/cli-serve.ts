@@ -44,12 +44,15 @@ async function loadUntil(signal: AbortSignal, { model, load }: ServeCommand): Pr
 }
 
 async function listen(engine: Engine, command: ServeCommand, log: Log): Promise<RunningServer> {
-  const { host, port, apiKeys, modelNames } = command;
+  const { host, port, apiKeys, modelNames, trustRequestChatTemplate } = command;
   if (apiKeys.length === 0 && !isLoopback(host.includes(':') ? `[${host}]` : host)) {
     log.warning('listening to other machines without an API key', { host });
   }
   try {
-    return await serve(engine, { host, port, apiKeys, modelNames, onRequest: (entry) => log.request(entry) });
+    return await serve(engine, {
+      ...{ host, port, apiKeys, modelNames, trustRequestChatTemplate },
+      onRequest: (entry) => log.request(entry),
+    });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') throw new UsageError(`--port ${port}: the port is in use already on ${host}`);

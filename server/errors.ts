@@ -52,6 +52,9 @@ export class HttpError extends Error {
 /** Puts any error in the form that a client may see; `requestId` lets it be found in the log. */
 export function toHttpError(error: unknown, requestId: string): HttpError {
   if (error instanceof HttpError) return error;
+  if (error instanceof RequestError && error.code === 'queue_full') {
+    return new HttpError(429, error.message, { headers: { 'retry-after': '1' } });
+  }
   if (error instanceof RequestError) {
     return new HttpError(error.code === 'model_not_found' ? 404 : 400, error.message, { param: error.param });
   }

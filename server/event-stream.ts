@@ -24,15 +24,16 @@ export class EventStream {
    * Sends one event with JSON as its data, and waits while the connection has more than it can take.
    * @throws ClientGone when the client left, or stalled and was cut off
    */
-  async send(data: unknown): Promise<void> {
+  async send(data: unknown, name?: string): Promise<void> {
     const response = this.#response;
     if (response.destroyed) throw new ClientGone();
-    if (!response.write(`data: ${JSON.stringify(data)}\n\n`)) await taken(response, 'drain', this.#stallMs);
+    const event = name === undefined ? '' : `event: ${name}\n`;
+    if (!response.write(`${event}data: ${JSON.stringify(data)}\n\n`)) await taken(response, 'drain', this.#stallMs);
   }
 
-  /** Sends the last event. */
-  async end(): Promise<void> {
-    await sendLast(this.#response, 'data: [DONE]\n\n', this.#stallMs);
+  /** Ends the stream with what is left to send. */
+  async end(last: string): Promise<void> {
+    await sendLast(this.#response, last, this.#stallMs);
   }
 }
 

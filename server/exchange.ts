@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GenerateOutput } from '../engine/types.ts';
+import type { User } from './auth.ts';
 import { ClientGone } from './body.ts';
 import type { HttpError } from './errors.ts';
 import { sendLast } from './event-stream.ts';
@@ -18,6 +19,8 @@ export class Exchange {
   /** How long a client may take nothing before it is cut off. */
   readonly stallMs: number;
   readonly usage = { promptTokens: 0, completionTokens: 0 };
+  /** Who asked. */
+  user: User | null = {};
   /** What went wrong after the headers had gone out. */
   lateError: unknown = null;
   readonly #controller = new AbortController();

@@ -2,9 +2,10 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { Api, type HandlerOptions, type ServerEngine } from './api.ts';
+import { Api, type HandlerOptions } from './api.ts';
 import { HttpError } from './errors.ts';
 import { isLoopback } from './loopback.ts';
+import type { ServerEngine } from './routes.ts';
 
 export interface ServeOptions extends HandlerOptions {
   /** Address to listen on. Default 127.0.0.1: this machine only. */

@@ -10,6 +10,7 @@ import type { CallFormatName } from './tools/formats.ts';
 
 export interface ApiEngine {
   readonly modelName: string;
+  readonly vocabSize: number;
   readonly tokenizer: Pick<Tokenizer, 'tokenBytes' | 'decode'>;
   /** How the model writes what is not content. */
   readonly replyFormat: ReplyFormat;
@@ -38,6 +39,12 @@ export function checkModel(name: string | undefined, { names }: ServedModel): vo
   if (!name || names.includes(name)) return;
   const quoted = name.length > 100 ? shown(name) : `\`${name}\``;
   throw new RequestError(`The model ${quoted} does not exist.`, 'model', 'model_not_found');
+}
+
+/** A template runs in this process, so not everybody may send one. @throws RequestError */
+export function checkTemplate(template: string | undefined, isTrusted: boolean): void {
+  if (template === undefined || isTrusted) return;
+  throw new RequestError('chat_template of a request is not trusted by this server', 'chat_template');
 }
 
 /**

@@ -1,8 +1,14 @@
 /** The chat API in process, with the shape of the OpenAI client: `engine.chat.completions.create({ … })`. */
 
-import { RequestError } from '../errors.ts';
 import type { GenerateOutput, GenerateRequest, PromptSource } from '../types.ts';
-import { type ApiEngine, checkModel, observed, type ServedModel, startGenerating } from './api-engine.ts';
+import {
+  type ApiEngine,
+  checkModel,
+  checkTemplate,
+  observed,
+  type ServedModel,
+  startGenerating,
+} from './api-engine.ts';
 import { type AnswerHead, chatChunks, collectCompletion } from './chunks.ts';
 import { compileConstraint, constraintOf } from './constraint.ts';
 import { promptLogprobs } from './logprobs.ts';
@@ -10,7 +16,7 @@ import { randomHex } from './random-id.ts';
 import { replyOptions } from './reply-options.ts';
 import { type ChatCompletionCreateParams, type ChatRequest, chatSampling, parseChatRequest } from './request.ts';
 import { searchOf } from './search-fields.ts';
-import { ChatCompletionStream } from './stream.ts';
+import { AnswerStream, type ChatCompletionStream } from './stream.ts';
 import { callConstraint, type ToolChoice, toolChoiceOf } from './tool-choice.ts';
 import type { ChatCompletion } from './types.ts';
 
@@ -51,15 +57,13 @@ export function createChatCompletions(engine: ApiEngine, options: ChatOptions = 
   async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
     const request = parseChatRequest(params);
     checkModel(request.model, served);
-    if (request.chat_template !== undefined && options.trustRequestChatTemplate === false) {
-      throw new RequestError('chat_template of a request is not trusted by this server', 'chat_template');
-    }
+    checkTemplate(request.chat_template, options.trustRequestChatTemplate ?? true);
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
     const answer = startAnswer(engine, request, served, ending);
     const { head } = answer;
     const chunks = chatChunks(observe ? observed(answer.outputs, observe) : answer.outputs, head);
-    if (request.stream) return new ChatCompletionStream(chunks, controller);
+    if (request.stream) return new AnswerStream(chunks, controller);
     const ofPrompt = await answer.promptLogprobs();
     const completion = await collectCompletion(chunks, head);
     return ofPrompt ? { ...completion, prompt_logprobs: ofPrompt } : completion;
@@ -75,9 +79,10 @@ function startAnswer(engine: ApiEngine, request: ChatRequest, served: ServedMode
   const sampling = chatSampling(request);
   const search = searchOf(request, sampling);
   const outputs = startGenerating('messages', () => {
-    const format = replyOptions(engine, request, choice, source);
+    const wanted = grammarOf(engine, request, choice);
+    const format = replyOptions(engine, request, choice, wanted ? null : source);
     const sampled = { ...search.sampling, ...(format.needsMarkers ? { skipSpecialTokens: false } : {}) };
-    const grammar = grammarOf(engine, request, choice) ?? format.grammar;
+    const grammar = wanted ?? format.grammar;
     const generated = engine.generate({ ...source, ...given({ ...search, sampling: sampled, grammar, signal }) });
     return { generated, reply: format.options };
   });
@@ -109,8 +114,13 @@ function startAnswer(engine: ApiEngine, request: ChatRequest, served: ServedMode
   };
 }
 
+type PromptFields = Pick<ChatRequest, 'messages'> &
+  Partial<Pick<ChatRequest, 'tools' | 'reasoning_effort' | 'chat_template_kwargs' | 'chat_template' | 'documents'>> &
+  Partial<Pick<ChatRequest, 'add_generation_prompt' | 'continue_final_message' | 'add_special_tokens'>> &
+  Partial<Pick<ChatRequest, 'truncate_prompt_tokens'>>;
+
 /** What of a request makes its prompt. */
-export function promptSourceOf(request: ChatRequest): PromptSource {
+export function promptSourceOf(request: PromptFields): PromptSource {
   const { tools, reasoning_effort: effort, chat_template_kwargs: kwargs } = request;
   const effortVariables =
     effort === undefined ? {} : { reasoning_effort: effort, ...(effort === 'none' ? { enable_thinking: false } : {}) };

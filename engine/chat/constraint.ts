@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type Grammar, GrammarError } from '../../grammar/index.ts';
 import { RequestError } from '../errors.ts';
+import { closeObjects } from './close-objects.ts';
 import { isGiven, readList, readObject, readString, refuse, refuseBecause, shown } from './coercion.ts';
 import { boolean, field, oneOf, readJsonObject, string } from './fields.ts';
 
@@ -30,6 +31,7 @@ export interface GivenConstraint {
 
 const BACKENDS = ['outlines', 'lm-format-enforcer', 'xgrammar', 'guidance', 'auto'] as const;
 const ANY_OBJECT = { type: 'object' };
+const ONE_SPACE = '[ ]?';
 
 const jsonSchemaOf = (description: string) =>
   field<object | string | boolean, unknown>(description, { type: ['object', 'string', 'boolean'] }, readSchema);
@@ -130,13 +132,15 @@ export function constraintOf(request: ConstraintFields): GivenConstraint | null 
 
 /** @throws RequestError that names the parameter, when the constraint cannot be compiled */
 export function compileConstraint({ constraint, param }: GivenConstraint, compiler?: ConstraintCompiler): Grammar {
-  if (!compiler) throw new RequestError(`${param} is not supported yet`, param);
+  if (!compiler) throw new RequestError(`${param} is not supported by this engine`, param);
   try {
     if (constraint.kind === 'regex') return compiler.regex(constraint.pattern);
     if (constraint.kind === 'choice') return compiler.choice(constraint.choices);
     if (constraint.kind === 'grammar') return compiler.ebnf(constraint.text);
     const { schema, whitespacePattern } = constraint;
-    return compiler.jsonSchema(schema, whitespacePattern === undefined ? {} : { whitespacePattern });
+    // Without a schema there is nothing that keeps line ends and indentation from being what the model is used to.
+    const usual = schema === ANY_OBJECT ? {} : { whitespacePattern: ONE_SPACE };
+    return compiler.jsonSchema(closeObjects(schema), whitespacePattern === undefined ? usual : { whitespacePattern });
   } catch (error) {
     if (error instanceof GrammarError) throw new RequestError(`${param}: ${error.message}`, param);
     throw error;

@@ -9,8 +9,9 @@ export {
 } from './completions.ts';
 export type { ConstraintCompiler, ResponseFormat } from './constraint.ts';
 export type { ChatContentPart, ChatMessageParam, ChatToolCallParam, ChatToolParam } from './messages.ts';
-export type { ChatCompletionCreateParams } from './request.ts';
-export { ChatCompletionStream } from './stream.ts';
+export { type ChatCompletionCreateParams, chatRequestSchema } from './request.ts';
+export { AnswerStream, type ChatCompletionStream } from './stream.ts';
+export { detokenize, detokenizeSchema, type Tokenization, tokenize, tokenizeSchema } from './tokenize.ts';
 export { replyFormatOf } from './tools/detect.ts';
 export { CALL_FORMATS, type CallFormatName } from './tools/formats.ts';
 export type * from './types.ts';

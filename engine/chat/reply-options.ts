@@ -4,10 +4,12 @@ import type { Grammar } from '../../grammar/index.ts';
 import type { PromptSource } from '../types.ts';
 import type { ApiEngine } from './api-engine.ts';
 import type { ReplyOptions } from './choice-reply.ts';
+import { compileConstraint } from './constraint.ts';
 import type { ChatRequest } from './request.ts';
-import type { ToolChoice } from './tool-choice.ts';
+import { callSchema, type Tool, type ToolChoice } from './tool-choice.ts';
+import { CallGrammar } from './tools/call-grammar.ts';
 import { reasoningAfter } from './tools/detect.ts';
-import { CALL_FORMATS, namedCall, requiredCalls } from './tools/formats.ts';
+import { CALL_FORMATS, JSON_CALL_MARKERS, namedCall, requiredCalls } from './tools/formats.ts';
 import type { ReplyRules } from './tools/reply-parser.ts';
 
 /** How much of a prompt's end tells whether its reply begins with reasoning. */
@@ -21,15 +23,16 @@ export interface ReplyPlan {
   readonly grammar?: Grammar;
 }
 
+/** @param source  what the prompt is made of; null when the reply is held to a grammar, and so begins without reasoning */
 export function replyOptions(
   engine: ApiEngine,
   request: ChatRequest,
   choice: ToolChoice,
-  source: PromptSource,
+  source: PromptSource | null,
 ): ReplyPlan {
   const { tools = [], parallel_tool_calls: parallel = true } = request;
   const calls = callRules(engine, choice);
-  const reasoning = engine.replyFormat.reasoning && !isForced(choice) ? reasoningOf(engine, source) : undefined;
+  const reasoning = engine.replyFormat.reasoning && source ? reasoningOf(engine, source) : undefined;
   return {
     options: {
       rules: { calls, tools: tools ?? [], reasoning },
@@ -40,6 +43,7 @@ export function replyOptions(
       withTokenIds: request.return_token_ids ?? false,
       naming: { tokenizer: engine.tokenizer, asIds: request.return_tokens_as_token_ids ?? false },
     },
+    grammar: choice === 'auto' ? autoGrammar(engine, tools ?? []) : undefined,
     needsMarkers: (calls !== undefined && !isForced(choice)) || reasoning !== undefined,
   };
 }
@@ -53,6 +57,15 @@ function callRules({ replyFormat }: ApiEngine, choice: ToolChoice): ReplyRules['
   if (choice === 'required') return requiredCalls;
   if (choice === 'auto') return replyFormat.calls && CALL_FORMATS[replyFormat.calls];
   return namedCall(choice.name);
+}
+
+/** Where it is known how to, calls are held to the tools from the moment that one begins. */
+function autoGrammar(engine: ApiEngine, tools: readonly Tool[]): Grammar | undefined {
+  const { grammarCompiler: compiler, replyFormat } = engine;
+  const marker = replyFormat.calls && JSON_CALL_MARKERS[replyFormat.calls];
+  if (!compiler || marker === undefined) return undefined;
+  const constraint = { kind: 'json', schema: callSchema(tools, 'arguments') } as const;
+  return new CallGrammar(compileConstraint({ constraint, param: 'tools' }, compiler), marker, engine);
 }
 
 function reasoningOf(engine: ApiEngine, source: PromptSource): ReplyRules['reasoning'] {

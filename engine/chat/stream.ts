@@ -2,19 +2,24 @@
 
 import type { ChatCompletionChunk } from './types.ts';
 
-export class ChatCompletionStream implements AsyncIterable<ChatCompletionChunk> {
+export type ChatCompletionStream = AnswerStream<ChatCompletionChunk>;
+
+export class AnswerStream<Chunk> implements AsyncIterable<Chunk> {
   /** `controller.abort()` ends the answer; whoever is reading sees the end of the stream. */
   readonly controller: AbortController;
-  readonly #chunks: AsyncGenerator<ChatCompletionChunk, void, undefined>;
+  /** Each chunk is an event with the name of its type, and no mark of the end comes after the last. */
+  readonly isNamed: boolean;
+  readonly #chunks: AsyncGenerator<Chunk, void, undefined>;
   #read = false;
 
-  constructor(chunks: AsyncGenerator<ChatCompletionChunk, void, undefined>, controller: AbortController) {
+  constructor(chunks: AsyncGenerator<Chunk, void, undefined>, controller: AbortController, { isNamed = false } = {}) {
     this.#chunks = chunks;
     this.controller = controller;
+    this.isNamed = isNamed;
   }
 
   /** Leaving the loop early ends the answer. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ChatCompletionChunk, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Chunk, void, undefined> {
     if (this.#read) throw new TypeError('a stream of chunks can be read once only');
     this.#read = true;
     try {

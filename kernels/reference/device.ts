@@ -6,6 +6,8 @@ import type {
   Constant,
   Device,
   KvCache,
+  KvFormat,
+  KvShape,
   OpRecorder,
   Plan,
   RowDomain,
@@ -16,7 +18,7 @@ import type {
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { dequantize, quantize, rowBytes, type WeightFormat } from '../formats.ts';
+import { dequantize, floatToHalf, halfToFloat, quantize, rowBytes, type WeightFormat } from '../formats.ts';
 import { activate, attendOne, linear, type Pages, pageOffset, rmsNorm, rotate } from './ops.ts';
 
 class ReferenceWeight implements Weight {
@@ -70,15 +72,19 @@ class ReferenceConstant implements Constant {
   }
 }
 
+const MAX_HALF = 65_504;
+
 class ReferenceKvCache implements KvCache {
   readonly layers: number;
   readonly blocks: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly format: KvFormat;
   readonly keys: Pages[];
   readonly values: Pages[];
 
-  constructor(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }) {
+  constructor(shape: KvShape & { blocks: number }) {
+    this.format = shape.format ?? 'F32';
     this.layers = shape.layers;
     this.blocks = shape.blocks;
     this.kvHeads = shape.kvHeads;
@@ -90,6 +96,12 @@ class ReferenceKvCache implements KvCache {
 
   get byteLength(): number {
     return 2 * this.layers * this.blocks * this.kvHeads * KV_BLOCK_SIZE * this.headDim * 4;
+  }
+
+  /** What becomes of keys or values in the cache. */
+  stored(values: Float32Array): Float32Array {
+    if (this.format === 'F32') return values;
+    return values.map((x) => halfToFloat(floatToHalf(Math.max(-MAX_HALF, Math.min(MAX_HALF, x)))));
   }
 
   copyBlock({ from, to }: BlockCopy): void {
@@ -139,12 +151,12 @@ export class ReferenceDevice implements Device {
     return new ReferenceTensor(shape);
   }
 
-  createKvCache(shape: { layers: number; blocks: number; kvHeads: number; headDim: number }): KvCache {
+  createKvCache(shape: KvShape & { blocks: number }): KvCache {
     this.#assertOpen();
     return new ReferenceKvCache(shape);
   }
 
-  kvBlockBytes(shape: { layers: number; kvHeads: number; headDim: number }): number {
+  kvBlockBytes(shape: KvShape): number {
     return 2 * shape.layers * shape.kvHeads * KV_BLOCK_SIZE * shape.headDim * 4;
   }
 
@@ -272,8 +284,8 @@ class ReferenceRecorder implements OpRecorder {
           const to = pageOffset(cache.keys[op.layer], blockTables[slots[r]], positions[r], h);
           const k = r * qkv.cols + (heads + h) * headDim;
           const v = k + kvHeads * headDim;
-          cache.keys[op.layer].data.set(qkv.values.subarray(k, k + headDim), to);
-          cache.values[op.layer].data.set(qkv.values.subarray(v, v + headDim), to);
+          cache.keys[op.layer].data.set(cache.stored(qkv.values.subarray(k, k + headDim)), to);
+          cache.values[op.layer].data.set(cache.stored(qkv.values.subarray(v, v + headDim)), to);
         }
       }
     });

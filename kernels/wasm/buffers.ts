@@ -1,10 +1,10 @@
 /** What the device hands out: weights, tensors, constants and caches, each an address in linear memory. */
 
-import type { BlockCopy, Constant, KvCache, RowDomain, Tensor, Weight } from '../contract.ts';
+import type { BlockCopy, Constant, KvCache, KvFormat, KvShape, RowDomain, Tensor, Weight } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
 import type { Heap } from './heap.ts';
-import { panelBytes, panelCount } from './layout.ts';
+import { KV_ELEMENT_BYTES, panelBytes, panelCount } from './layout.ts';
 
 /** Tensor rows and constants are padded with zeros to this many floats. */
 const PADDING = 16;
@@ -73,15 +73,9 @@ export class WasmConstant implements Constant {
   }
 }
 
-export interface KvShape {
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
-
 /** Bytes of one block's keys (or values) in one layer. */
-function pageBytes(shape: KvShape): number {
-  return 4 * KV_BLOCK_SIZE * shape.kvHeads * shape.headDim;
+function pageBytes({ kvHeads, headDim, format = 'F32' }: KvShape): number {
+  return KV_ELEMENT_BYTES[format] * KV_BLOCK_SIZE * kvHeads * headDim;
 }
 
 /** Bytes of one block over all layers, keys and values. */
@@ -89,12 +83,13 @@ export function kvBlockBytes(shape: KvShape): number {
   return 2 * shape.layers * pageBytes(shape);
 }
 
-/** Keys and values of every layer, f32; layouts in `ops/rope-and-cache.ts`. */
+/** Keys and values of every layer; layouts in `ops/rope-and-cache.ts`. */
 export class WasmKvCache implements KvCache {
   readonly layers: number;
   readonly blocks: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly format: KvFormat;
   readonly byteLength: number;
   /** Address of each layer's keys and values. */
   readonly keys: number[];
@@ -105,6 +100,7 @@ export class WasmKvCache implements KvCache {
     this.blocks = shape.blocks;
     this.kvHeads = shape.kvHeads;
     this.headDim = shape.headDim;
+    this.format = shape.format ?? 'F32';
     this.byteLength = shape.blocks * kvBlockBytes(shape);
     const layer = (_: unknown, index: number) =>
       heap.allocate(shape.blocks * pageBytes(shape), `K/V cache of layer ${index}`);

@@ -5,6 +5,7 @@ import type {
   Constant,
   Device,
   KvCache,
+  KvShape,
   OpRecorder,
   Plan,
   RowDomain,
@@ -16,7 +17,7 @@ import type {
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
-import { type KvShape, kvBlockBytes, WasmConstant, WasmKvCache, WasmTensor, WasmWeight } from './buffers.ts';
+import { kvBlockBytes, WasmConstant, WasmKvCache, WasmTensor, WasmWeight } from './buffers.ts';
 import { chooseDotMethods, type DotMethods } from './features.ts';
 import { Heap } from './heap.ts';
 import { packRows } from './layout.ts';

@@ -13,9 +13,13 @@
  * Columns of float panels are padded with zeros to a multiple of four, rows of every panel to eight.
  */
 
+import type { KvFormat } from '../contract.ts';
 import { dequantize, isQuantized, quantize, rowBytes, type WeightFormat } from '../formats.ts';
 
 export const PANEL_ROWS = 8;
+
+/** Bytes of one number in a K/V cache. */
+export const KV_ELEMENT_BYTES: Readonly<Record<KvFormat, number>> = { F32: 4, F16: 2 };
 
 /** Elements of a quantised block. */
 export const BLOCK = 32;

@@ -125,7 +125,7 @@ export class WasmRecorder implements OpRecorder {
     if (op.rotaryDim > 0) this.positions = Math.min(this.positions, op.rope.length / op.rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
     this.caches.add(cache);
-    this.#add(this.#kernels.ropeAndCache, {
+    this.#add(this.#kernels.ropeAndCache[cache.format], {
       qkv: qkv.address,
       stride: qkv.strideBytes,
       heads: op.heads,
@@ -179,7 +179,7 @@ export class WasmRecorder implements OpRecorder {
       splits: this.#step.splits,
       rows: this.#step.rows,
     };
-    this.#add(this.#kernels.attention, args);
+    this.#add(this.#kernels.attention[cache.format], args);
     this.#add(this.#kernels.attentionMerge, args);
   }
 

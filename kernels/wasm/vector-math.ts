@@ -4,8 +4,8 @@
  * Everything is IEEE single precision, operation by operation, so results are the same bits on every machine.
  */
 
-import { $, f32, f32x4, i32x4, local, v128 } from 'wasmati';
-import type { F32, Frame, V128 } from './emit.ts';
+import { $, f32, f32x4, i32, i32x4, if_, local, v128 } from 'wasmati';
+import type { F32, Frame, I32, V128 } from './emit.ts';
 
 /** Pushes a vector of four equal floats. */
 export function f32x4Const(value: number) {
@@ -35,6 +35,49 @@ const HALF_REBIAS = 2 ** 112;
 export function widenShiftedHalves(): void {
   v128.and($, i32x4Const(HALF_BITS));
   f32x4.mul($, f32x4Const(HALF_REBIAS));
+}
+
+/** Pushes four numbers that lie at `offset` from an address as floats or halves. */
+export function loadFour(format: 'F32' | 'F16', offset: number, address: I32) {
+  if (format === 'F32') return v128.load({ offset }, address);
+  i32x4.shl(v128.load16x4_s({ offset }, address), 13);
+  widenShiftedHalves();
+  return $;
+}
+
+/** The greatest finite half as a float, and the least normal one; 0.5, whose last bit is that of the least half. */
+const MAX_HALF_BITS = 0x477fe000;
+const MIN_NORMAL_HALF_BITS = 0x38800000;
+const HALF_BITS_OF_HALF = 0x3f000000;
+
+/**
+ * Gives a routine that pushes the bits of a float rounded to the nearest half, ties to even; beyond ±65504 these.
+ * Source: Giesen, "Float to half", public domain.
+ */
+export function emitToHalf(frame: Frame): (x: F32) => void {
+  const [bits, half] = [frame.i32(), frame.i32()];
+  return (x) => {
+    local.set(bits, i32.and(i32.reinterpret_f32(x), 0x7fffffff));
+    i32.gt_u(bits, MAX_HALF_BITS);
+    if_(null, () => local.set(bits, i32.const(MAX_HALF_BITS)));
+    i32.ge_u(bits, MIN_NORMAL_HALF_BITS);
+    if_(
+      null,
+      () => {
+        i32.and(i32.shr_u(bits, 13), 1);
+        i32.add(bits, 0xfff - (112 << 23));
+        i32.add($, $);
+        local.set(half, i32.shr_u($, 13));
+      },
+      () => {
+        f32.add(f32.reinterpret_i32(bits), 0.5);
+        i32.reinterpret_f32($);
+        local.set(half, i32.sub($, HALF_BITS_OF_HALF));
+      },
+    );
+    i32.and(i32.shr_u(i32.reinterpret_f32(x), 16), 0x8000);
+    i32.or($, half);
+  };
 }
 
 const LOG2_E = Math.LOG2E;

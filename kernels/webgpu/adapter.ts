@@ -64,7 +64,7 @@ async function findGpu(): Promise<GPU> {
   const name = 'webgpu';
   try {
     const { create } = (await import(/* @vite-ignore */ name)) as { create: (options: string[]) => GPU };
-    return create([]);
+    return create(['enable-dawn-features=disable_robustness,disable_workgroup_init,disable_polyfills_on_integer_div_and_mod']);
   } catch (error) {
     throw new DeviceError(
       `device webgpu: no navigator.gpu, and the npm package "webgpu" does not load (${(error as Error).message}); run npm install webgpu, or use --device wasm`,

@@ -40,7 +40,7 @@ export interface WebGpuDeviceOptions {
 }
 
 interface WebGpuPlan extends Plan {
-  readonly dispatches: Promise<readonly Dispatch[]>;
+  readonly dispatches: readonly Dispatch[];
   readonly caches: ReadonlySet<WebGpuKvCache>;
   readonly bounds: StepBounds;
 }
@@ -49,6 +49,7 @@ export class WebGpuDevice implements Device {
   readonly kind = 'webgpu';
   readonly description: string;
   readonly #gpu: Gpu;
+  readonly #ownsGpu: boolean;
   readonly #memory: GpuMemory;
   readonly #pipelines: Pipelines;
   readonly #variants: Variants;
@@ -57,6 +58,7 @@ export class WebGpuDevice implements Device {
   #step: StepBuffers | null = null;
   #uploading = 0;
   #running = false;
+  #closed = false;
 
   /**
    * Opens an adapter.
@@ -65,11 +67,17 @@ export class WebGpuDevice implements Device {
   static async create(options: WebGpuDeviceOptions = {}): Promise<WebGpuDevice> {
     const gpu = new Gpu(await openAdapter(options.adapter ?? 'any'), options.limits);
     const variants = options.variants ?? bestVariants(gpu.features);
-    return new WebGpuDevice(gpu, new Pipelines(gpu, options.shaders), variants);
+    return new WebGpuDevice(gpu, new Pipelines(gpu, options.shaders), variants, true);
   }
 
-  private constructor(gpu: Gpu, pipelines: Pipelines, variants: Variants) {
+  /** A device beside others on one GPU, with their compiled kernels. Closing it leaves the GPU open. */
+  static share(gpu: Gpu, pipelines: Pipelines, variants: Variants): WebGpuDevice {
+    return new WebGpuDevice(gpu, pipelines, variants, false);
+  }
+
+  private constructor(gpu: Gpu, pipelines: Pipelines, variants: Variants, ownsGpu: boolean) {
     this.#gpu = gpu;
+    this.#ownsGpu = ownsGpu;
     this.#memory = new GpuMemory(gpu);
     this.#pipelines = pipelines;
     this.#variants = variants;
@@ -79,14 +87,15 @@ export class WebGpuDevice implements Device {
   }
 
   createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     return new WebGpuWeight(this.#gpu, this.#memory, shape);
   }
 
   async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
-    await this.#memory.settle();
+    this.#assertUsable();
     const { queue } = this.#gpu.device;
     this.#uploading += (weight as WebGpuWeight).write(queue, firstRow, data, sourceFormat);
+    await this.#memory.settle();
     if (this.#uploading < UPLOAD_BYTES) return;
     this.#uploading = 0;
     queue.submit([]);
@@ -94,17 +103,17 @@ export class WebGpuDevice implements Device {
   }
 
   createConstant(name: string, values: Float32Array): Constant {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     return new WebGpuConstant(this.#gpu, this.#memory, name, values);
   }
 
   createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     return new WebGpuTensor(this.#memory, shape);
   }
 
   createKvCache(shape: KvShape & { blocks: number }): KvCache {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     return new WebGpuKvCache(this.#memory, shape);
   }
 
@@ -113,7 +122,7 @@ export class WebGpuDevice implements Device {
   }
 
   setStepLimits(limits: StepLimits): void {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     this.#step = new StepBuffers(this.#gpu, this.#memory, limits);
   }
 
@@ -123,7 +132,7 @@ export class WebGpuDevice implements Device {
   }
 
   record(maxRows: number, ops: (record: OpRecorder) => void): Plan {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     if (!this.#step) throw new DeviceError('record: setStepLimits must come first');
     const recorder = new WebGpuRecorder(
       this.#gpu,
@@ -135,9 +144,12 @@ export class WebGpuDevice implements Device {
     );
     ops(checkedRecorder(recorder));
     const { caches, vocabSize, positions, blocks } = recorder;
+    const dispatches = recorder.finish();
+    // All pipelines compile side by side, for the first step to find. On a CPU that takes longer than most steps do.
+    if (!this.#gpu.features.software) for (const { pipeline } of dispatches) void pipeline();
     const plan: WebGpuPlan = {
       maxRows,
-      dispatches: recorder.finish(),
+      dispatches,
       caches,
       bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks },
     };
@@ -146,7 +158,7 @@ export class WebGpuDevice implements Device {
 
   /** Settles when the step is on the GPU's queue; {@link read} waits for its end. */
   async run(plan: Plan, step: StepInput): Promise<void> {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     if (this.#running) throw new DeviceError('run: the last step has not ended');
     const { dispatches, caches, bounds } = plan as WebGpuPlan;
     checkStep(step, bounds);
@@ -156,20 +168,23 @@ export class WebGpuDevice implements Device {
     this.#running = true;
     try {
       await this.#memory.settle();
-      this.#encode(encoder, await dispatches, counts);
-      this.#gpu.assertUsable();
+      await this.#encode(encoder, dispatches, counts);
+      this.#assertUsable();
       this.#gpu.device.queue.submit([encoder.finish()]);
     } finally {
       this.#running = false;
     }
   }
 
-  #encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], counts: StepCounts): void {
-    const pass = encoder.beginComputePass();
+  async #encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], counts: StepCounts): Promise<void> {
     const most = this.#gpu.limits.workgroupsPerDimension;
-    for (const { pipeline, bindGroup, workgroups } of dispatches) {
-      const [count, times = 1] = workgroups(counts);
-      if (count === 0 || times === 0) continue;
+    const work = dispatches.map(({ workgroups }) => workgroups(counts));
+    const pipelines = await Promise.all(dispatches.map(({ pipeline }, i) => (work[i][0] > 0 ? pipeline() : undefined)));
+    const pass = encoder.beginComputePass();
+    for (const [i, { bindGroup }] of dispatches.entries()) {
+      const pipeline = pipelines[i];
+      const [count, times = 1] = work[i];
+      if (!pipeline) continue;
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       // More than one dimension holds are folded into a second one; kernels put them together again.
@@ -180,12 +195,19 @@ export class WebGpuDevice implements Device {
   }
 
   async read(tensor: Tensor, rows: number): Promise<Float32Array> {
-    this.#gpu.assertUsable();
+    this.#assertUsable();
     return this.#readback.read(tensor as WebGpuTensor, rows);
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#memory.freeAll();
-    this.#gpu.close();
+    if (this.#ownsGpu) this.#gpu.close();
+  }
+
+  #assertUsable(): void {
+    if (this.#closed) throw new DeviceError('webgpu device is closed');
+    this.#gpu.assertUsable();
   }
 }

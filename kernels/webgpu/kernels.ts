@@ -18,18 +18,25 @@ export interface Kernel {
 /** Values for `const` declarations of a kernel's files. */
 export type KernelConstants = Readonly<Record<string, number | boolean>>;
 
-/** The variants of kernels that an adapter runs. */
+/** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
 export interface Variants {
   /** Products of signed bytes by `dot4I8Packed`. */
   readonly packedDot: boolean;
+  /** Rows and columns of a tile of linear for many rows: 32 or 64. */
+  readonly tile: number;
+  /** Most query heads that one workgroup of attention takes together. */
+  readonly headGroup: number;
 }
 
-export function bestVariants(features: AdapterFeatures): Variants {
-  return { packedDot: features.packedDot };
+/** What suits an adapter. On a CPU small kernels compile faster, and larger ones gain nothing. */
+export function bestVariants({ packedDot, software }: AdapterFeatures): Variants {
+  return software ? { packedDot, tile: 32, headGroup: 2 } : { packedDot, tile: 64, headGroup: 8 };
 }
 
 /** What runs on any adapter. */
-export const PLAIN_VARIANTS: Variants = { packedDot: false };
+export function plainVariants(variants: Variants): Variants {
+  return { ...variants, packedDot: false };
+}
 
 const WEIGHT_FILE: Readonly<Record<WeightFormat, ShaderName>> = {
   F32: 'weight-f32',

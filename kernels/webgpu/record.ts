@@ -42,7 +42,8 @@ interface Recorded {
 type Workgroups = (counts: StepCounts) => readonly [count: number, times?: number];
 
 export interface Dispatch {
-  readonly pipeline: GPUComputePipeline;
+  /** Compiled when first asked for. */
+  readonly pipeline: () => Promise<GPUComputePipeline>;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: Workgroups;
 }
@@ -77,13 +78,13 @@ export class WebGpuRecorder implements OpRecorder {
     this.#unused = unused;
   }
 
-  /** Writes the arguments and makes the bind groups; the promise settles when all pipelines are compiled. */
-  finish(): Promise<Dispatch[]> {
+  /** Writes the arguments and makes the bind groups. */
+  finish(): Dispatch[] {
     const { device } = this.#gpu;
     const slotBytes = Math.max(256, device.limits.minUniformBufferOffsetAlignment);
     const args = new ArrayBuffer(slotBytes * this.#recorded.length);
     const buffer = this.#memory.allocate(args.byteLength, 'kernel arguments', USAGE.UNIFORM | USAGE.COPY_DST);
-    const dispatches = this.#recorded.map(async ({ kernel, constants, args: values, buffers, workgroups }, i) => {
+    const dispatches = this.#recorded.map(({ kernel, constants, args: values, buffers, workgroups }, i) => {
       const words = new DataView(args, i * slotBytes, slotBytes);
       values.forEach((value, at) => {
         if (typeof value === 'number') words.setUint32(4 * at, value, true);
@@ -97,13 +98,10 @@ export class WebGpuRecorder implements OpRecorder {
           ...buffers.map((bound, at) => ({ binding: at + 1, resource: { buffer: bound } })),
         ],
       });
-      return { pipeline: await this.#pipelines.compile(kernel, constants), bindGroup, workgroups };
+      return { pipeline: () => this.#pipelines.compile(kernel, constants), bindGroup, workgroups };
     });
     device.queue.writeBuffer(buffer, 0, args);
-    const all = Promise.all(dispatches);
-    // The first run of the plan throws what goes wrong here.
-    all.catch(() => undefined);
-    return all;
+    return dispatches;
   }
 
   embed(op: Parameters<OpRecorder['embed']>[0]): void {
@@ -188,7 +186,7 @@ export class WebGpuRecorder implements OpRecorder {
     ];
     const few = linearKernel(format, 'few', this.#variants);
     const groups = Math.ceil(run.rows / (LINEAR_THREADS / segments));
-    const tile = this.#gpu.features.software ? 32 : 64;
+    const { tile } = this.#variants;
     this.#add(few, args, buffers, (counts) => (rowsOf(x, counts) === 1 ? [groups] : [0]), { ROWS: 1 });
     this.#add(
       few,
@@ -241,7 +239,7 @@ export class WebGpuRecorder implements OpRecorder {
     const cache = op.cache as WebGpuKvCache;
     const { kvHeads, headDim } = cache;
     const { heads } = op;
-    const group = groupSize(heads / kvHeads, headDim);
+    const group = groupSize(heads / kvHeads, headDim, this.#variants.headGroup);
     const groups = heads / kvHeads / group;
     const constants = { HEAD_DIM: headDim, GROUP: group };
     const args = [heads, kvHeads, groups, qkv.stride, out.stride, op.window ?? 0, { float: op.scale }];
@@ -316,9 +314,9 @@ function rowsOf(tensor: WebGpuTensor, counts: StepCounts): number {
 }
 
 /** Query heads that share a K/V head and that one workgroup takes together: as many as its memory holds. */
-function groupSize(heads: number, headDim: number): number {
+function groupSize(heads: number, headDim: number, most: number): number {
   const bytesPerHead = 4 * (2 * headDim + SPLIT + ATTENTION_THREADS);
-  for (let size = Math.min(heads, 8); size > 1; size--) {
+  for (let size = Math.min(heads, most); size > 1; size--) {
     if (heads % size === 0 && size * bytesPerHead <= WORKGROUP_BYTES) return size;
   }
   return 1;

@@ -577,6 +577,15 @@ const THREADS: u32 = SIDE * SIDE;
 var<workgroup> xTile: array<vec4f, 32u * SIDE>;
 var<workgroup> weightTile: array<vec4f, 32u * SIDE>;
 
+// Rows beyond the end repeat the last one, and are not stored.
+fn xAt(row: u32, i: u32) -> vec4f {
+  return x[min(row, rowsOf(params.domain) - 1u) * (params.xStride / 4u) + i];
+}
+
+fn rowAt(o: u32, i: u32) -> vec4f {
+  return weightAt((params.firstRow + min(o, params.outs - 1u)) * params.vectors, i);
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
@@ -588,23 +597,34 @@ fn main(
   if (firstOut >= params.outs || firstRow >= rowsOf(params.domain)) {
     return;
   }
-  let lastRow = rowsOf(params.domain) - 1u;
   let row = thread / SIDE;
   let o = thread % SIDE;
   var totals = array<vec4f, 4>();
   for (var segment = 0u; segment < params.segments; segment++) {
+    // With a value, since not every driver sets a variable without one to zero at each turn of a loop.
     var sums = array<vec4f, 4>();
     for (var block = segment; block < params.blocks; block += params.segments) {
       workgroupBarrier();
-      for (var i = thread; i < 8u * TILE; i += THREADS) {
-        let r = i / 8u;
-        let four = i % 8u;
-        let values = x[min(firstRow + r, lastRow) * (params.xStride / 4u) + 8u * block + four];
-        let base = (params.firstRow + min(firstOut + r, params.outs - 1u)) * params.vectors;
-        let codes = weightAt(base, 8u * block + four);
+      // A task is four columns of four rows, of x and of the weight, turned so that a column's rows lie side by side.
+      for (var task = thread; task < 8u * SIDE; task += THREADS) {
+        let four = task % 8u;
+        let rows = task / 8u;
+        let column = 8u * block + four;
+        let v = transpose(mat4x4f(
+          xAt(firstRow + 4u * rows, column),
+          xAt(firstRow + 4u * rows + 1u, column),
+          xAt(firstRow + 4u * rows + 2u, column),
+          xAt(firstRow + 4u * rows + 3u, column),
+        ));
+        let w = transpose(mat4x4f(
+          rowAt(firstOut + 4u * rows, column),
+          rowAt(firstOut + 4u * rows + 1u, column),
+          rowAt(firstOut + 4u * rows + 2u, column),
+          rowAt(firstOut + 4u * rows + 3u, column),
+        ));
         for (var j = 0u; j < 4u; j++) {
-          xTile[(4u * four + j) * SIDE + r / 4u][r % 4u] = values[j];
-          weightTile[(4u * four + j) * SIDE + r / 4u][r % 4u] = codes[j];
+          xTile[(4u * four + j) * SIDE + rows] = v[j];
+          weightTile[(4u * four + j) * SIDE + rows] = w[j];
         }
       }
       workgroupBarrier();
@@ -666,6 +686,7 @@ fn main(
   let o = thread % SIDE;
   var totals = array<f32, 16>();
   for (var segment = 0u; segment < params.segments; segment++) {
+    // With a value, since not every driver sets a variable without one to zero at each turn of a loop.
     var sums = array<f32, 16>();
     for (var block = segment; block < params.blocks; block += params.segments) {
       workgroupBarrier();

@@ -105,7 +105,8 @@ test('a constraint is asked for in many ways, and they come to the same', () => 
   const json = { kind: 'json', schema, whitespacePattern: undefined };
   const ways: [fields: object, constraint: object, param: string][] = [
     [{ guided_json: schema }, json, 'guided_json'],
-    [{ guided_json: JSON.stringify(schema), response_format: { type: 'json_object' } }, json, 'guided_json'],
+    [{ guided_json: schema, response_format: { type: 'json_object' } }, json, 'guided_json'],
+    [{ guided_json: JSON.stringify(schema) }, json, 'guided_json'],
     [{ guided_json: schema, guided_whitespace_pattern: '' }, { ...json, whitespacePattern: '' }, 'guided_json'],
     [{ structured_outputs: { json: schema } }, json, 'structured_outputs'],
     [{ structured_outputs: { json_object: true } }, json, 'structured_outputs'],

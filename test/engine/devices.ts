@@ -1,13 +1,23 @@
 /** The devices that the engine's tests run on. */
 
 import { type Device, ReferenceDevice, WasmDevice } from '../../kernels/index.ts';
+import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
+import { bestVariants } from '../../kernels/webgpu/kernels.ts';
+import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { testGpu } from '../webgpu.ts';
 
 export interface TestDevice {
   readonly kind: Device['kind'];
   readonly create: () => Promise<Device>;
 }
 
+const gpu = await testGpu();
+const pipelines = gpu && new Pipelines(gpu);
+
 export const DEVICES: readonly TestDevice[] = [
   { kind: 'reference', create: async () => new ReferenceDevice() },
   { kind: 'wasm', create: () => WasmDevice.create({ threads: 2 }) },
+  ...(gpu && pipelines
+    ? [{ kind: 'webgpu', create: async () => WebGpuDevice.share(gpu, pipelines, bestVariants(gpu.features)) } as const]
+    : []),
 ];

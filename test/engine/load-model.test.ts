@@ -77,6 +77,8 @@ test('limits follow the options', async () => {
   assert.equal([maxModelLen, kvBlocks, maxRows, maxSeqs], [33, 3 * 3, 7, 3]);
   assert.is((await load({ kvCacheBytes: 100 * BLOCK_BYTES })).kvBlocks, 100);
   assert.is((await load({ maxNumSeqs: 1000 })).maxRows, 1000);
+  const half = await load({ kvCacheBytes: 100 * BLOCK_BYTES, kvCacheDtype: 'f16' });
+  assert.is(half.info.kvCacheBytes, 100 * BLOCK_BYTES);
   const { maxRows: rows, maxSeqs: seqs, maxLogitRows: logitRows } = await load({ maxNumBatchedTokens: 7 });
   assert.equal([rows, seqs, logitRows], [7, 7, 7]);
 });
@@ -107,6 +109,7 @@ test('options that cannot be met are refused by name', async () => {
     [{ maxNumSeqs: 8, maxNumBatchedTokens: 4 }, /^maxNumSeqs is 8; expected at most maxNumBatchedTokens, 4$/],
     [{ kvCacheBytes: 3 * BLOCK_BYTES, maxModelLen: 49 }, /maxModelLen 49 needs 16384: lower maxModelLen or raise/],
     [{ kvCacheBytes: BLOCK_BYTES - 1 }, /^kvCacheBytes is 4095; one sequence of maxModelLen 1 needs 4096/],
+    [{ kvCacheDtype: 'int4' as 'f16' }, /^kvCacheDtype is int4; expected f32 or f16$/],
     [{ quantize: 'q3_k' as 'q4_0' }, /^quantize is "q3_k"; expected q8_0 or q4_0$/],
   ];
   for (const [options, message] of wrong) await rejects(() => load(options), message, RequestError);

@@ -2,10 +2,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type BlockCopy, type Device, DeviceError } from '../../kernels/index.ts';
 import { Random } from '../random.ts';
-import { openBench, referenceDevice, sameBits, wasmDevices } from './harness.ts';
+import { kernelDevices, openBench, referenceDevice, sameBits } from './harness.ts';
 
 const test = suite('block copies');
-const devices = [referenceDevice, ...(await wasmDevices()).slice(-2)];
+const devices = [referenceDevice, ...(await kernelDevices()).slice(-3)];
 
 const LENGTH = 20;
 const [heads, kvHeads, headDim, layers] = [4, 2, 16, 2];

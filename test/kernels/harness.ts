@@ -17,6 +17,10 @@ import {
   type WeightFormat,
 } from '../../kernels/index.ts';
 import { chooseDotMethods, type DotMethods } from '../../kernels/wasm/features.ts';
+import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
+import { bestVariants, plainVariants, type Variants } from '../../kernels/webgpu/kernels.ts';
+import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { testGpu } from '../webgpu.ts';
 
 export interface Bench {
   readonly device: Device;
@@ -87,8 +91,19 @@ export async function openBench(device: Device): Promise<Bench> {
   };
 }
 
+export interface NamedDevice {
+  readonly name: string;
+  readonly kind: Device['kind'];
+  readonly create: () => Promise<Device>;
+}
+
+/** Every device with hand-written kernels, in all variants that run here. Those of one kind give the same bits. */
+export async function kernelDevices(): Promise<NamedDevice[]> {
+  return [...(await wasmDevices()), ...(await webgpuDevices())];
+}
+
 /** Every way that the wasm device can multiply on this engine, beside the default. */
-export async function wasmDevices(): Promise<{ name: string; create: () => Promise<Device> }[]> {
+async function wasmDevices(): Promise<NamedDevice[]> {
   const chosen = chooseDotMethods();
   const methods: DotMethods[] = [{ Q8_0: 'wide', Q4_0: 'wide' }];
   if (chosen.Q4_0 !== 'wide') methods.push({ Q8_0: 'wide', Q4_0: 'dot16' }, { Q8_0: 'dot32', Q4_0: 'dot32' });
@@ -96,14 +111,33 @@ export async function wasmDevices(): Promise<{ name: string; create: () => Promi
   return [
     ...methods.map((dotMethods) => ({
       name: `wasm inline ${dotMethods.Q8_0}/${dotMethods.Q4_0}`,
+      kind: 'wasm' as const,
       create: () => WasmDevice.create({ threads: 0, dotMethods }),
     })),
-    { name: 'wasm 2 threads', create: () => WasmDevice.create({ threads: 2 }) },
-    { name: 'wasm 3 threads', create: () => WasmDevice.create({ threads: 3 }) },
+    { name: 'wasm 2 threads', kind: 'wasm', create: () => WasmDevice.create({ threads: 2 }) },
+    { name: 'wasm 3 threads', kind: 'wasm', create: () => WasmDevice.create({ threads: 3 }) },
   ];
 }
 
-export const referenceDevice = { name: 'reference', create: async (): Promise<Device> => new ReferenceDevice() };
+/** The webgpu device with the adapter's best kernels, and with those that run anywhere. None without an adapter. */
+async function webgpuDevices(): Promise<NamedDevice[]> {
+  const gpu = await testGpu();
+  if (!gpu) return [];
+  const best = bestVariants(gpu.features);
+  const pipelines = new Pipelines(gpu);
+  const device = (name: string, variants: Variants): NamedDevice => ({
+    name,
+    kind: 'webgpu',
+    create: async () => WebGpuDevice.share(gpu, pipelines, variants),
+  });
+  return [device('webgpu', best), device('webgpu plain', plainVariants(best))];
+}
+
+export const referenceDevice: NamedDevice = {
+  name: 'reference',
+  kind: 'reference',
+  create: async () => new ReferenceDevice(),
+};
 
 /** A step of `rows` independent rows, token r in row r, each a sequence of its own at position 0 unless given. */
 export function plainStep(rows: number, more: Partial<StepInput> = {}): StepInput {

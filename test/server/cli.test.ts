@@ -122,7 +122,7 @@ test('a second signal ends the process at once', async () => {
 test('every flag of serve is read', () => {
   const folder = mkdtempSync(join(tmpdir(), 'quern-'));
   try {
-    writeFileSync(join(folder, 'keys'), 'one\n\n  two \n');
+    writeFileSync(join(folder, 'keys'), 'one\n\n# a comment\n  bob   two \n');
     writeFileSync(join(folder, 'template'), '{{ messages }}');
     const flags = {
       model: 'm',
@@ -135,6 +135,7 @@ test('every flag of serve is read', () => {
       'num-speculative-tokens': '5',
       'max-queued-requests': '7',
       'kv-cache-bytes': '1000000',
+      'kv-cache-dtype': 'f16',
       'chat-template': join(folder, 'template'),
       'served-model-name': 'x',
       host: '0.0.0.0',
@@ -142,8 +143,10 @@ test('every flag of serve is read', () => {
       'api-key': 'zero',
       'api-keys-file': join(folder, 'keys'),
       'log-level': 'warning',
+      'tool-call-parser': 'mistral',
     };
-    assert.equal(parseServe(Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])), {
+    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+    assert.equal(parseServe([...args, '--trust-request-chat-template']), {
       model: 'm',
       load: {
         device: 'wasm',
@@ -155,12 +158,15 @@ test('every flag of serve is read', () => {
         numSpeculativeTokens: 5,
         maxQueuedRequests: 7,
         kvCacheBytes: 1000000,
+        kvCacheDtype: 'f16',
         chatTemplate: '{{ messages }}',
+        toolCallParser: 'mistral',
       },
       modelNames: ['x'],
       host: '0.0.0.0',
       port: 0,
-      apiKeys: ['zero', 'one', 'two'],
+      apiKeys: [{ key: 'zero' }, { key: 'one' }, { name: 'bob', key: 'two' }],
+      trustRequestChatTemplate: true,
       logLevel: 'warning',
     });
   } finally {
@@ -183,6 +189,7 @@ const wrong: [flag: string, value: string][] = [
   ['threads', '0'],
   ['max-model-len', '1.5'],
   ['kv-cache-bytes', '1e9'],
+  ['kv-cache-dtype', 'int8'],
   ['max-queued-requests', '-1'],
   ['device', 'gpu'],
   ['quantization', 'q5'],
@@ -191,7 +198,7 @@ const wrong: [flag: string, value: string][] = [
   ['api-key', ''],
   ['api-keys-file', '/nowhere'],
   ['chat-template', '/nowhere'],
-  ['tool-call-parser', 'hermes'],
+  ['tool-call-parser', 'guess'],
 ];
 
 for (const [flag, value] of wrong) {

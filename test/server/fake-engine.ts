@@ -27,6 +27,7 @@ export interface FakeOptions {
 
 export class FakeEngine implements ServerEngine {
   readonly modelName = 'fake';
+  readonly vocabSize = VOCAB_SIZE;
   /** 100 tokens, and no limit to speak of for an endless one. */
   readonly maxModelLen: number;
   /** Every request it got. */

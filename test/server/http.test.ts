@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, request as httpRequest } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -195,7 +195,7 @@ test(
 test(
   'unknown paths get a 404, wrong methods a 405 with what is allowed',
   serving(async (url) => {
-    for (const path of ['/', '/v1', '/v1/chat/completions/', '/V1/models', '/v1/completions', '//v1/models']) {
+    for (const path of ['/', '/v1', '/v1/chat/completions/', '/V1/models', '/v1/completion', '//v1/models']) {
       const response = await fetch(url + path);
       assert.is(response.status, 404, path);
       assert.is((await errorOf(response)).type, 'NotFoundError');
@@ -253,7 +253,7 @@ test(
   }),
 );
 
-test('with keys, /v1 needs one of them, and the rest is open', async () => {
+test('with keys, everything that computes or tells needs one of them', async () => {
   const engine = new FakeEngine();
   await withServer(engine, { apiKeys: ['first', 'second'] }, async (url) => {
     for (const authorization of ['Bearer first', 'bearer second', 'BEARER  second']) {
@@ -284,6 +284,50 @@ test('with keys, /v1 needs one of them, and the rest is open', async () => {
     assert.is((await fetch(`${url}/version`)).status, 200);
   });
   assert.is(engine.requests.length, 3);
+});
+
+test('a key may have a name, and the log tells it; the key itself is nowhere', async () => {
+  const entries: RequestLogEntry[] = [];
+  const apiKeys = [{ key: 'secret-1', name: 'alice' }, { key: 'secret-2' }];
+  await withServer(new FakeEngine(), { apiKeys, onRequest: (entry) => entries.push(entry) }, async (url) => {
+    for (const key of ['secret-1', 'secret-2', 'secret-3']) {
+      await (await post(url, { messages: MESSAGES }, { authorization: `Bearer ${key}` })).text();
+    }
+    await until(() => entries.length === 3, 'three entries');
+  });
+  assert.equal(
+    entries.map(({ user, status }) => [user, status]),
+    [
+      ['alice', 200],
+      [undefined, 200],
+      [undefined, 401],
+    ],
+  );
+  assert.not.match(JSON.stringify(entries), 'secret');
+});
+
+test('an embedder says who may come in, sees the request, and may take its time', async () => {
+  const entries: RequestLogEntry[] = [];
+  const authenticate = async (request: IncomingMessage) => {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    const { cookie } = request.headers;
+    if (cookie === 'broken') throw new Error('the database is gone');
+    return cookie === undefined ? null : { name: cookie, plan: 'free' };
+  };
+  const options = { authenticate, apiKeys: ['unused'], onRequest: (entry: RequestLogEntry) => entries.push(entry) };
+  await withServer(new FakeEngine(), options, async (url) => {
+    const statuses = [];
+    for (const headers of [{ cookie: 'bob' }, { authorization: 'Bearer unused' }, { cookie: 'broken' }]) {
+      statuses.push((await post(url, { messages: MESSAGES }, headers as unknown as Record<string, string>)).status);
+    }
+    assert.equal(statuses, [200, 401, 500]);
+    assert.is((await fetch(`${url}/health`)).status, 200);
+    for (const path of ['/v1/completions', '/tokenize', '/detokenize']) {
+      assert.is((await fetch(url + path, { method: 'POST' })).status, 401, path);
+    }
+    assert.is((await fetch(`${url}/openapi.json`)).status, 401);
+  });
+  assert.is(entries[0].user, 'bob');
 });
 
 test(

@@ -115,9 +115,13 @@ function* harmony(text: ReplyText): Parsing {
   }
 }
 
-/** `[{"name": …, "parameters": {…}}]`: what a reply is made to be when a call is required. */
+/** `[{"name": …, "parameters": {…}}]`: what a reply is made to be when a call is required. What is cut short is nothing. */
 export function* requiredCalls(text: ReplyText): Parsing {
-  yield* call(text, '', () => jsonCalls(text));
+  try {
+    yield* jsonCalls(text);
+  } catch (error) {
+    if (!(error instanceof NotACall)) throw error;
+  }
   yield* plain(text);
 }
 
@@ -139,6 +143,9 @@ export const CALL_FORMATS = {
   functiongemma: functionGemma,
   openai: harmony,
 } satisfies Record<string, CallFormat>;
+
+/** What a call that is a JSON object with a name and arguments begins with. */
+export const JSON_CALL_MARKERS: Readonly<Partial<Record<CallFormatName, string>>> = { hermes: '<tool_call>' };
 
 export type CallFormatName = keyof typeof CALL_FORMATS;
 

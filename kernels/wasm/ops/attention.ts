@@ -12,6 +12,7 @@
  */
 
 import { $, call, type Func, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
+import type { KvFormat } from '../../contract.ts';
 import { type ArgLocals, type Frame, forEachTask, forRange, type I32, increment, opKernel, routine } from '../emit.ts';
 import { emitExp, f32x4Const } from '../vector-math.ts';
 import {
@@ -144,45 +145,49 @@ function taskLocals(frame: Frame, a: Args, thread: I32) {
   };
 }
 
-export const attention = opKernel('attention', ATTENTION_ARGS, (frame, a, thread, args) => {
-  const t = taskLocals(frame, a, thread);
-  const [task, tasks, split, end, target] = Array.from({ length: 5 }, () => frame.i32());
+/** @param format  of the cache */
+export function attention(format: KvFormat) {
+  const attend = attendSplit(format);
+  return opKernel(`attention ${format}`, ATTENTION_ARGS, (frame, a, thread, args) => {
+    const t = taskLocals(frame, a, thread);
+    const [task, tasks, split, end, target] = Array.from({ length: 5 }, () => frame.i32());
 
-  local.get(a.spread);
-  if_(
-    null,
-    () => {
-      local.set(tasks, i32.mul(i32.mul(a.rows, a.kvHeads), a.splits));
-      forEachTask(task, tasks, () => {
-        local.set(split, i32.rem_u(task, a.splits));
-        local.set(target, i32.div_u(task, a.splits));
-        local.set(t.row, i32.div_u(target, a.kvHeads));
-        local.set(t.kvHead, i32.rem_u(target, a.kvHeads));
-        t.find();
-        local.set(target, i32.add(a.partials, i32.mul(task, t.bytes)));
-        i32.ge_s(split, t.first);
-        i32.le_s(split, t.last);
-        i32.and($, $);
-        if_(null, () => call(attendSplit, [args, t.row, t.kvHead, split, target, t.scores]));
-      });
-    },
-    () => {
-      local.set(tasks, i32.mul(a.rows, a.kvHeads));
-      forEachTask(task, tasks, () => {
-        local.set(t.row, i32.div_u(task, a.kvHeads));
-        local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
-        t.find();
-        call(clear, [t.running, a.group, a.headDim]);
-        local.set(end, i32.add(t.last, 1));
-        forRange(split, t.first, end, 1, () => {
-          call(attendSplit, [args, t.row, t.kvHead, split, t.partial, t.scores]);
-          call(merge, [t.running, t.partial, a.group, a.headDim]);
+    local.get(a.spread);
+    if_(
+      null,
+      () => {
+        local.set(tasks, i32.mul(i32.mul(a.rows, a.kvHeads), a.splits));
+        forEachTask(task, tasks, () => {
+          local.set(split, i32.rem_u(task, a.splits));
+          local.set(target, i32.div_u(task, a.splits));
+          local.set(t.row, i32.div_u(target, a.kvHeads));
+          local.set(t.kvHead, i32.rem_u(target, a.kvHeads));
+          t.find();
+          local.set(target, i32.add(a.partials, i32.mul(task, t.bytes)));
+          i32.ge_s(split, t.first);
+          i32.le_s(split, t.last);
+          i32.and($, $);
+          if_(null, () => call(attend, [args, t.row, t.kvHead, split, target, t.scores]));
         });
-        call(finish, [t.running, t.out, a.group, a.headDim]);
-      });
-    },
-  );
-});
+      },
+      () => {
+        local.set(tasks, i32.mul(a.rows, a.kvHeads));
+        forEachTask(task, tasks, () => {
+          local.set(t.row, i32.div_u(task, a.kvHeads));
+          local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
+          t.find();
+          call(clear, [t.running, a.group, a.headDim]);
+          local.set(end, i32.add(t.last, 1));
+          forRange(split, t.first, end, 1, () => {
+            call(attend, [args, t.row, t.kvHead, split, t.partial, t.scores]);
+            call(merge, [t.running, t.partial, a.group, a.headDim]);
+          });
+          call(finish, [t.running, t.out, a.group, a.headDim]);
+        });
+      },
+    );
+  });
+}
 
 export const attentionMerge = opKernel('attentionMerge', ATTENTION_ARGS, (frame, a, thread) => {
   const t = taskLocals(frame, a, thread);

@@ -3,37 +3,41 @@
  *
  * qkv: f32 `[rows, (heads + 2·kvHeads)·headDim]`. A task is one head of one row; q and k are rotated in place.
  * Pages of a layer: keys `[blocks, kvHeads, headDim, 16]`, so that attention reads sixteen positions as vectors;
- * values `[blocks, kvHeads, 16, headDim]`. Rotation: pairs (i, i + rotaryDim/2),
+ * values `[blocks, kvHeads, 16, headDim]`; floats or halves. Rotation: pairs (i, i + rotaryDim/2),
  * (a, b) → (a·cos − b·sin, b·cos + a·sin). Memory-bound and small: every element is read and written once.
  */
 
-import { $, f32, f32x4, i32, if_, local, memory, v128 } from 'wasmati';
-import { KV_BLOCK_SIZE } from '../../contract.ts';
-import { forEachTask, forRange, type I32, increment, opKernel } from '../emit.ts';
+import { $, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
+import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
+import { type ArgKinds, forEachTask, forRange, type I32, increment, opKernel } from '../emit.ts';
+import { KV_ELEMENT_BYTES } from '../layout.ts';
+import { emitToHalf } from '../vector-math.ts';
 
-export const ropeAndCache = opKernel(
-  'ropeAndCache',
-  {
-    qkv: 'i32',
-    stride: 'i32',
-    heads: 'i32',
-    kvHeads: 'i32',
-    headDim: 'i32',
-    rotaryDim: 'i32',
-    rope: 'i32',
-    qNorm: 'i32',
-    kNorm: 'i32',
-    headDimFloat: 'f32',
-    eps: 'f32',
-    keys: 'i32',
-    values: 'i32',
-    positions: 'i32',
-    slots: 'i32',
-    blockTables: 'i32',
-    blockTableStride: 'i32',
-    rows: 'step',
-  },
-  (frame, a) => {
+const ARGS = {
+  qkv: 'i32',
+  stride: 'i32',
+  heads: 'i32',
+  kvHeads: 'i32',
+  headDim: 'i32',
+  rotaryDim: 'i32',
+  rope: 'i32',
+  qNorm: 'i32',
+  kNorm: 'i32',
+  headDimFloat: 'f32',
+  eps: 'f32',
+  keys: 'i32',
+  values: 'i32',
+  positions: 'i32',
+  slots: 'i32',
+  blockTables: 'i32',
+  blockTableStride: 'i32',
+  rows: 'step',
+} as const satisfies ArgKinds;
+
+/** @param format  of the cache */
+export function ropeAndCache(format: KvFormat) {
+  const elementBytes = KV_ELEMENT_BYTES[format];
+  return opKernel(`ropeAndCache ${format}`, ARGS, (frame, a) => {
     const [task, tasks, headsInAll, head, row, position, x, page, weight] = Array.from({ length: 9 }, () =>
       frame.i32(),
     );
@@ -41,6 +45,7 @@ export const ropeAndCache = opKernel(
     const [low, high] = [frame.f32(), frame.f32()];
     const scale = frame.f32();
     const [lowVector, highVector] = frame.v128s(2);
+    const toHalf = emitToHalf(frame);
 
     const wordOf = (array: I32, index: I32) => i32.load({}, i32.add(array, i32.shl(index, 2)));
 
@@ -101,7 +106,7 @@ export const ropeAndCache = opKernel(
       });
     };
 
-    /** page = (block · kvHeads + head) · headDim · 16 floats: where the head's page begins, from the start of the layer. */
+    /** page = (block · kvHeads + head) · headDim · 16 numbers: where the head's page begins, from the start of the layer. */
     const findPage = () => {
       wordOf(a.slots, row);
       i32.mul($, a.blockTableStride);
@@ -111,29 +116,39 @@ export const ropeAndCache = opKernel(
       i32.mul($, a.kvHeads);
       i32.add($, head);
       i32.mul($, a.headDim);
-      local.set(page, i32.mul($, 4 * KV_BLOCK_SIZE));
+      local.set(page, i32.mul($, elementBytes * KV_BLOCK_SIZE));
+    };
+
+    /** Stores the elements of a head at `page`, each `stride` bytes after the last. */
+    const storeAll = (stride: number) => {
+      local.set(end, i32.shl(a.headDim, 2));
+      forRange(at, 0, end, 4, () => {
+        local.set(low, f32.load({}, i32.add(x, at)));
+        local.get(page);
+        if (format === 'F32') {
+          f32.store({}, $, low);
+        } else {
+          toHalf(low);
+          i32.store16({}, $, $);
+        }
+        increment(page, stride);
+      });
     };
 
     const writeKey = () => {
       findPage();
       i32.add(page, a.keys);
-      i32.shl(i32.and(position, KV_BLOCK_SIZE - 1), 2);
+      i32.mul(i32.and(position, KV_BLOCK_SIZE - 1), elementBytes);
       local.set(page, i32.add($, $));
-      local.set(end, i32.shl(a.headDim, 2));
-      forRange(at, 0, end, 4, () => {
-        f32.store({}, page, f32.load({}, i32.add(x, at)));
-        increment(page, 4 * KV_BLOCK_SIZE);
-      });
+      storeAll(elementBytes * KV_BLOCK_SIZE);
     };
 
     const writeValue = () => {
       findPage();
       i32.add(page, a.values);
-      i32.mul(i32.and(position, KV_BLOCK_SIZE - 1), i32.shl(a.headDim, 2));
-      i32.add($, $);
-      local.get(x);
-      i32.shl(a.headDim, 2);
-      memory.copy();
+      i32.mul(i32.mul(i32.and(position, KV_BLOCK_SIZE - 1), a.headDim), elementBytes);
+      local.set(page, i32.add($, $));
+      storeAll(elementBytes);
     };
 
     local.set(headsInAll, i32.add(a.heads, i32.shl(a.kvHeads, 1)));
@@ -176,5 +191,5 @@ export const ropeAndCache = opKernel(
         },
       );
     });
-  },
-);
+  });
+}

@@ -36,6 +36,7 @@ fn main(
   let o = thread % SIDE;
   var totals = array<f32, 16>();
   for (var segment = 0u; segment < params.segments; segment++) {
+    // With a value, since not every driver sets a variable without one to zero at each turn of a loop.
     var sums = array<f32, 16>();
     for (var block = segment; block < params.blocks; block += params.segments) {
       workgroupBarrier();

@@ -1,0 +1,123 @@
+/** Plain completions in process, with the shape of the OpenAI client: `engine.completions.create({ … })`. */
+
+import { type ApiEngine, checkModel, observed, startGenerating } from '../chat/api-engine.ts';
+import type { ChatCallOptions, ChatOptions } from '../chat/completions.ts';
+import { compileConstraint, constraintOf } from '../chat/constraint.ts';
+
+import { randomHex } from '../chat/random-id.ts';
+import { searchOf } from '../chat/search-fields.ts';
+import { AnswerStream } from '../chat/stream.ts';
+import type { GenerateOutput, PromptSource } from '../types.ts';
+import { type CompletionHead, collectCompletion, completionChunks, type PromptPart } from './chunks.ts';
+import { merged } from './merge.ts';
+import {
+  type CompletionCreateParams,
+  type CompletionRequest,
+  completionSampling,
+  type Prompt,
+  parseCompletionRequest,
+} from './request.ts';
+import type { Completion } from './types.ts';
+
+export interface Completions {
+  /**
+   * Continues one or several prompts: one object, or with `stream: true` the chunks of a stream.
+   * @throws RequestError for every fault of the request, before anything is generated
+   * @throws SamplingError, DeviceError, or the signal's reason, while generating
+   */
+  create(
+    params: CompletionCreateParams & { readonly stream?: false | null },
+    options?: ChatCallOptions,
+  ): Promise<Completion>;
+  create(
+    params: CompletionCreateParams & { readonly stream: true },
+    options?: ChatCallOptions,
+  ): Promise<AnswerStream<Completion>>;
+  create(params: CompletionCreateParams, options?: ChatCallOptions): Promise<Completion | AnswerStream<Completion>>;
+}
+
+export function createCompletions(engine: ApiEngine, { modelNames }: ChatOptions = {}): Completions {
+  const served = { names: modelNames ?? [engine.modelName] };
+
+  async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
+    const request = parseCompletionRequest(params);
+    checkModel(request.model, served);
+    const controller = new AbortController();
+    const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+    const parts = startGenerating('prompt', () =>
+      request.prompt.map((prompt, index) => startPart(engine, request, prompt, index, ending)),
+    );
+    const head: CompletionHead = {
+      id: `cmpl-${request.request_id ?? randomHex()}`,
+      created: Math.floor(Date.now() / 1000),
+      model: served.names[0],
+      n: request.n ?? 1,
+      usage: request.stream ? usageInStream(request) : 'total',
+      withTokenIds: request.return_token_ids ?? false,
+      naming: { tokenizer: engine.tokenizer, asIds: request.return_tokens_as_token_ids ?? false },
+    };
+    const outputs = merged(parts.map(({ outputs }) => outputs));
+    const chunks = completionChunks(observe ? observed(outputs, observe) : outputs, parts, head);
+    return request.stream ? new AnswerStream(chunks, controller) : collectCompletion(chunks, head);
+  }
+
+  return { create: create as Completions['create'] };
+}
+
+interface StartedPart extends PromptPart {
+  readonly outputs: AsyncIterable<GenerateOutput>;
+}
+
+function startPart(
+  engine: ApiEngine,
+  request: CompletionRequest,
+  prompt: Prompt,
+  place: number,
+  signal: AbortSignal,
+): StartedPart {
+  const source: PromptSource = {
+    ...(typeof prompt === 'string' ? { prompt } : { tokens: prompt }),
+    addSpecialTokens: request.add_special_tokens,
+    truncatePromptTokens: request.truncate_prompt_tokens,
+  };
+  const sampling = completionSampling(request);
+  const constraint = constraintOf(request);
+  const grammar = constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
+  const tokens = engine.promptTokens({ ...source, sampling });
+  const n = request.n ?? 1;
+  const outputs =
+    sampling.maxTokens === 0
+      ? nothing(n, tokens.length)
+      : engine.generate({ ...source, ...searchOf(request, sampling), grammar, signal });
+
+  const echoedLogprobs = request.echo ? request.logprobs : undefined;
+  const count = Math.max(request.prompt_logprobs ?? -1, echoedLogprobs ?? -1);
+  return {
+    tokens,
+    text: request.echo ? (typeof prompt === 'string' ? prompt : engine.tokenizer.decode(tokens)) : '',
+    withLogprobs: echoedLogprobs,
+    withPromptLogprobs: request.prompt_logprobs,
+    logprobs: async () => (count < 0 ? [] : engine.promptLogprobs(tokens, count, signal)),
+    outputs: placed(outputs, place * n),
+  };
+}
+
+/** The outputs of a request that wants its prompt back and nothing else. */
+async function* nothing(n: number, promptTokens: number): AsyncGenerator<GenerateOutput, void, undefined> {
+  for (let index = 0; index < n; index++) {
+    const end = { finishReason: 'length', stopReason: null, promptTokens, cachedTokens: 0 } as const;
+    yield { index, text: '', tokenIds: [], ...end };
+  }
+}
+
+async function* placed(
+  outputs: AsyncIterable<GenerateOutput>,
+  first: number,
+): AsyncGenerator<GenerateOutput, void, undefined> {
+  for await (const output of outputs) yield { ...output, index: first + output.index };
+}
+
+function usageInStream({ stream_options: options }: CompletionRequest): CompletionHead['usage'] {
+  if (!options?.include_usage) return 'none';
+  return options.continuous_usage_stats ? 'running' : 'total';
+}

@@ -1,0 +1,73 @@
+/** JSON Schema (drafts 7, 2019-09 and 2020-12, with the spellings of draft 4) to grammar nodes. */
+
+import { GrammarError } from '../errors.ts';
+import { type Node, concat, literal, optional, type Regex, text } from '../ir.ts';
+import { parseRegex } from '../regex.ts';
+import { SchemaDocument } from './document.ts';
+import { fromParsed, parseJson } from './json-text.ts';
+import { Lowering, type Punctuation } from './lowering.ts';
+import { SchemaReader } from './reader.ts';
+import { Values } from './values.ts';
+
+export interface JsonSchemaOptions {
+  /**
+   * A regular expression for what may stand between the tokens of a value; it is matched once in each gap, and the empty
+   * text may always stand there if the pattern takes it. Without one: nothing, a space, or one or two line ends and up to
+   * 120 spaces or tabs. Before the first and after the last character of the value nothing may stand.
+   */
+  readonly whitespacePattern?: string;
+}
+
+/**
+ * The JSON texts of the values that a schema describes. Members come in the order in which the schema names them, others
+ * behind them; declared names are written once.
+ *
+ * @param schema a schema as text (which keeps the order of names like `"1"`), or parsed
+ * @throws GrammarError when the schema is malformed, describes nothing, or holds what is not supported; the error names the
+ *   keyword's place
+ */
+export function jsonSchemaNode(schema: unknown, { whitespacePattern }: JsonSchemaOptions = {}): Node {
+  const document = new SchemaDocument(typeof schema === 'string' ? parseJson(schema) : fromParsed(schema));
+  const values = new Values();
+  const punctuation = whitespacePattern === undefined ? usualPunctuation : punctuate(readWhitespace(whitespacePattern));
+  let lowering: Lowering;
+  const reader = new SchemaReader(values, document, (a, b) => lowering.areDisjoint(a, b));
+  lowering = new Lowering(values, reader, punctuation);
+  reader.readAll();
+  const root = values.place(document.root);
+  if (!lowering.satisfiable(root)) throw new GrammarError('#: no value satisfies the schema');
+  if (values.asksForUnique) lowering.checkUniqueItems(root);
+  return lowering.node(root);
+}
+
+/** The JSON texts of all objects. */
+export function jsonObjectNode(options: JsonSchemaOptions = {}): Node {
+  return jsonSchemaNode({ type: 'object' }, options);
+}
+
+const WHITESPACE = '(?:[ ]|[\\r]?\\n(?:[\\r]?\\n)?[ \\t]{0,120})?';
+
+function readWhitespace(source: string): Regex {
+  try {
+    return parseRegex(source, { match: 'whole' });
+  } catch (error) {
+    throw new GrammarError(`whitespacePattern: ${(error as Error).message}`);
+  }
+}
+
+function punctuate(gap: Regex): Punctuation {
+  const before = (token: string) => text(concat(gap, literal(token)));
+  const behind = (token: string) => text(concat(literal(token), gap));
+  return {
+    openObject: behind('{'),
+    openArray: behind('['),
+    colon: text(concat(gap, literal(':'), gap)),
+    comma: text(concat(gap, literal(','), gap)),
+    closeObject: before('}'),
+    closeArray: before(']'),
+    emptyObject: text(literal('}')),
+    emptyArray: text(literal(']')),
+  };
+}
+
+const usualPunctuation = punctuate(optional(readWhitespace(WHITESPACE)));

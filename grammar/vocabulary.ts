@@ -1,0 +1,143 @@
+/** The tokens as bytes, in a trie that a mask is computed over. */
+
+import { GrammarError } from './errors.ts';
+
+/** Words of a trie node. */
+export const NODE_WORDS = 3;
+
+export interface VocabularyOptions {
+  /** The bytes of each token by id; empty for special tokens, which no text contains. */
+  readonly tokens: readonly Uint8Array[];
+  /** The tokens that end a text: allowed exactly where the text may end. */
+  readonly eosTokenIds: readonly number[];
+}
+
+/**
+ * The trie is flat and depth-first: a node's children follow it, and `end` tells where its subtree stops, so that a refused
+ * byte skips a subtree by one jump. Node `n` takes three words at `n * 3`:
+ *
+ * - `end`: the first node after its subtree;
+ * - `byte | depth << 8`: its byte and how many bytes lead to it;
+ * - a token with these bytes, or -1.
+ */
+export class Vocabulary {
+  readonly size: number;
+  readonly eosTokenIds: readonly number[];
+  readonly tokens: readonly Uint8Array[];
+  /** `[nodes * 3]`; node 0 is the root. */
+  readonly trie: Int32Array;
+  /** The next token with the same bytes, or -1. */
+  readonly sameBytes: Int32Array;
+  /** Bytes of the longest token. */
+  readonly longest: number;
+  readonly #longTries = new Map<number, Int32Array>();
+  readonly #shortTokens = new Map<number, Uint32Array>();
+  readonly #sorted: Uint32Array;
+
+  /** @throws GrammarError when an end token is not in the vocabulary */
+  constructor({ tokens, eosTokenIds }: VocabularyOptions) {
+    for (const id of eosTokenIds) {
+      if (!(Number.isInteger(id) && id >= 0 && id < tokens.length)) {
+        throw new GrammarError(`eosTokenIds: expected token ids below ${tokens.length}, found ${id}`);
+      }
+    }
+    this.size = tokens.length;
+    this.tokens = tokens;
+    this.eosTokenIds = eosTokenIds;
+    const ends = new Set(eosTokenIds);
+    const ids: number[] = [];
+    let longest = 0;
+    tokens.forEach((bytes, id) => {
+      if (bytes.length === 0 || ends.has(id)) return;
+      ids.push(id);
+      longest = Math.max(longest, bytes.length);
+    });
+    this.longest = longest;
+    this.#sorted = sortByBytes(tokens, ids);
+    this.sameBytes = new Int32Array(tokens.length).fill(-1);
+    this.trie = buildTrie(tokens, this.#sorted, this.sameBytes);
+  }
+
+  /** The words of a mask. */
+  get maskWords(): number {
+    return (this.size + 31) >> 5;
+  }
+
+  /** The bits of the tokens with at most `length` bytes. */
+  shortTokens(length: number): Uint32Array {
+    let bits = this.#shortTokens.get(length);
+    if (!bits) {
+      bits = new Uint32Array(this.maskWords);
+      for (const id of this.#sorted) {
+        if (this.tokens[id].length <= length) bits[id >> 5] |= 1 << (id & 31);
+      }
+      this.#shortTokens.set(length, bits);
+    }
+    return bits;
+  }
+
+  /** The trie of the tokens with more than `length` bytes. */
+  longTrie(length: number): Int32Array {
+    let trie = this.#longTries.get(length);
+    if (!trie) {
+      const long = this.#sorted.filter((id) => this.tokens[id].length > length);
+      this.#longTries.set(length, (trie = buildTrie(this.tokens, long, new Int32Array(this.size))));
+    }
+    return trie;
+  }
+}
+
+/** Token ids in the order of their bytes: by the first six bytes as a number, and only where these agree by the rest. */
+function sortByBytes(tokens: readonly Uint8Array[], ids: readonly number[]): Uint32Array {
+  const keys = new Float64Array(tokens.length);
+  for (const id of ids) {
+    const bytes = tokens[id];
+    let key = 0;
+    for (let i = 0; i < 6; i++) key = key * 256 + (i < bytes.length ? bytes[i] : 0);
+    keys[id] = key;
+  }
+  return Uint32Array.from(ids).sort((a, b) => keys[a] - keys[b] || compareBytes(tokens[a], tokens[b]) || a - b);
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    if (a[i] !== b[i]) return a[i] - b[i];
+  }
+  return a.length - b.length;
+}
+
+function buildTrie(tokens: readonly Uint8Array[], sorted: Uint32Array, sameBytes: Int32Array): Int32Array {
+  let words = new Int32Array(NODE_WORDS * (1024 + 3 * sorted.length));
+  /** The open nodes by depth: the path to the last token. */
+  const path: number[] = [0];
+  let nodes = 1;
+  words[2] = -1;
+  let last: Uint8Array = new Uint8Array(0);
+  for (const id of sorted) {
+    const bytes = tokens[id];
+    let shared = 0;
+    while (shared < last.length && shared < bytes.length && last[shared] === bytes[shared]) shared++;
+    for (let depth = last.length; depth > shared; depth--) words[path[depth] * NODE_WORDS] = nodes;
+    if ((nodes + bytes.length) * NODE_WORDS > words.length) {
+      const larger = new Int32Array(words.length * 2 + bytes.length * NODE_WORDS);
+      larger.set(words);
+      words = larger;
+    }
+    for (let depth = shared + 1; depth <= bytes.length; depth++) {
+      path[depth] = nodes;
+      words[nodes * NODE_WORDS + 1] = bytes[depth - 1] | (depth << 8);
+      words[nodes * NODE_WORDS + 2] = -1;
+      nodes++;
+    }
+    const at = path[bytes.length] * NODE_WORDS + 2;
+    if (words[at] < 0) words[at] = id;
+    else {
+      sameBytes[id] = sameBytes[words[at]];
+      sameBytes[words[at]] = id;
+    }
+    last = bytes;
+  }
+  for (let depth = last.length; depth >= 0; depth--) words[path[depth] * NODE_WORDS] = nodes;
+  return words.slice(0, nodes * NODE_WORDS);
+}

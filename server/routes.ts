@@ -1,0 +1,166 @@
+/** What there is at which path. */
+
+import type { z } from 'zod';
+import {
+  type ApiEngine,
+  type ChatCompletionCreateParams,
+  chatRequestSchema,
+  createChatCompletions,
+  detokenize,
+  detokenizeSchema,
+  tokenize,
+  tokenizeSchema,
+} from '../engine/chat/index.ts';
+import {
+  type CompletionCreateParams,
+  completionRequestSchema,
+  createCompletions,
+} from '../engine/completions/index.ts';
+import { createResponses, type ResponseCreateParams, responseRequestSchema } from '../engine/responses/index.ts';
+import { HttpError } from './errors.ts';
+import type { Exchange } from './exchange.ts';
+import { openApi } from './openapi.ts';
+import { packageVersion } from './version.ts';
+
+/** What the server needs of an engine. */
+export interface ServerEngine extends ApiEngine {
+  readonly maxModelLen: number;
+}
+
+export interface RouteOptions {
+  /** Names of the model; the first is the one in answers. */
+  readonly modelNames: readonly string[];
+  readonly trustRequestChatTemplate: boolean;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly summary: string;
+  /** Needs no key. */
+  readonly isOpen?: boolean;
+  /** What the body is; a route with a body has one. */
+  readonly schema?: z.ZodType;
+  /** Gives what is to be sent: an object, or a stream of them. `body` is parsed JSON of any kind. */
+  readonly answer: (exchange: Exchange, body: unknown) => unknown;
+}
+
+const MODELS_PREFIX = '/v1/models/';
+
+/** All routes by path; `{model}` stands for any name. */
+export function createRoutes(engine: ServerEngine, options: RouteOptions): ReadonlyMap<string, Route> {
+  const { modelNames } = options;
+  const created = Math.floor(Date.now() / 1000);
+  const chat = createChatCompletions(engine, options);
+  const completions = createCompletions(engine, options);
+  const responses = createResponses(chat, modelNames[0]);
+  const card = (id: string) => modelCard(id, engine, created);
+  const callOptions = ({ signal, count }: Exchange) => ({ signal, observe: count });
+
+  // The engine checks what the bodies really are.
+  const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
+    [
+      '/v1/chat/completions',
+      {
+        method: 'POST',
+        summary: 'Answers a conversation.',
+        schema: chatRequestSchema,
+        answer: (exchange, body) => chat.create(body as ChatCompletionCreateParams, callOptions(exchange)),
+      },
+    ],
+    [
+      '/v1/completions',
+      {
+        method: 'POST',
+        summary: 'Continues a text.',
+        schema: completionRequestSchema,
+        answer: (exchange, body) => completions.create(body as CompletionCreateParams, callOptions(exchange)),
+      },
+    ],
+    [
+      '/v1/responses',
+      {
+        method: 'POST',
+        summary: 'Answers an input. Nothing is stored.',
+        schema: responseRequestSchema,
+        answer: (exchange, body) => responses.create(body as ResponseCreateParams, callOptions(exchange)),
+      },
+    ],
+    [
+      '/tokenize',
+      {
+        method: 'POST',
+        summary: 'The token ids of a text or a conversation.',
+        schema: tokenizeSchema,
+        answer: (_, body) => tokenize(body, engine, options),
+      },
+    ],
+    [
+      '/detokenize',
+      {
+        method: 'POST',
+        summary: 'The text of token ids.',
+        schema: detokenizeSchema,
+        answer: (_, body) => detokenize(body, engine, options),
+      },
+    ],
+    [
+      '/v1/models',
+      {
+        method: 'GET',
+        summary: 'The names of the model.',
+        answer: () => ({ object: 'list', data: modelNames.map(card) }),
+      },
+    ],
+    [
+      '/v1/models/{model}',
+      { method: 'GET', summary: 'One name of the model.', answer: ({ path }) => card(nameIn(path, modelNames)) },
+    ],
+    [
+      '/version',
+      {
+        method: 'GET',
+        summary: 'The version of the server.',
+        isOpen: true,
+        answer: () => ({ version: packageVersion() }),
+      },
+    ],
+    ['/openapi.json', { method: 'GET', summary: 'This description.', answer: () => openApi(routes) }],
+  ]);
+  return routes;
+}
+
+/** The route of a path. @throws HttpError 404 */
+export function routeOf(routes: ReadonlyMap<string, Route>, path: string): Route {
+  const route = routes.get(path.startsWith(MODELS_PREFIX) ? '/v1/models/{model}' : path);
+  if (!route || path === '/v1/models/{model}') {
+    throw new HttpError(404, `There is nothing at ${JSON.stringify(path.slice(0, 100))}`);
+  }
+  return route;
+}
+
+function modelCard(id: string, engine: ServerEngine, created: number) {
+  return {
+    id,
+    object: 'model',
+    created,
+    owned_by: 'quern',
+    root: engine.modelName,
+    parent: null,
+    max_model_len: engine.maxModelLen,
+  };
+}
+
+/** @throws HttpError 404 */
+function nameIn(path: string, modelNames: readonly string[]): string {
+  const name = decoded(path.slice(MODELS_PREFIX.length));
+  if (modelNames.includes(name)) return name;
+  throw new HttpError(404, `The model ${JSON.stringify(name.slice(0, 100))} does not exist.`, { param: 'model' });
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

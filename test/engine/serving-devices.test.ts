@@ -1,0 +1,69 @@
+/** On every fast device: what a request gives beside others, with shared, copied and lost blocks, is what it gives alone. */
+
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createSearch, type SearchTools } from '../../engine/create-search.ts';
+import { Generation } from '../../engine/generation.ts';
+import { loadModel } from '../../engine/load-model.ts';
+import type { Model } from '../../engine/model.ts';
+import { openDirectory } from '../../engine/node/directory-source.ts';
+import { StepLoop } from '../../engine/step-loop.ts';
+import type { GenerateRequest } from '../../engine/types.ts';
+import { DEVICES } from './devices.ts';
+
+const MODEL = new URL('../oracle/models/mistral-swa', import.meta.url).pathname;
+const tokenizer = { streamDecoder: () => ({ push: () => '' }) } as unknown as SearchTools['tokenizer'];
+
+/** Prompts of 10 to 40 tokens; those of even numbers begin alike. */
+function requestOf(i: number): GenerateRequest & { tokens: number[] } {
+  const tokens = Array.from({ length: 10 + 6 * i }, (_, p) => 3 + ((p * 7 + (i % 2) * i) % 200));
+  const sampling = { maxTokens: 7, ignoreEos: true, logprobs: 2, seed: i, temperature: i % 3 === 0 ? 0 : 1 };
+  if (i === 3) return { tokens, sampling: { ...sampling, n: 2 }, beam: { width: 3 } };
+  return { tokens, sampling: { ...sampling, n: i === 4 ? 3 : 1 } };
+}
+
+async function outcome(model: Model, loop: StepLoop, i: number, draftLength: number) {
+  const { tokens, sampling, ...request } = requestOf(i);
+  const { vocabSize } = model;
+  const tools = { tokenizer, vocabSize, eosTokenIds: [2], draftLength };
+  const search = createSearch(request, tokens, sampling!, {}, tools);
+  const texts: unknown[][] = [];
+  for await (const { index, tokenIds, logprobs } of new Generation(loop, search)) {
+    (texts[index] ??= []).push(...tokenIds, ...logprobs!);
+  }
+  return texts.map((text) => [
+    text.filter((part) => typeof part === 'number'),
+    text.filter((part) => typeof part === 'object'),
+  ]);
+}
+
+for (const device of DEVICES.filter(({ kind }) => kind !== 'reference')) {
+  const test = suite(`serving on ${device.kind}`);
+
+  test('requests together give bit for bit what each gives alone', async () => {
+    const source = await openDirectory(MODEL);
+    const limits = { maxModelLen: 64, maxNumSeqs: 5, maxNumBatchedTokens: 24 };
+    const model = await loadModel(source, { device: await device.create(), ...limits });
+    const loop = new StepLoop({
+      vocabSize: model.vocabSize,
+      maxModelLen: model.maxModelLen,
+      // Too few for all.
+      kvBlocks: 5,
+      maxRows: model.maxRows,
+      maxSeqs: model.maxSeqs,
+      maxLogitRows: model.maxLogitRows,
+      forward: (step) => model.forward(step),
+      close: () => model.close(),
+    });
+    const numbers = Array.from({ length: 6 }, (_, i) => i);
+    const alone = [];
+    for (const i of numbers) alone.push(await outcome(model, new StepLoop(model), i, 0));
+    const together = await Promise.all(numbers.map((i) => outcome(model, loop, i, 2)));
+    for (const i of numbers) assert.equal(together[i], alone[i], `request ${i}`);
+    assert.ok(loop.stats.preemptions > 0);
+    await model.close();
+    await source.close();
+  });
+
+  test.run();
+}

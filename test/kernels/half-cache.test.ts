@@ -1,0 +1,119 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Device, floatToHalf, halfToFloat, type KvFormat, WasmDevice } from '../../kernels/index.ts';
+import { Random } from '../random.ts';
+import { maxDifference, openBench, referenceDevice, sameBits } from './harness.ts';
+
+const test = suite('keys and values in half precision');
+const devices = [0, 2, 3].map((threads) => ({
+  name: `wasm ${threads} threads`,
+  create: (): Promise<Device> => WasmDevice.create({ threads }),
+}));
+
+interface Shape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** What the rows `qkv` of one sequence attend to, computed `chunk` at a time: `[rows, heads · headDim]`. */
+async function attend(device: Device, qkvRows: Float32Array, shape: Shape, format: KvFormat, chunk = 40) {
+  const { heads, kvHeads, headDim } = shape;
+  const cols = (heads + 2 * kvHeads) * headDim;
+  const length = qkvRows.length / cols;
+  const bench = await openBench(device);
+  const table = bench.input('qkv', qkvRows, cols);
+  const rope = bench.constant(
+    Float32Array.from({ length: length * headDim }, (_, i) => (i % headDim < headDim / 2 ? 1 : 0)),
+  );
+  const cache = device.createKvCache({ layers: 1, blocks: 40, kvHeads, headDim, format });
+  const [qkv, out] = [bench.output(cols), bench.output(heads * headDim)];
+  const result = new Float32Array(length * heads * headDim);
+  for (let from = 0; from < length; from += chunk) {
+    const positions = Array.from({ length: Math.min(chunk, length - from) }, (_, i) => from + i);
+    await bench.run(
+      (record) => {
+        record.embed({ table, out: qkv });
+        record.ropeAndCache({ qkv, heads, rotaryDim: headDim, rope, cache, layer: 0 });
+        record.attention({ qkv, heads, scale: 1 / Math.sqrt(headDim), cache, layer: 0, out });
+      },
+      {
+        tokens: positions,
+        positions,
+        slots: positions.map(() => 0),
+        blockTables: [Array.from({ length: Math.ceil(length / 16) }, (_, i) => (i * 7) % 40)],
+        logitRows: [],
+      },
+    );
+    result.set(await bench.read(out, positions.length), from * heads * headDim);
+  }
+  await device.close();
+  return result;
+}
+
+/** Numbers at every border of the format: ties, subnormal halves, zeros, the greatest, and beyond. */
+function borders(): number[] {
+  const halves = [0, 1, 2, 0x3ff, 0x400, 0x401, 0x3bff, 0x3c00, 0x3c01, 0x7bfe, 0x7bff].map(halfToFloat);
+  const between = halves.slice(0, -1).map((x, i) => (x + halves[i + 1]) / 2);
+  const ties = [0x0001, 0x0400, 0x3c00, 0x3c01, 0x7bfd].map((bits) => (halfToFloat(bits) + halfToFloat(bits + 1)) / 2);
+  const near = [...between, ...ties].flatMap((x) => [Math.fround(x), Math.fround(x * (1 + 2 ** -20)), x * 0.999]);
+  const positive = [...halves, ...near, 65_519, 65_520, 1e6, 3e38, 1e-9, 2 ** -25, 2 ** -24, 1e-40];
+  return positive.flatMap((x) => [x, -x]);
+}
+
+test('values are rounded to the nearest half, ties to even, and kept within ±65504', async () => {
+  const shape = { heads: 1, kvHeads: 1, headDim: 16 };
+  const numbers = [...borders(), ...new Random(3).floats(2000).map((x) => x * 100)];
+  // One position sees itself alone, so that its values are what comes out.
+  for (const { name, create } of [referenceDevice, ...devices.slice(0, 1)]) {
+    for (let at = 0; at < numbers.length; at += 16) {
+      const values = Float32Array.from({ length: 16 }, (_, i) => numbers[at + i] ?? 0);
+      const qkv = new Float32Array(48);
+      qkv.set(values, 32);
+      const out = await attend(await create(), qkv, shape, 'F16');
+      const expected = values.map((x) => halfToFloat(floatToHalf(Math.max(-65_504, Math.min(65_504, x)))));
+      for (const [i, x] of expected.entries()) assert.is(out[i] + 0, x + 0, `${name}: ${values[i]}`);
+    }
+  }
+});
+
+for (const shape of [
+  { heads: 4, kvHeads: 2, headDim: 64 },
+  { heads: 3, kvHeads: 1, headDim: 20 },
+]) {
+  test(`${shape.heads} heads of ${shape.headDim}: equals the reference, and is the same however it is computed`, async () => {
+    const length = 300;
+    const cols = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
+    const rows = new Random(11).floats(length * cols);
+    const want = await attend(await referenceDevice.create(), rows, shape, 'F16');
+    const full = await attend(await referenceDevice.create(), rows, shape, 'F32');
+    let first: Float32Array | undefined;
+    for (const { name, create } of devices) {
+      const got = await attend(await create(), rows, shape, 'F16');
+      first ??= got;
+      assert.ok(maxDifference(got, want) < 5e-6, `${name}: ${maxDifference(got, want)}`);
+      assert.ok(sameBits(got, first), name);
+    }
+    const oneByOne = await attend(
+      await devices[devices.length - 1].create(),
+      rows.slice(0, 60 * cols),
+      shape,
+      'F16',
+      1,
+    );
+    assert.ok(sameBits(oneByOne, first!.slice(0, oneByOne.length)));
+    const rounding = maxDifference(want, full);
+    assert.ok(rounding > 1e-5 && rounding < 2e-3, `rounding changes the result by ${rounding}`);
+  });
+}
+
+test('a block takes half the bytes', async () => {
+  const shape = { layers: 3, kvHeads: 2, headDim: 16 };
+  const device = await devices[0].create();
+  const bytes = device.kvBlockBytes(shape);
+  assert.is(device.kvBlockBytes({ ...shape, format: 'F16' }), bytes / 2);
+  assert.is(device.createKvCache({ ...shape, blocks: 5, format: 'F16' }).byteLength, (5 * bytes) / 2);
+  await device.close();
+});
+
+test.run();

@@ -1,0 +1,28 @@
+/** The GPU that tests run on: one for a test process, since each compiles its kernels anew. */
+
+import { DeviceError } from '../kernels/index.ts';
+import { openAdapter } from '../kernels/webgpu/adapter.ts';
+import { Gpu } from '../kernels/webgpu/gpu.ts';
+import { enterSwiftShader, swiftShaderEnv } from './swiftshader.ts';
+
+let opened: Promise<Gpu | undefined> | undefined;
+
+/** The test process's GPU, named in a line of its own; undefined, and said so, where there is no adapter. */
+export function testGpu(): Promise<Gpu | undefined> {
+  enterSwiftShader();
+  opened ??= open();
+  return opened;
+}
+
+async function open(): Promise<Gpu | undefined> {
+  try {
+    const gpu = new Gpu(await openAdapter('any'));
+    console.log(`note: webgpu on ${gpu.features.description}`);
+    return gpu;
+  } catch (error) {
+    // Where SwiftShader runs there is an adapter: not to find it is a fault.
+    if (!(error instanceof DeviceError) || swiftShaderEnv().VK_ICD_FILENAMES) throw error;
+    console.log(`note: webgpu is not tested: ${error.message}`);
+    return undefined;
+  }
+}
