@@ -28,6 +28,7 @@ import { type RopeConfig, ropeTable } from './rope.ts';
 
 export class Decoder implements Model {
   readonly vocabSize: number;
+  readonly hiddenSize: number;
   readonly maxModelLen: number;
   readonly kvBlocks: number;
   readonly maxRows: number;
@@ -38,6 +39,7 @@ export class Decoder implements Model {
   /** By ascending row count. */
   readonly #plans: readonly Plan[];
   readonly #logits: Tensor;
+  readonly #last: Tensor;
 
   /**
    * Records the plans. The decoder owns the device from here on.
@@ -61,6 +63,8 @@ export class Decoder implements Model {
     this.#device = device;
     this.#plans = device.rowBuckets(sizes.steps.maxRows).map((rows) => device.record(rows, (ops) => pass.record(ops)));
     this.#logits = pass.logits;
+    this.#last = pass.last;
+    this.hiddenSize = description.hiddenSize;
   }
 
   async forward(step: StepInput): Promise<Float32Array> {
@@ -72,6 +76,10 @@ export class Decoder implements Model {
     return wanted === 0 ? new Float32Array(0) : this.#device.read(this.#logits, wanted);
   }
 
+  hiddenStates(rows: number): Promise<Float32Array> {
+    return this.#device.read(this.#last, rows);
+  }
+
   close(): Promise<void> {
     return this.#device.close();
   }
@@ -81,6 +89,8 @@ export class Decoder implements Model {
 class ForwardPass {
   /** `[maxLogitRows, vocabSize]` */
   readonly logits: Tensor;
+  /** `[maxLogitRows, hiddenSize]`: what the logits are made of. */
+  readonly last: Tensor;
 
   readonly #description: DecoderDescription;
   readonly #weights: ModelWeights;
@@ -98,8 +108,6 @@ class ForwardPass {
   /** `[maxRows, 2 · intermediateSize]`, then `[maxRows, intermediateSize]` */
   readonly #gateUp: Tensor;
   readonly #activated: Tensor;
-  /** `[maxLogitRows, hiddenSize]` */
-  readonly #last: Tensor;
 
   constructor(
     device: Device,
@@ -124,7 +132,7 @@ class ForwardPass {
     this.#activated = tensor('activated', intermediateSize);
 
     const lastRows = { maxRows: sizes.steps.maxLogitRows, domain: 'logits' } as const;
-    this.#last = device.createTensor({ name: 'last', cols: hiddenSize, ...lastRows });
+    this.last = device.createTensor({ name: 'last', cols: hiddenSize, ...lastRows });
     this.logits = device.createTensor({ name: 'logits', cols: vocabSize, ...lastRows });
   }
 
@@ -138,8 +146,8 @@ class ForwardPass {
       this.#feedForward(ops, layer.feedForward);
     });
     this.#norm(ops, finalNorm, true);
-    ops.gatherRows({ x: this.#normed, out: this.#last });
-    this.#linear(ops, this.#last, [head], this.logits);
+    ops.gatherRows({ x: this.#normed, out: this.last });
+    this.#linear(ops, this.last, [head], this.logits);
   }
 
   /** normed = norm(hidden), after hidden += delta where there is one. */

@@ -14,6 +14,8 @@ import type { GenerationConfig } from './checkpoint/generation-config.ts';
 import { type Completions, createCompletions } from './completions/index.ts';
 import { ConversationEncoder } from './conversation.ts';
 import { createSearch } from './create-search.ts';
+import { embed } from './embed.ts';
+import { createEmbeddings, type Embeddings } from './embeddings/index.ts';
 import { Generation } from './generation.ts';
 import { loadEngineParts } from './load-engine.ts';
 import type { Model } from './model.ts';
@@ -45,6 +47,8 @@ export class Engine {
   readonly tokenizer: Tokenizer;
   /** Rows of the logits; a few more than the tokenizer has tokens in some models. */
   readonly vocabSize: number;
+  /** Columns of the hidden states. */
+  readonly hiddenSize: number;
   /** Longest sequence in tokens, prompt and output together. */
   readonly maxModelLen: number;
   /** Tokens that end a text; the first is the tokenizer's own. */
@@ -57,6 +61,8 @@ export class Engine {
   readonly chat: { readonly completions: ReturnType<typeof createChatCompletions> };
   /** The API for plain completions in process. */
   readonly completions: Completions;
+  /** The embeddings API in process. */
+  readonly embeddings: Embeddings;
   /** The Responses API in process. */
   readonly responses: Responses;
 
@@ -88,6 +94,7 @@ export class Engine {
     this.tokenizer = tokenizer;
     this.#conversations = parts.chatTemplate && new ConversationEncoder(tokenizer, parts.chatTemplate);
     this.vocabSize = model.vocabSize;
+    this.hiddenSize = model.hiddenSize;
     this.maxModelLen = Math.min(model.maxModelLen, this.#loop.capacity);
     const { eosTokenIds, ...generationDefaults } = generation;
     const own = ownEndToken(tokenizer);
@@ -96,7 +103,8 @@ export class Engine {
     this.replyFormat = replyFormatOf(parts.chatTemplate?.source ?? '', serving.toolCallParser);
     this.chat = { completions: createChatCompletions(this) };
     this.completions = createCompletions(this);
-    this.responses = createResponses(this.chat.completions, this.modelName);
+    this.embeddings = createEmbeddings(this);
+    this.responses = createResponses(this);
   }
 
   /** Compiles grammars for this model's tokens. Made when it is first asked for: it reads the whole vocabulary. */
@@ -118,8 +126,8 @@ export class Engine {
    * Starts a request; work begins with the first read. Outputs of different choices come mixed, each with its `index`.
    * Leaving the loop, `return()` and the signal end it and free what it holds.
    *
-   * @throws RequestError (`queue_full` when too many wait), SamplingError, TokenizerError at once; the iterator throws SamplingError, GrammarError,
-   *   DeviceError or the signal's reason
+   * @throws RequestError (`queue_full` when too many wait), SamplingError, TokenizerError at once; the iterator throws
+   *   SamplingError, GrammarError, DeviceError or the signal's reason
    */
   generate(request: GenerateRequest): AsyncIterableIterator<GenerateOutput, undefined> {
     this.#loop.checkOpen();
@@ -161,6 +169,16 @@ export class Engine {
     const tokens = checkTokens(ids, vocabSize);
     if (tokens.length > maxModelLen) roomForOutput(tokens.length, 0, maxModelLen, 'prompt');
     return promptLogprobs(this.#loop, tokens, { vocabSize, count, signal });
+  }
+
+  /**
+   * The mean of the last hidden states of all tokens, scaled to length 1: float32 `[hiddenSize]`.
+   * @throws RequestError when there are no ids, too many, or unknown ones; DeviceError, or the signal's reason
+   */
+  async embed(ids: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array> {
+    const tokens = checkTokens(ids, this.vocabSize, 'input');
+    if (tokens.length > this.maxModelLen) roomForOutput(tokens.length, 0, this.maxModelLen, 'input');
+    return embed(this.#loop, tokens, { hiddenSize: this.hiddenSize, signal });
   }
 
   /**

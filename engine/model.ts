@@ -19,5 +19,14 @@ export interface Model {
    */
   forward(step: StepInput): Promise<Float32Array>;
 
+  /** Columns of the hidden states. */
+  readonly hiddenSize: number;
+  /**
+   * The hidden states `[rows, hiddenSize]` that the logits of the last step were made of, after the last norm. To be asked
+   * for before the next step.
+   * @throws DeviceError
+   */
+  hiddenStates(rows: number): Promise<Float32Array>;
+
   close(): Promise<void>;
 }

@@ -72,7 +72,7 @@ export function roomForOutput(
   promptLength: number,
   maxTokens: number | undefined,
   maxModelLen: number,
-  param: 'prompt' | 'messages',
+  param: 'prompt' | 'messages' | 'input',
 ): number {
   const room = maxModelLen - promptLength;
   const wanted = maxTokens ?? 1;

@@ -21,6 +21,8 @@ export interface SequenceConsumer {
    * one, when it gets logits, appends one or settles it.
    */
   onLogits(logits: Float32Array, rows: number): void;
+  /** Takes the hidden states `[rows, hiddenSize]` of the same positions, before their logits. */
+  onHiddenStates?(hiddenStates: Float32Array, rows: number): void;
   /** The sequence has ended for a reason that is not the consumer's own. */
   onError(error: unknown): void;
 }
@@ -112,8 +114,12 @@ export class StepLoop {
 
   async #runStep(step: Step): Promise<void> {
     let logits: Float32Array;
+    let hiddenStates: Float32Array | undefined;
     try {
       logits = await this.#model.forward(step.input);
+      if (step.parts.some(({ sequence }) => this.#consumers.get(sequence)?.onHiddenStates)) {
+        hiddenStates = await this.#model.hiddenStates(step.input.logitRows.length);
+      }
     } catch (error) {
       this.#scheduler.abandon(step);
       const failure = new DeviceError(`the forward pass failed: ${messageOf(error)}`, { cause: error });
@@ -124,12 +130,14 @@ export class StepLoop {
     }
     this.#scheduler.commit(step);
 
-    const { vocabSize } = this.#model;
+    const { vocabSize, hiddenSize } = this.#model;
     for (const { sequence, firstLogitRow, logitRows } of step.parts) {
       const consumer = this.#consumers.get(sequence);
       if (!consumer || logitRows === 0) continue;
       const rows = logits.subarray(firstLogitRow * vocabSize, (firstLogitRow + logitRows) * vocabSize);
       try {
+        const states = hiddenStates?.subarray(firstLogitRow * hiddenSize, (firstLogitRow + logitRows) * hiddenSize);
+        if (states) consumer.onHiddenStates?.(states, logitRows);
         consumer.onLogits(rows, logitRows);
       } catch (error) {
         this.settle(sequence);

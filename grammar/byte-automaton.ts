@@ -73,7 +73,7 @@ export class ByteAutomaton {
   readonly #budget: Budget;
   readonly #states: State[] = [];
   readonly #ids = new Map<string, number>();
-  #rows = new Int32Array(256 * 64);
+  readonly #rows: Int32Array[] = [];
   #openness = new Uint8Array(64);
 
   constructor(expressions: Expressions, budget: Budget) {
@@ -85,8 +85,8 @@ export class ByteAutomaton {
     return this.#states.length;
   }
 
-  /** `[states * 256]`: by state and byte the next state, or a number below {@link DEAD}: ask {@link step}. Grows by replacement. */
-  get rows(): Int32Array {
+  /** By state and byte the next state, or a number below {@link DEAD}: ask {@link step}. */
+  get rows(): readonly Int32Array[] {
     return this.#rows;
   }
 
@@ -104,7 +104,7 @@ export class ByteAutomaton {
 
   /** Where a byte leads. */
   step(state: number, byte: number): number {
-    const next = this.#rows[(state << 8) | byte];
+    const next = this.#rows[state][byte];
     return next === UNKNOWN ? this.#fill(state, byte) : next;
   }
 
@@ -170,15 +170,12 @@ export class ByteAutomaton {
     this.#budget.spend(4);
     this.#states.push(state);
     this.#ids.set(key, id);
-    if (this.#rows.length < (id + 1) * 256) {
-      const rows = new Int32Array(this.#rows.length * 2);
-      rows.set(this.#rows);
-      this.#rows = rows;
-      const open = new Uint8Array(rows.length >> 8);
-      open.set(this.#openness);
-      this.#openness = open;
+    this.#rows.push(new Int32Array(256).fill(UNKNOWN));
+    if (id >= this.#openness.length) {
+      const openness = new Uint8Array(id * 2);
+      openness.set(this.#openness);
+      this.#openness = openness;
     }
-    this.#rows.fill(UNKNOWN, id << 8, (id + 1) << 8);
     return id;
   }
 
@@ -186,10 +183,9 @@ export class ByteAutomaton {
     const state = this.#states[id];
     if (state.place === 'inside' && byte < 0x80) this.#fillAscii(id, state);
     else {
-      const next = this.#next(state, byte);
-      this.#rows[(id << 8) | byte] = next;
+      this.#rows[id][byte] = this.#next(state, byte);
     }
-    return this.#rows[(id << 8) | byte];
+    return this.#rows[id][byte];
   }
 
   #fillAscii(id: number, { spelling, expression }: State): void {
@@ -206,7 +202,7 @@ export class ByteAutomaton {
       const escaped = this.#state(spelling, 'escape', expression);
       next[BACKSLASH] = this.#escapeOpen(spelling, expression) ? escaped : DEAD;
     }
-    this.#rows.set(next, id << 8);
+    this.#rows[id].set(next);
   }
 
   /** The state after the closing quote: only the labels matter there. */

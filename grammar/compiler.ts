@@ -4,14 +4,15 @@ import { ebnfNode } from './ebnf.ts';
 import { GrammarError } from './errors.ts';
 import { literals, type Node, text } from './ir.ts';
 import { type JsonSchemaOptions, jsonObjectNode, jsonSchemaNode } from './json-schema/index.ts';
-import { COMPILE_FUEL, MAX_SOURCE_LENGTH } from './limits.ts';
+import { bounded, COMPILE_FUEL, MAX_SOURCE_LENGTH } from './limits.ts';
 import { CompiledGrammar } from './matcher.ts';
 import { parseRegex } from './regex.ts';
 import { Tables } from './tables.ts';
 import { Vocabulary, type VocabularyOptions } from './vocabulary.ts';
 
-/** Compiled grammars that are kept, by their text. */
+/** Compiled grammars that are kept by their text, and the configurations that they may have in all. */
 const MAX_CACHED = 256;
+const MAX_CACHED_CONFIGURATIONS = 60_000;
 
 export class GrammarCompiler {
   readonly #vocabulary: Vocabulary;
@@ -22,6 +23,7 @@ export class GrammarCompiler {
   constructor(options: VocabularyOptions) {
     this.#vocabulary = new Vocabulary(options);
     this.#tables = new Tables(this.#vocabulary);
+    this.#tables.prepare();
   }
 
   /**
@@ -75,12 +77,21 @@ export class GrammarCompiler {
     if (grammar) this.#cache.delete(key);
     else {
       this.#freshTables().budget.refill(COMPILE_FUEL);
-      grammar = new CompiledGrammar(parse(), () => this.#freshTables());
-      const oldest = this.#cache.keys().next();
-      if (this.#cache.size >= MAX_CACHED && !oldest.done) this.#cache.delete(oldest.value);
+      grammar = bounded(() => new CompiledGrammar(parse(), () => this.#freshTables()));
+      this.#dropOldest();
     }
     this.#cache.set(key, grammar);
     return grammar;
+  }
+
+  #dropOldest(): void {
+    let size = 0;
+    for (const { configurations } of this.#cache.values()) size += configurations;
+    for (const [key, { configurations }] of this.#cache) {
+      if (this.#cache.size < MAX_CACHED && size <= MAX_CACHED_CONFIGURATIONS) break;
+      this.#cache.delete(key);
+      size -= configurations;
+    }
   }
 
   #freshTables(): Tables {

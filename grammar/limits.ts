@@ -16,9 +16,9 @@ export const MAX_THREADS = 512;
 export const MAX_STATES = 100_000;
 /** Configurations that the texts of one machine may be in, and how many of them keep a table (1 KiB) of the next ones. */
 export const MAX_CONFIGURATIONS = 500_000;
-export const MAX_TABLES = 20_000;
+export const MAX_TABLES = 8_000;
 /** Byte automaton states or configurations after which new texts start with fresh tables. */
-export const FRESH_START_STATES = 30_000;
+export const FRESH_START_STATES = 12_000;
 /** Bytes of cached local masks, and of cached masks of one grammar. */
 export const MAX_MASK_BYTES = 32 << 20;
 
@@ -34,5 +34,18 @@ export class Budget {
   spend(amount: number): void {
     this.#fuel -= amount;
     if (this.#fuel < 0) throw new GrammarError('the grammar is too complex: its automaton does not fit the work limit');
+  }
+}
+
+/**
+ * Runs work that an input controls: where it nests deeper than the stack of calls, that is the input's error.
+ * @throws GrammarError
+ */
+export function bounded<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof RangeError) throw new GrammarError('the grammar is too complex: it nests too deep');
+    throw error;
   }
 }

@@ -17,7 +17,6 @@ import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
 
 /** Trie nodes at which a terminal may end, and the states of the byte automaton there. */
 interface Exits {
-  readonly trie: Int32Array;
   readonly nodes: readonly number[];
   readonly states: readonly number[];
 }
@@ -78,17 +77,18 @@ export class Masks {
     return this.#found.taken;
   }
 
-  #walkExits(machine: Machine, { trie, nodes, states }: Exits, stacks: number): void {
+  #walkExits(machine: Machine, { nodes, states }: Exits, stacks: number): void {
     for (let i = 0; i < nodes.length; i++) {
       for (const label of this.#bytes.labels(states[i])!) {
-        this.#walkConfigurations(machine, machine.after(stacks, label), trie, nodes[i]);
+        this.#walkConfigurations(machine, machine.after(stacks, label), nodes[i]);
       }
     }
   }
 
   /** Adds the tokens at and below a trie node that go on from a configuration there. */
-  #walkConfigurations(machine: Machine, configuration: number, trie: Int32Array, node: number): void {
+  #walkConfigurations(machine: Machine, configuration: number, node: number): void {
     if (configuration === REFUSED) return;
+    const { trie } = this.vocabulary;
     const states = this.#states;
     const found = this.#found;
     states[trie[node * NODE_WORDS + 1] >> 8] = configuration;
@@ -126,9 +126,8 @@ export class Masks {
   }
 
   #walkTrie(start: number): LocalMask {
-    const { trie } = this.vocabulary;
     try {
-      const closed = this.#walkInside(start, trie);
+      const closed = this.#walkInside(start, 0);
       this.#found.end();
       return { inside: this.#found.taken, closed: closed.nodes.length > 0 ? [closed] : [] };
     } catch (error) {
@@ -137,23 +136,28 @@ export class Masks {
     }
   }
 
-  /** Adds the tokens that stay inside a terminal; where it must end is the answer. */
-  #walkInside(start: number, trie: Int32Array): Exits {
+  /** Adds the tokens of more than `shorter` bytes that stay inside a terminal; where it must end is the answer. */
+  #walkInside(start: number, shorter: number): Exits {
+    const { trie } = this.vocabulary;
     const bytes = this.#bytes;
     const states = this.#states;
     const tokens = this.#tokens;
-    const closed = { trie, nodes: [] as number[], states: [] as number[] };
+    const closed = { nodes: [] as number[], states: [] as number[] };
     const end = trie[0] * NODE_WORDS;
-    let { rows, openness } = bytes;
+    const { rows } = bytes;
+    let { openness } = bytes;
     let count = 0;
     states[0] = start;
     for (let at = NODE_WORDS; at < end; ) {
+      if (trie[at + 3] <= shorter) {
+        at = trie[at] * NODE_WORDS;
+        continue;
+      }
       const word = trie[at + 1];
       const depth = word >> 8;
-      let next = rows[(states[depth - 1] << 8) | (word & 0xff)];
+      let next = rows[states[depth - 1]][word & 0xff];
       if (next < DEAD) {
         next = bytes.step(states[depth - 1], word & 0xff);
-        rows = bytes.rows;
         openness = bytes.openness;
       }
       if (next === DEAD) at = trie[at] * NODE_WORDS;
@@ -177,7 +181,7 @@ export class Masks {
     const { trie } = this.vocabulary;
     const bytes = this.#bytes;
     const states = this.#states;
-    const open = { trie, nodes: [] as number[], states: [] as number[] };
+    const open = { nodes: [] as number[], states: [] as number[] };
     // A JSON string ends with its quote, and cannot go on behind it.
     if (bytes.isJsonString(start)) return open;
     states[0] = start;
@@ -226,7 +230,7 @@ export class Masks {
     const states = this.#states;
     const baseStates = this.#baseStates;
     const found = this.#found;
-    const closed = { trie, nodes: [] as number[], states: [] as number[] };
+    const closed = { nodes: [] as number[], states: [] as number[] };
     /** Subtrees whose exits in `base` do not count: from a node to before another. */
     const replaced: number[] = [];
     states[0] = start;
@@ -294,9 +298,10 @@ export class Masks {
     try {
       this.#found.addAll(base.inside);
       this.#found.keepShort(this.vocabulary, sure);
-      const atBound = this.#walkInside(state, this.vocabulary.longTrie(sure));
+      const atBound = this.#walkInside(state, sure);
       this.#found.end();
-      return { inside: this.#found.taken, closed: [...closed, atBound] };
+      // A JSON string ends with its quote alone, and those ends are known.
+      return { inside: this.#found.taken, closed: this.#bytes.isJsonString(state) ? closed : [...closed, atBound] };
     } catch (error) {
       this.#found.end();
       throw error;
@@ -304,10 +309,10 @@ export class Masks {
   }
 
   /** The exits of a text without a bound on its length that are exits with the bound. */
-  #stillClosed(start: number, { trie, nodes }: Exits): Exits {
-    const exits = { trie, nodes: [] as number[], states: [] as number[] };
+  #stillClosed(start: number, { nodes }: Exits): Exits {
+    const exits = { nodes: [] as number[], states: [] as number[] };
     for (const node of nodes) {
-      const end = this.#stateAt(start, trie, node);
+      const end = this.#stateAt(start, node);
       if (end === DEAD || !this.#bytes.labels(end)) continue;
       exits.nodes.push(node);
       exits.states.push(end);
@@ -315,7 +320,8 @@ export class Masks {
     return exits;
   }
 
-  #stateAt(start: number, trie: Int32Array, node: number): number {
+  #stateAt(start: number, node: number): number {
+    const { trie } = this.vocabulary;
     const depth = trie[node * NODE_WORDS + 1] >> 8;
     let at = node;
     while (trie[at * NODE_WORDS + 2] < 0) at++;

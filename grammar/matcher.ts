@@ -3,7 +3,7 @@
 import { GrammarError } from './errors.ts';
 import type { Grammar, Matcher } from './index.ts';
 import type { Node } from './ir.ts';
-import { FRESH_START_STATES, MAX_MASK_BYTES, STEP_FUEL } from './limits.ts';
+import { bounded, FRESH_START_STATES, MAX_MASK_BYTES, STEP_FUEL } from './limits.ts';
 import { FINISHED, Machine, REFUSED } from './machine.ts';
 import type { Tables } from './tables.ts';
 import type { TokenSet } from './token-set.ts';
@@ -21,6 +21,11 @@ export class CompiledGrammar implements Grammar {
     this.#root = root;
     this.#tables = tables;
     this.#run = new Run(root, tables());
+  }
+
+  /** How much was made for its texts so far. */
+  get configurations(): number {
+    return this.#run.machine.size;
   }
 
   matcher(): GrammarMatcher {
@@ -49,7 +54,7 @@ class Run {
     let mask = this.#masks.get(configuration);
     if (!mask) {
       this.tables.budget.refill(STEP_FUEL);
-      mask = this.tables.masks.compute(this.machine, configuration);
+      mask = bounded(() => this.tables.masks.compute(this.machine, configuration));
       if ((this.#maskBytes += mask.bytes) > MAX_MASK_BYTES) {
         this.#masks.clear();
         this.#maskBytes = mask.bytes;
@@ -89,7 +94,7 @@ export class GrammarMatcher implements Matcher {
     if (eosTokenIds.includes(tokenId)) next = this.canFinish() && configuration !== FINISHED ? FINISHED : REFUSED;
     else if (tokens[tokenId]?.length > 0) {
       tables.budget.refill(STEP_FUEL);
-      next = machine.walk(configuration, tokens[tokenId]);
+      next = bounded(() => machine.walk(configuration, tokens[tokenId]));
     }
     if (next === REFUSED) return false;
     this.#path.push(next);

@@ -2,7 +2,9 @@
 
 import { ByteAutomaton } from './byte-automaton.ts';
 import { Expressions } from './expressions.ts';
+import { anyText, jsonString } from './ir.ts';
 import { Budget, FRESH_START_STATES } from './limits.ts';
+import { Machine } from './machine.ts';
 import { Masks } from './masks.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
@@ -18,6 +20,13 @@ export class Tables {
     this.expressions = new Expressions(this.budget);
     this.bytes = new ByteAutomaton(this.expressions, this.budget);
     this.masks = new Masks(vocabulary, this.expressions, this.bytes);
+  }
+
+  /** Computes the mask that nearly every JSON text asks for: inside a string. */
+  prepare(): void {
+    const machine = new Machine(this.bytes, this.budget);
+    const inside = machine.walk(machine.begin(jsonString(anyText)), Uint8Array.of(0x22));
+    this.masks.compute(machine, inside);
   }
 
   /** True when new texts should start with others, so that these can be freed. */

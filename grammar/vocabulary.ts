@@ -3,7 +3,7 @@
 import { GrammarError } from './errors.ts';
 
 /** Words of a trie node. */
-export const NODE_WORDS = 3;
+export const NODE_WORDS = 4;
 
 export interface VocabularyOptions {
   /** The bytes of each token by id; empty for special tokens, which no text contains. */
@@ -14,25 +14,25 @@ export interface VocabularyOptions {
 
 /**
  * The trie is flat and depth-first: a node's children follow it, and `end` tells where its subtree stops, so that a refused
- * byte skips a subtree by one jump. Node `n` takes three words at `n * 3`:
+ * byte skips a subtree by one jump. Node `n` takes four words at `n * 4`:
  *
  * - `end`: the first node after its subtree;
  * - `byte | depth << 8`: its byte and how many bytes lead to it;
- * - a token with these bytes, or -1.
+ * - a token with these bytes, or -1;
+ * - `longest`: the bytes of the longest token at or below it.
  */
 export class Vocabulary {
   readonly size: number;
   readonly eosTokenIds: readonly number[];
   readonly tokens: readonly Uint8Array[];
-  /** `[nodes * 3]`; node 0 is the root. */
+  /** `[nodes * 4]`; node 0 is the root. */
   readonly trie: Int32Array;
   /** The next token with the same bytes, or -1. */
   readonly sameBytes: Int32Array;
   /** Bytes of the longest token. */
   readonly longest: number;
-  readonly #longTries = new Map<number, Int32Array>();
   readonly #shortTokens = new Map<number, Uint32Array>();
-  readonly #sorted: Uint32Array;
+  readonly #lengths: Uint32Array;
 
   /** @throws GrammarError when an end token is not in the vocabulary */
   constructor({ tokens, eosTokenIds }: VocabularyOptions) {
@@ -47,15 +47,16 @@ export class Vocabulary {
     const ends = new Set(eosTokenIds);
     const ids: number[] = [];
     let longest = 0;
+    this.#lengths = new Uint32Array(tokens.length);
     tokens.forEach((bytes, id) => {
+      this.#lengths[id] = bytes.length;
       if (bytes.length === 0 || ends.has(id)) return;
       ids.push(id);
       longest = Math.max(longest, bytes.length);
     });
     this.longest = longest;
-    this.#sorted = sortByBytes(tokens, ids);
     this.sameBytes = new Int32Array(tokens.length).fill(-1);
-    this.trie = buildTrie(tokens, this.#sorted, this.sameBytes);
+    this.trie = buildTrie(tokens, sortByBytes(tokens, ids), this.sameBytes);
   }
 
   /** The words of a mask. */
@@ -68,22 +69,12 @@ export class Vocabulary {
     let bits = this.#shortTokens.get(length);
     if (!bits) {
       bits = new Uint32Array(this.maskWords);
-      for (const id of this.#sorted) {
-        if (this.tokens[id].length <= length) bits[id >> 5] |= 1 << (id & 31);
+      for (let id = 0; id < this.size; id++) {
+        if (this.#lengths[id] <= length) bits[id >> 5] |= 1 << (id & 31);
       }
       this.#shortTokens.set(length, bits);
     }
     return bits;
-  }
-
-  /** The trie of the tokens with more than `length` bytes. */
-  longTrie(length: number): Int32Array {
-    let trie = this.#longTries.get(length);
-    if (!trie) {
-      const long = this.#sorted.filter((id) => this.tokens[id].length > length);
-      this.#longTries.set(length, (trie = buildTrie(this.tokens, long, new Int32Array(this.size))));
-    }
-    return trie;
   }
 }
 
@@ -118,7 +109,7 @@ function buildTrie(tokens: readonly Uint8Array[], sorted: Uint32Array, sameBytes
     const bytes = tokens[id];
     let shared = 0;
     while (shared < last.length && shared < bytes.length && last[shared] === bytes[shared]) shared++;
-    for (let depth = last.length; depth > shared; depth--) words[path[depth] * NODE_WORDS] = nodes;
+    closePath(words, path, last.length, shared, nodes);
     if ((nodes + bytes.length) * NODE_WORDS > words.length) {
       const larger = new Int32Array(words.length * 2 + bytes.length * NODE_WORDS);
       larger.set(words);
@@ -130,6 +121,7 @@ function buildTrie(tokens: readonly Uint8Array[], sorted: Uint32Array, sameBytes
       words[nodes * NODE_WORDS + 2] = -1;
       nodes++;
     }
+    words[path[bytes.length] * NODE_WORDS + 3] = bytes.length;
     const at = path[bytes.length] * NODE_WORDS + 2;
     if (words[at] < 0) words[at] = id;
     else {
@@ -138,6 +130,16 @@ function buildTrie(tokens: readonly Uint8Array[], sorted: Uint32Array, sameBytes
     }
     last = bytes;
   }
-  for (let depth = last.length; depth >= 0; depth--) words[path[depth] * NODE_WORDS] = nodes;
+  closePath(words, path, last.length, 0, nodes);
+  words[0] = nodes;
   return words.slice(0, nodes * NODE_WORDS);
+}
+
+/** Ends the subtrees of a path below a depth before node `end`. */
+function closePath(words: Int32Array, path: readonly number[], from: number, to: number, end: number): void {
+  for (let depth = from; depth > to; depth--) {
+    const [node, parent] = [path[depth] * NODE_WORDS, path[depth - 1] * NODE_WORDS];
+    words[node] = end;
+    if (words[node + 3] > words[parent + 3]) words[parent + 3] = words[node + 3];
+  }
 }

@@ -34,3 +34,5 @@ export {
 export { ReferenceDevice } from './reference/device.ts';
 export type { WasmDeviceOptions } from './wasm/device.ts';
 export { WasmDevice } from './wasm/device.ts';
+export type { WebGpuDeviceOptions } from './webgpu/device.ts';
+export { WebGpuDevice } from './webgpu/device.ts';

@@ -29,6 +29,8 @@ export interface HandlerOptions {
   readonly stallMs?: number;
   /** Lets requests bring a chat template of their own, which runs in this process. Default false. */
   readonly trustRequestChatTemplate?: boolean;
+  /** The usage of chat answers says how many tokens of the prompt were cached. Default false. */
+  readonly promptTokensDetails?: boolean;
   /** Called once for each request when it is over. */
   readonly onRequest?: (entry: RequestLogEntry) => void;
 }
@@ -75,6 +77,7 @@ export class Api {
       maxAnswers: options.maxAnswers ?? 512,
       stallMs: options.stallMs ?? 60_000,
       trustRequestChatTemplate: options.trustRequestChatTemplate ?? false,
+      promptTokensDetails: options.promptTokensDetails ?? false,
     };
     this.#routes = createRoutes(engine, this.#options);
   }

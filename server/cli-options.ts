@@ -25,6 +25,7 @@ export interface ServeCommand extends ModelOptions {
   readonly port: number;
   readonly apiKeys: readonly ApiKey[];
   readonly trustRequestChatTemplate: boolean;
+  readonly promptTokensDetails: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -52,6 +53,7 @@ const SERVE_FLAGS = {
   'max-queued-requests': { type: 'string' },
   'tool-call-parser': { type: 'string' },
   'trust-request-chat-template': { type: 'boolean' },
+  'enable-prompt-tokens-details': { type: 'boolean' },
   'log-level': { type: 'string', default: 'info' },
 } as const;
 
@@ -85,6 +87,7 @@ Flags of serve:
   --tool-call-parser NAME   how the model writes calls: ${CALL_FORMAT_NAMES.join(', ')}
                             (default: what its chat template shows)
   --trust-request-chat-template  requests may bring a chat template of their own
+  --enable-prompt-tokens-details  the usage says how many tokens of the prompt were cached
   --max-queued-requests N   requests that may wait for others (512); more are refused
   --log-level LEVEL         error, warning or info (default)
 `;
@@ -103,6 +106,7 @@ export function parseServe(args: readonly string[]): ServeCommand {
     port: integer('port', values.port, 0, 65_535),
     apiKeys: [...keysGiven(values['api-key']), ...keysIn(values['api-keys-file'])],
     trustRequestChatTemplate: values['trust-request-chat-template'] ?? false,
+    promptTokensDetails: values['enable-prompt-tokens-details'] ?? false,
     logLevel: oneOf('log-level', values['log-level'], LOG_LEVELS),
   };
 }

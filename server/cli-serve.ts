@@ -44,13 +44,13 @@ async function loadUntil(signal: AbortSignal, { model, load }: ServeCommand): Pr
 }
 
 async function listen(engine: Engine, command: ServeCommand, log: Log): Promise<RunningServer> {
-  const { host, port, apiKeys, modelNames, trustRequestChatTemplate } = command;
+  const { host, port, apiKeys, modelNames, trustRequestChatTemplate, promptTokensDetails } = command;
   if (apiKeys.length === 0 && !isLoopback(host.includes(':') ? `[${host}]` : host)) {
     log.warning('listening to other machines without an API key', { host });
   }
   try {
     return await serve(engine, {
-      ...{ host, port, apiKeys, modelNames, trustRequestChatTemplate },
+      ...{ host, port, apiKeys, modelNames, trustRequestChatTemplate, promptTokensDetails },
       onRequest: (entry) => log.request(entry),
     });
   } catch (error) {

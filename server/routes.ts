@@ -16,6 +16,7 @@ import {
   completionRequestSchema,
   createCompletions,
 } from '../engine/completions/index.ts';
+import { createEmbeddings, type EmbeddingCreateParams, embeddingRequestSchema } from '../engine/embeddings/index.ts';
 import { createResponses, type ResponseCreateParams, responseRequestSchema } from '../engine/responses/index.ts';
 import { HttpError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
@@ -31,6 +32,7 @@ export interface RouteOptions {
   /** Names of the model; the first is the one in answers. */
   readonly modelNames: readonly string[];
   readonly trustRequestChatTemplate: boolean;
+  readonly promptTokensDetails: boolean;
 }
 
 export interface Route {
@@ -52,7 +54,8 @@ export function createRoutes(engine: ServerEngine, options: RouteOptions): Reado
   const created = Math.floor(Date.now() / 1000);
   const chat = createChatCompletions(engine, options);
   const completions = createCompletions(engine, options);
-  const responses = createResponses(chat, modelNames[0]);
+  const embeddings = createEmbeddings(engine, options);
+  const responses = createResponses(engine, options);
   const card = (id: string) => modelCard(id, engine, created);
   const callOptions = ({ signal, count }: Exchange) => ({ signal, observe: count });
 
@@ -83,6 +86,15 @@ export function createRoutes(engine: ServerEngine, options: RouteOptions): Reado
         summary: 'Answers an input. Nothing is stored.',
         schema: responseRequestSchema,
         answer: (exchange, body) => responses.create(body as ResponseCreateParams, callOptions(exchange)),
+      },
+    ],
+    [
+      '/v1/embeddings',
+      {
+        method: 'POST',
+        summary: 'Texts as vectors.',
+        schema: embeddingRequestSchema,
+        answer: ({ signal }, body) => embeddings.create(body as EmbeddingCreateParams, { signal }),
       },
     ],
     [

@@ -10,10 +10,12 @@ import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { swiftShaderEnv } from './swiftshader.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const TIME_LIMIT_MS = 300_000;
 
+const env = { ...process.env, ...swiftShaderEnv(), FORCE_COLOR: '0' };
 const words = process.argv.slice(2);
 const full = process.env.QUERN_TEST_FULL === '1';
 const files = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
@@ -56,7 +58,7 @@ function countOf(output: string, label: string): number {
 function runFile(file: string): Promise<{ output: string; code: number | null; milliseconds: number }> {
   return new Promise((resolve) => {
     const began = Date.now();
-    const child = spawn(process.execPath, [...process.execArgv, file], { env: { ...process.env, FORCE_COLOR: '0' } });
+    const child = spawn(process.execPath, [...process.execArgv, file], { env });
     let output = '';
     const take = (data: Buffer) => {
       output += data.toString();

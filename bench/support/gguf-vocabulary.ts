@@ -12,7 +12,8 @@ const TEXT_KINDS = [1, 4, 6];
 
 const utf8 = new TextDecoder();
 
-export function readGgufVocabulary(path: string): VocabularyOptions {
+/** `encoded`: the tokens as the file writes them. */
+export function readGgufVocabulary(path: string): VocabularyOptions & { readonly encoded: readonly string[] } {
   const fields = readFields(readFileSync(path));
   const byteLevel = fields.get('tokenizer.ggml.model') === 'gpt2';
   const pieces = fields.get('tokenizer.ggml.tokens') as string[];
@@ -23,7 +24,7 @@ export function readGgufVocabulary(path: string): VocabularyOptions {
     const byte = byteOfFallbackToken(piece);
     return byte >= 0 ? Uint8Array.of(byte) : new TextEncoder().encode(piece.replaceAll('\u2581', ' '));
   });
-  return { tokens, eosTokenIds: [fields.get('tokenizer.ggml.eos_token_id') as number] };
+  return { tokens, encoded: pieces, eosTokenIds: [fields.get('tokenizer.ggml.eos_token_id') as number] };
 }
 
 /** The metadata of a GGUF file, version 2 or 3: numbers of 32 bits, strings, and arrays of these. */

@@ -11,6 +11,7 @@ import type { CallFormatName } from './tools/formats.ts';
 export interface ApiEngine {
   readonly modelName: string;
   readonly vocabSize: number;
+  readonly hiddenSize: number;
   readonly tokenizer: Pick<Tokenizer, 'tokenBytes' | 'decode'>;
   /** How the model writes what is not content. */
   readonly replyFormat: ReplyFormat;
@@ -20,6 +21,8 @@ export interface ApiEngine {
   generate(request: GenerateRequest): AsyncIterable<GenerateOutput>;
   promptTokens(source: PromptSource): number[];
   promptLogprobs(ids: readonly number[], count: number, signal?: AbortSignal): Promise<RankedLogprobs[]>;
+  /** `[hiddenSize]` */
+  embed(ids: readonly number[], signal?: AbortSignal): Promise<Float32Array>;
 }
 
 export interface ReplyFormat {

@@ -33,6 +33,8 @@ export interface AnswerHead {
   readonly reply: ReplyOptions;
   /** Tools could be called, so the message says which were, if only that none was. */
   readonly withCalls: boolean;
+  /** The usage says how much of the prompt was there already. */
+  readonly withCachedTokens: boolean;
 }
 
 /**
@@ -45,21 +47,21 @@ export async function* chatChunks(
 ): AsyncGenerator<ChatCompletionChunk, void, undefined> {
   const replies = Array.from({ length: head.n }, (_, index) => new ChoiceReply(index, head.reply));
   const completionTokens = Array<number>(head.n).fill(0);
-  let promptTokens: number | null = null;
+  let prompt: PromptUsage | null = null;
 
   for await (const output of outputs) {
-    if (promptTokens === null) {
-      promptTokens = output.promptTokens;
-      yield* openingChunks(head, promptTokens);
+    if (prompt === null) {
+      prompt = output;
+      yield* openingChunks(head, prompt);
     }
     completionTokens[output.index] += output.tokenIds.length;
     const choice = replies[output.index].next(output);
-    if (choice) yield chunkOf(head, [choice], runningUsage(head, promptTokens, completionTokens[output.index]));
+    if (choice) yield chunkOf(head, [choice], runningUsage(head, prompt, completionTokens[output.index]));
   }
 
   if (head.usage === 'none') return;
   const total = completionTokens.reduce((sum, count) => sum + count, 0);
-  yield chunkOf(head, [], usageOf(promptTokens ?? 0, total));
+  yield chunkOf(head, [], prompt ? usageWith(head, prompt, total) : usageOf(0, total));
 }
 
 /** Puts the chunks of an answer together. Its head must have asked for the usage. */
@@ -164,9 +166,11 @@ function isJson(text: string): boolean {
   }
 }
 
-function* openingChunks(head: AnswerHead, promptTokens: number): Generator<ChatCompletionChunk, void, undefined> {
+type PromptUsage = Pick<GenerateOutput, 'promptTokens' | 'cachedTokens'>;
+
+function* openingChunks(head: AnswerHead, prompt: PromptUsage): Generator<ChatCompletionChunk, void, undefined> {
   const { n, role, echo, promptTokenIds } = head;
-  const usage = runningUsage(head, promptTokens, 0);
+  const usage = runningUsage(head, prompt, 0);
   for (let index = 0; index < n; index++) {
     const chunk = chunkOf(head, [opening(index, { role, content: '' })], usage);
     yield index === 0 && promptTokenIds ? { ...chunk, prompt_token_ids: promptTokenIds } : chunk;
@@ -188,6 +192,11 @@ function chunkOf(
   return wanted === 'none' ? chunk : { ...chunk, usage };
 }
 
-function runningUsage(head: AnswerHead, promptTokens: number, completionTokens: number): ChatUsage | null {
-  return head.usage === 'running' ? usageOf(promptTokens, completionTokens) : null;
+function runningUsage(head: AnswerHead, prompt: PromptUsage, completionTokens: number): ChatUsage | null {
+  return head.usage === 'running' ? usageWith(head, prompt, completionTokens) : null;
+}
+
+function usageWith(head: AnswerHead, { promptTokens, cachedTokens }: PromptUsage, completionTokens: number): ChatUsage {
+  const usage = usageOf(promptTokens, completionTokens);
+  return head.withCachedTokens ? { ...usage, prompt_tokens_details: { cached_tokens: cachedTokens } } : usage;
 }

@@ -25,6 +25,8 @@ export interface ChatOptions {
   readonly modelNames?: readonly string[];
   /** Lets requests bring a chat template of their own. Default true. */
   readonly trustRequestChatTemplate?: boolean;
+  /** The usage says how many tokens of the prompt were there from an earlier request. Default false. */
+  readonly promptTokensDetails?: boolean;
 }
 
 export interface ChatCallOptions {
@@ -52,7 +54,8 @@ export interface ChatCompletions {
 }
 
 export function createChatCompletions(engine: ApiEngine, options: ChatOptions = {}): ChatCompletions {
-  const served: ServedModel = { names: options.modelNames ?? [engine.modelName] };
+  const { modelNames = [engine.modelName], promptTokensDetails = false } = options;
+  const served: ServedModel = { names: modelNames };
 
   async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
     const request = parseChatRequest(params);
@@ -61,7 +64,7 @@ export function createChatCompletions(engine: ApiEngine, options: ChatOptions = 
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
     const answer = startAnswer(engine, request, served, ending);
-    const { head } = answer;
+    const head = { ...answer.head, withCachedTokens: promptTokensDetails };
     const chunks = chatChunks(observe ? observed(answer.outputs, observe) : answer.outputs, head);
     if (request.stream) return new AnswerStream(chunks, controller);
     const ofPrompt = await answer.promptLogprobs();
@@ -91,7 +94,7 @@ function startAnswer(engine: ApiEngine, request: ChatRequest, served: ServedMode
   const tokens = needsTokens ? engine.promptTokens(source) : [];
   const speaker = request.messages[request.messages.length - 1];
   const role = request.add_generation_prompt === false ? speaker.role : 'assistant';
-  const head: AnswerHead = {
+  const head: Omit<AnswerHead, 'withCachedTokens'> = {
     id: `chatcmpl-${request.request_id ?? randomHex()}`,
     created: Math.floor(Date.now() / 1000),
     model: served.names[0],

@@ -1,6 +1,7 @@
 /** How the replies of a request are to be taken apart. */
 
 import type { Grammar } from '../../grammar/index.ts';
+import { RequestError } from '../errors.ts';
 import type { PromptSource } from '../types.ts';
 import type { ApiEngine } from './api-engine.ts';
 import type { ReplyOptions } from './choice-reply.ts';
@@ -59,13 +60,21 @@ function callRules({ replyFormat }: ApiEngine, choice: ToolChoice): ReplyRules['
   return namedCall(choice.name);
 }
 
-/** Where it is known how to, calls are held to the tools from the moment that one begins. */
+/**
+ * Where it is known how to, calls are held to the tools from the moment that one begins. A tool whose schema cannot be
+ * compiled is no reason to refuse a request that need not call it.
+ */
 function autoGrammar(engine: ApiEngine, tools: readonly Tool[]): Grammar | undefined {
   const { grammarCompiler: compiler, replyFormat } = engine;
   const marker = replyFormat.calls && JSON_CALL_MARKERS[replyFormat.calls];
   if (!compiler || marker === undefined) return undefined;
-  const constraint = { kind: 'json', schema: callSchema(tools, 'arguments') } as const;
-  return new CallGrammar(compileConstraint({ constraint, param: 'tools' }, compiler), marker, engine);
+  try {
+    const constraint = { kind: 'json', schema: callSchema(tools, 'arguments') } as const;
+    return new CallGrammar(compileConstraint({ constraint, param: 'tools' }, compiler), marker, engine);
+  } catch (error) {
+    if (error instanceof RequestError) return undefined;
+    throw error;
+  }
 }
 
 function reasoningOf(engine: ApiEngine, source: PromptSource): ReplyRules['reasoning'] {

@@ -58,7 +58,9 @@ export function callConstraint(choice: ToolChoice, tools: readonly Tool[]): Give
 
 /** A function without parameters takes an empty object. */
 export function parametersOf({ function: { parameters } }: Tool): Readonly<Record<string, unknown>> {
-  return parameters ?? { type: 'object', properties: {}, additionalProperties: false };
+  return parameters
+    ? { type: 'object', ...parameters }
+    : { type: 'object', properties: {}, additionalProperties: false };
 }
 
 /** The schema of one call by the names that `keys` gives its members. */

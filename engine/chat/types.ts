@@ -90,6 +90,8 @@ export interface ChatUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Where it is wanted: how much of the prompt was there from an earlier request. */
+  readonly prompt_tokens_details?: { readonly cached_tokens: number };
 }
 
 export interface ChatLogprobs {

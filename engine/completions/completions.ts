@@ -58,7 +58,9 @@ export function createCompletions(engine: ApiEngine, { modelNames }: ChatOptions
     };
     const outputs = merged(parts.map(({ outputs }) => outputs));
     const chunks = completionChunks(observe ? observed(outputs, observe) : outputs, parts, head);
-    return request.stream ? new AnswerStream(chunks, controller) : collectCompletion(chunks, head);
+    if (request.stream) return new AnswerStream(chunks, controller);
+    // What one prompt fails with ends the others.
+    return collectCompletion(chunks, head).finally(() => controller.abort());
   }
 
   return { create: create as Completions['create'] };

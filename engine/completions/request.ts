@@ -72,7 +72,8 @@ export function completionSampling(request: CompletionRequest): GenerateSampling
   return { ...samplingOf(request), maxTokens, logprobs };
 }
 
-function readPrompts(value: unknown): readonly Prompt[] {
+/** A text, token ids, or a list of either. */
+export function readPrompts(value: unknown): readonly Prompt[] {
   if (typeof value === 'string') return [value];
   const list = readList(value, MAX_PROMPT_TOKENS, 'a string, a list of strings, token ids, or a list of lists of them');
   if (list.length === 0) refuse('a prompt', value);

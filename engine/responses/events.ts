@@ -126,12 +126,12 @@ function outputText(text: string) {
   return { type: 'output_text', text, annotations: [], logprobs: [] } as const;
 }
 
-function usageOf({ prompt_tokens: input, completion_tokens: output, total_tokens: total }: ChatUsage): ResponseUsage {
+function usageOf(usage: ChatUsage): ResponseUsage {
   return {
-    input_tokens: input,
-    input_tokens_details: { cached_tokens: 0 },
-    output_tokens: output,
+    input_tokens: usage.prompt_tokens,
+    input_tokens_details: { cached_tokens: usage.prompt_tokens_details?.cached_tokens ?? 0 },
+    output_tokens: usage.completion_tokens,
     output_tokens_details: { reasoning_tokens: 0 },
-    total_tokens: total,
+    total_tokens: usage.total_tokens,
   };
 }

@@ -1,6 +1,7 @@
 /** The Responses API in process, with the shape of the OpenAI client: `engine.responses.create({ … })`. Nothing is stored. */
 
-import type { ChatCallOptions, ChatCompletions } from '../chat/completions.ts';
+import type { ApiEngine } from '../chat/api-engine.ts';
+import { type ChatCallOptions, type ChatOptions, createChatCompletions } from '../chat/completions.ts';
 import { randomHex } from '../chat/random-id.ts';
 import { AnswerStream } from '../chat/stream.ts';
 import { RequestError } from '../errors.ts';
@@ -25,8 +26,10 @@ export interface Responses {
   create(params: ResponseCreateParams, options?: ChatCallOptions): Promise<ApiResponse | AnswerStream<ResponseEvent>>;
 }
 
-/** @param chat  what gives the answers */
-export function createResponses(chat: ChatCompletions, modelName: string): Responses {
+export function createResponses(engine: ApiEngine, options: ChatOptions = {}): Responses {
+  const chat = createChatCompletions(engine, { ...options, promptTokensDetails: true });
+  const modelName = options.modelNames?.[0] ?? engine.modelName;
+
   async function create(params: unknown, options?: ChatCallOptions) {
     const request = parseResponseRequest(params);
     const chunks = await chat.create(chatParamsOf(request), options).catch(inOwnWords);

@@ -3,9 +3,9 @@
 import { GrammarError } from '../errors.ts';
 import type { Flow, FlowState, FlowStep } from '../ir.ts';
 import { type Alternative, alternatives } from './alternatives.ts';
+import { distinctTexts, MAX_DISTINCT } from './distinct.ts';
 import { EndSearch, type Way } from './end-search.ts';
 import type { Lowering } from './lowering.ts';
-import { distinctTexts, MAX_DISTINCT } from './distinct.ts';
 import { ARRAY, type Value } from './values.ts';
 
 const INFINITY = Number.POSITIVE_INFINITY;
@@ -55,7 +55,10 @@ export class ArrayFlow {
     this.node = {
       kind: 'flow',
       start,
-      steps: (state) => this.#steps(this.#states.get(state)!),
+      steps: (state) => {
+        lowering.refill();
+        return this.#steps(this.#states.get(state)!);
+      },
       ends: (state) => state === 'end',
       needs: [],
     };
@@ -129,15 +132,17 @@ export class ArrayFlow {
 
   /** Steps for an item that must differ from those before. */
   #uniqueSteps(value: Value, next: Value, written: readonly string[]): FlowStep[] {
-    return this.#distinct(value).terminals(written).map(({ terminal, keyOf }) => ({
-      match: terminal,
-      next: (label: number) => {
-        const key = keyOf(label);
-        if (key === undefined || written.includes(key)) return this.#state('dead', next, []);
-        const all = [...written, key].sort();
-        return this.#canEnd(next, all) ? this.#state('after', next, all) : this.#state('dead', next, []);
-      },
-    }));
+    return this.#distinct(value)
+      .terminals(written)
+      .map(({ terminal, keyOf }) => ({
+        match: terminal,
+        next: (label: number) => {
+          const key = keyOf(label);
+          if (key === undefined || written.includes(key)) return this.#state('dead', next, []);
+          const all = [...written, key].sort();
+          return this.#canEnd(next, all) ? this.#state('after', next, all) : this.#state('dead', next, []);
+        },
+      }));
   }
 
   #distinct(value: Value) {
@@ -157,7 +162,8 @@ export class ArrayFlow {
     const parts = formula.shape.kind === 'and' ? formula.shape.parts : [formula];
     const missing = Math.max(0, ...parts.map(({ shape }) => (shape.kind === 'count' ? shape.min : 0)));
     if (missing === 0) return true;
-    if (missing > MAX_DISTINCT) throw new GrammarError(`${this.#uniqueAt}: at most ${MAX_DISTINCT} unique items are supported`);
+    if (missing > MAX_DISTINCT)
+      throw new GrammarError(`${this.#uniqueAt}: at most ${MAX_DISTINCT} unique items are supported`);
     return this.#alternativesOf(formula).some(({ value }) => this.#left(value, written) >= missing);
   }
 
@@ -189,7 +195,12 @@ export class ArrayFlow {
     let list = this.#alternatives.get(formula);
     if (!list) {
       const lowering = this.#lowering;
-      list = alternatives(lowering.values, formula, (atom) => this.#ofAtom(atom), (value) => lowering.satisfiable(value));
+      list = alternatives(
+        lowering.values,
+        formula,
+        (atom) => this.#ofAtom(atom),
+        (value) => lowering.satisfiable(value),
+      );
       this.#alternatives.set(formula, list);
     }
     return list;

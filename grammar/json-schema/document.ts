@@ -155,7 +155,10 @@ export function hidesSiblings(draft: Draft): boolean {
 
 /** A JSON pointer with more steps. */
 export function pointerTo(pointer: string, keys: readonly (string | number)[]): string {
-  return keys.reduce<string>((path, key) => `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`, pointer);
+  return keys.reduce<string>(
+    (path, key) => `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`,
+    pointer,
+  );
 }
 
 /** A text for an error message, cut when it is long. */

@@ -97,13 +97,13 @@ function twoDigits(value: number): string {
 
 /** Regular expressions of ECMA-262 whose groups nest at most three deep and whose class ranges are the usual ones. */
 function regularExpression(): Regex {
-  const escape = '\\\\(?:[dDwWsStnrfv0^$\\\\.*+?()\\[\\]{}|/]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})';
-  const inClass = `(?:a-z|A-Z|0-9|a-f|A-F|[^\\\\\\]\\[\\-^]|${escape})`;
+  const escaped = '\\\\(?:[dDwWsStnrfv0^$\\\\.*+?()\\[\\]{}|/]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})';
+  const inClass = `(?:a-z|A-Z|0-9|a-f|A-F|[^\\\\\\]\\[\\-^]|${escaped})`;
   const charClass = `\\[\\^?${inClass}*-?\\]`;
   const plain = '[^\\\\^$.*+?()\\[\\]{}|]';
   const bounds = Array.from({ length: 10 }, (_, low) => `${low},[${low}-9]`).join('|');
   const quantifier = `(?:[*+?]|\\{(?:[0-9]{1,4},?|${bounds}|[0-9],[1-9][0-9])\\})\\??`;
-  let atom = `(?:${plain}|\\.|${escape}|${charClass})`;
+  let atom = `(?:${plain}|\\.|${escaped}|${charClass})`;
   const alternatives = (one: string) => {
     const term = `(?:[\\^$]|${one}(?:${quantifier})?)`;
     return `${term}*(?:\\|${term}*)*`;

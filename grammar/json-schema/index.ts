@@ -1,7 +1,8 @@
 /** JSON Schema (drafts 7, 2019-09 and 2020-12, with the spellings of draft 4) to grammar nodes. */
 
 import { GrammarError } from '../errors.ts';
-import { type Node, concat, literal, optional, type Regex, text } from '../ir.ts';
+import { concat, literal, type Node, optional, type Regex, text } from '../ir.ts';
+import { Budget } from '../limits.ts';
 import { parseRegex } from '../regex.ts';
 import { SchemaDocument } from './document.ts';
 import { fromParsed, parseJson } from './json-text.ts';
@@ -28,11 +29,13 @@ export interface JsonSchemaOptions {
  */
 export function jsonSchemaNode(schema: unknown, { whitespacePattern }: JsonSchemaOptions = {}): Node {
   const document = new SchemaDocument(typeof schema === 'string' ? parseJson(schema) : fromParsed(schema));
-  const values = new Values();
+  const budget = new Budget();
+  budget.refill(SCHEMA_FUEL);
+  const values = new Values(budget);
   const punctuation = whitespacePattern === undefined ? usualPunctuation : punctuate(readWhitespace(whitespacePattern));
   let lowering: Lowering;
   const reader = new SchemaReader(values, document, (a, b) => lowering.areDisjoint(a, b));
-  lowering = new Lowering(values, reader, punctuation);
+  lowering = new Lowering(values, reader, punctuation, budget);
   reader.readAll();
   const root = values.place(document.root);
   if (!lowering.satisfiable(root)) throw new GrammarError('#: no value satisfies the schema');
@@ -44,6 +47,9 @@ export function jsonSchemaNode(schema: unknown, { whitespacePattern }: JsonSchem
 export function jsonObjectNode(options: JsonSchemaOptions = {}): Node {
   return jsonSchemaNode({ type: 'object' }, options);
 }
+
+/** What a schema may cost before a text is written: formulas, searches for a value, states of regular expressions. */
+const SCHEMA_FUEL = 400_000;
 
 const WHITESPACE = '(?:[ ]|[\\r]?\\n(?:[\\r]?\\n)?[ \\t]{0,120})?';
 

@@ -17,7 +17,7 @@ const freeLetter = '[a-z0-9ß-öø-ÿα-ωа-яёぁ-ゖァ-ヺ一-鿿가-힣]';
 const internationalLabel = `(?:${label}|${freeLetter}{1,14})`;
 
 /** RFC 5321, section 4.1.2. */
-const atomCharacter = "A-Za-z0-9!#$%&'*+/=?^_`{|}~-";
+const atomCharacter = "A-Za-z0-9!#$%&'*+/=?^_`{|}~\\-";
 const quotedLocal = '"(?:[ !#-\\[\\]-~]|\\\\[ -~])*"';
 const addressLiteral = `\\[(?:${ipv4}|IPv6:${ipv6})\\]`;
 
@@ -34,7 +34,7 @@ function uriParts(more: string, moreInQuery: string) {
   const segmentNoColon = `(?:[${letters}${more}${delimiters}@]|${percent})`;
   const userInfo = `(?:[${letters}${more}${delimiters}:]|${percent})*`;
   const name = `(?:[${letters}${more}${delimiters}]|${percent})*`;
-  const future = `v[0-9A-Fa-f]+[.][${letters}${delimiters}:]+`;
+  const future = `[Vv][0-9A-Fa-f]+[.][${letters}${delimiters}:]+`;
   const host = `(?:\\[(?:${ipv6}|${future})\\]|${name})`;
   const authority = `//(?:${userInfo}@)?${host}(?::[0-9]*)?(?:/${segmentCharacter}*)*`;
   const absolutePath = `/(?:${segmentCharacter}+(?:/${segmentCharacter}*)*)?`;
@@ -51,7 +51,7 @@ function uriParts(more: string, moreInQuery: string) {
 const variableCharacter = '(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2})';
 const variable = `${variableCharacter}(?:[.]?${variableCharacter})*(?:\\*|:[1-9][0-9]{0,3})?`;
 const expression = `\\{[+#./;?&=,!@|]?${variable}(?:,${variable})*\\}`;
-const templateLiteral = `(?:[!#$&(-;=?-\\[\\]_a-z~${beyondAscii}${privateUse}]|${percent})`;
+const templateLiteral = `(?:[!#$&-;=?-\\[\\]_a-z~${beyondAscii}${privateUse}]|${percent})`;
 
 function parse(source: string): Regex {
   return parseRegex(source, { match: 'whole' });
@@ -67,7 +67,7 @@ function mailboxes(extra: string, domains: string): Regex {
   const atom = `[${atomCharacter}${extra}]+`;
   const encoded = parse('[^]*@(?:[^.]*[.])*[^.]{2}--[^]*');
   const local = `(?:${atom}(?:[.]${atom})*|${quotedLocal})`;
-  return both(parse(`${local}@(?:${domains}(?:[.]${domains})*|${addressLiteral})`), not(encoded));
+  return both(parse(`${local}@(?:(?:${domains}[.])+${domains}|${addressLiteral})`), not(encoded));
 }
 
 function ipv6Forms(): string {

@@ -15,7 +15,9 @@ const MAX_DEPTH = 512;
 const MAX_LENGTH = 4 << 20;
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they may not stand raw in a string
 const PLAIN_STRING = /"[^"\\\u0000-\u001f]*"/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they may not stand raw in a string
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const SPACE = /[ \t\n\r]*/y;
 

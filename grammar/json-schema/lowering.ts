@@ -16,7 +16,7 @@ import {
   type Terminal,
   text,
 } from '../ir.ts';
-import { Budget, COMPILE_FUEL } from '../limits.ts';
+import type { Budget } from '../limits.ts';
 import { ArrayFlow } from './array-flow.ts';
 import { hashedText } from './distinct.ts';
 import { MemberNames } from './member-names.ts';
@@ -24,6 +24,12 @@ import { anyNumber, plainInteger, spelledNumbers } from './number-languages.ts';
 import { ObjectFlow } from './object-flow.ts';
 import type { SchemaReader } from './reader.ts';
 import { ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, type Value, type Values } from './values.ts';
+
+/** What the steps of a flow from one state may cost. */
+const STEP_FUEL = 200_000;
+
+/** What the making of a flow costs. */
+const FLOW_COST = 50;
 
 /** Steps of one search for a value; a set that is still open then counts as having one. */
 const SEARCH_FUEL = 50_000;
@@ -61,8 +67,8 @@ export class Lowering {
   readonly values: Values;
   readonly punctuation: Punctuation;
   readonly #reader: SchemaReader;
-  readonly #budget = new Budget();
-  readonly #expressions = new Expressions(this.#budget);
+  readonly #budget: Budget;
+  readonly #expressions: Expressions;
   readonly #byType = new Map<Value, Map<number, Value>>();
   readonly #open = new Set<string>();
   readonly #strings = new Map<Value, Regex>();
@@ -80,7 +86,9 @@ export class Lowering {
   #assumedFrom = Number.POSITIVE_INFINITY;
   #fuel = SEARCH_FUEL;
 
-  constructor(values: Values, reader: SchemaReader, punctuation: Punctuation) {
+  constructor(values: Values, reader: SchemaReader, punctuation: Punctuation, budget: Budget) {
+    this.#budget = budget;
+    this.#expressions = new Expressions(budget);
     this.values = values;
     this.#reader = reader;
     this.punctuation = punctuation;
@@ -216,6 +224,11 @@ export class Lowering {
     return this.#assumedFrom < this.#searched.length;
   }
 
+  /** Refills what the steps of a flow may cost. */
+  refill(): void {
+    this.#budget.refill(STEP_FUEL);
+  }
+
   /** Refills what a search may cost, unless it is part of another. */
   startSearch(): void {
     if (this.#searched.length === 0) this.#fuel = SEARCH_FUEL;
@@ -279,13 +292,12 @@ export class Lowering {
 
   /** True when some text is in the language. */
   hasText(regex: Regex): boolean {
-    this.#budget.refill(COMPILE_FUEL);
+    if (surelyHasText(regex)) return true;
     return this.#expressions.alive(this.#expressions.from(regex));
   }
 
   /** True when a text is in the language. */
   matches(regex: Regex, given: string): boolean {
-    this.#budget.refill(COMPILE_FUEL);
     let state = this.#expressions.from(regex);
     for (const char of given) state = this.#expressions.next(state, char.codePointAt(0)!);
     return this.#expressions.labels(state) !== undefined;
@@ -314,7 +326,6 @@ export class Lowering {
 
   /** See {@link hashedText}; what was written is only left out where a text could not just go on and differ. */
   hashed(regex: Regex, written: readonly string[]): Regex {
-    this.#budget.refill(COMPILE_FUEL);
     const stretches = this.#expressions.lengths(this.#expressions.from(regex)) !== undefined;
     return hashedText(regex, stretches ? [] : written);
   }
@@ -359,13 +370,19 @@ export class Lowering {
 
   #arrayFlow(formula: Value): ArrayFlow {
     let flow = this.#arrays.get(formula);
-    if (!flow) this.#arrays.set(formula, (flow = new ArrayFlow(this, formula)));
+    if (!flow) {
+      this.#budget.spend(FLOW_COST);
+      this.#arrays.set(formula, (flow = new ArrayFlow(this, formula)));
+    }
     return flow;
   }
 
   #objectFlow(formula: Value): ObjectFlow {
     let flow = this.#objects.get(formula);
-    if (!flow) this.#objects.set(formula, (flow = new ObjectFlow(this, formula)));
+    if (!flow) {
+      this.#budget.spend(FLOW_COST);
+      this.#objects.set(formula, (flow = new ObjectFlow(this, formula)));
+    }
     return flow;
   }
 
@@ -381,7 +398,10 @@ export class Lowering {
     const { shape } = formula;
     if (shape.kind !== 'and') return [formula];
     const choices = shape.parts.filter((part) => part.shape.kind === 'or');
-    const count = choices.reduce((product, { shape: inner }) => product * (inner.kind === 'or' ? inner.parts.length : 1), 1);
+    const count = choices.reduce(
+      (product, { shape: inner }) => product * (inner.kind === 'or' ? inner.parts.length : 1),
+      1,
+    );
     if (count === 1 || count > MAX_ORDERS) return [formula];
     let cut: Value[] = [this.values.all];
     for (const part of shape.parts) {
@@ -412,6 +432,27 @@ function requiredMembers(formula: Value): ReadonlyMap<string, Value> {
     for (const [name, value] of shape.table.properties) if (names.has(name)) members.set(name, value);
   }
   return members;
+}
+
+/** True when a look at a regex shows that some text is in it; intersections and complements must be searched. */
+function surelyHasText(regex: Regex): boolean {
+  switch (regex.kind) {
+    case 'literal':
+    case 'automaton':
+      return true;
+    case 'chars':
+      return regex.set[0] < 0xd800 || regex.set[regex.set.length - 1] > 0xdfff;
+    case 'concat':
+      return regex.parts.every(surelyHasText);
+    case 'either':
+      return regex.parts.some(surelyHasText);
+    case 'repeat':
+      return regex.min === 0 || surelyHasText(regex.body);
+    case 'labelled':
+      return surelyHasText(regex.body);
+    default:
+      return false;
+  }
 }
 
 /** The language of a formula of string or number atoms. */

@@ -43,7 +43,13 @@ export function readNumberKeywords(reader: SchemaReader, place: Place, schema: J
     const keyword = schema.has('multipleOf') ? 'multipleOf' : 'divisibleBy';
     if (divisor.units <= 0n) reader.fail(place, [keyword], schema.get(keyword)!, 'a number above 0');
     try {
-      found.push(reader.values.number({ regex: multiplesOf(divisor), digits: digitCount(divisor), integers: divisor.scale === 0 }));
+      found.push(
+        reader.values.number({
+          regex: multiplesOf(divisor),
+          digits: digitCount(divisor),
+          integers: divisor.scale === 0,
+        }),
+      );
     } catch (error) {
       throw new GrammarError(`${place.pointer}/${keyword}: ${(error as Error).message}`);
     }

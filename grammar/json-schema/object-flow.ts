@@ -53,7 +53,10 @@ export class ObjectFlow {
     this.node = {
       kind: 'flow',
       start: this.#state('start', this.#start, 0, []),
-      steps: (state) => this.#steps(this.#states.get(state)!),
+      steps: (state) => {
+        lowering.refill();
+        return this.#steps(this.#states.get(state)!);
+      },
       ends: (state) => state === 'end',
       needs: [],
     };
@@ -226,7 +229,12 @@ export class ObjectFlow {
       const lowering = this.#lowering;
       const { values } = lowering;
       const position = this.#positionAfter(index);
-      list = alternatives(values, formula, (atom) => this.#ofAtom(atom, index), (value) => lowering.satisfiable(value))
+      list = alternatives(
+        values,
+        formula,
+        (atom) => this.#ofAtom(atom, index),
+        (value) => lowering.satisfiable(value),
+      )
         .map(({ value, next }) => ({ value, next: this.#simplify(next, position) }))
         .filter(({ next }) => next !== values.none);
       this.#alternatives.set(key, list);

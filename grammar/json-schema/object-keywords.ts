@@ -48,7 +48,10 @@ export function readObjectKeywords(reader: SchemaReader, place: Place, schema: J
 /** What must hold of an object with a member `name`. */
 export function dependency(reader: SchemaReader, place: Place, keyword: string, name: string, inner: Json): Value {
   const { values } = reader;
-  if (keyword === 'dependentSchemas' || (keyword === 'dependencies' && (isObject(inner) || typeof inner === 'boolean'))) {
+  if (
+    keyword === 'dependentSchemas' ||
+    (keyword === 'dependencies' && (isObject(inner) || typeof inner === 'boolean'))
+  ) {
     return reader.subschema(place, inner, keyword, name);
   }
   const single = keyword === 'dependencies' && typeof inner === 'string' ? [inner] : inner;

@@ -6,8 +6,8 @@ import { parseRegex } from '../regex.ts';
 import { readArrayKeywords } from './array-keywords.ts';
 import { hidesSiblings, type Place, pointerTo, quote, type SchemaDocument } from './document.ts';
 import { isDecimal, isObject, type Json, type JsonObject } from './json-text.ts';
-import { digitCount, exactly, wholeNumbers } from './number-languages.ts';
 import { readNumberKeywords } from './number-keywords.ts';
+import { digitCount, exactly, wholeNumbers } from './number-languages.ts';
 import { readObjectKeywords } from './object-keywords.ts';
 import { readStringKeywords } from './string-keywords.ts';
 import { readUnevaluated } from './unevaluated.ts';
@@ -334,7 +334,12 @@ export class SchemaReader {
     const fragment = String(argument).split('#')[1];
     if (typeof name !== 'string' || name !== fragment) return target;
     if (this.document.dynamicAnchors(name).length === 1) return target;
-    this.fail(place, [keyword], argument, 'a $dynamicAnchor that stands only once in the schema (overriding is not supported)');
+    this.fail(
+      place,
+      [keyword],
+      argument,
+      'a $dynamicAnchor that stands only once in the schema (overriding is not supported)',
+    );
   }
 
   #dynamicReference(place: Place, keyword: string, argument: Json): Value {

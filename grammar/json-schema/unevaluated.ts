@@ -77,14 +77,24 @@ class CaseReader {
     const { schema } = place;
     if (!isObject(schema)) return [{ value: values.all, evaluated: nothingEvaluated }];
     if (open.has(schema)) {
-      this.#reader.fail(place, [], schema, 'no reference back to itself where unevaluated members or items are asked for');
+      this.#reader.fail(
+        place,
+        [],
+        schema,
+        'no reference back to itself where unevaluated members or items are asked for',
+      );
     }
     const within = new Set([...open, schema]);
     let cases: Case[] = [{ value: values.all, evaluated: this.#own(place, schema, outermost) }];
     const combine = (more: readonly Case[]) => {
       cases = product(values, cases, more);
       if (cases.length > MAX_CASES) {
-        this.#reader.fail(place, [], schema, `at most ${MAX_CASES} ways to match where unevaluated members or items are asked for`);
+        this.#reader.fail(
+          place,
+          [],
+          schema,
+          `at most ${MAX_CASES} ways to match where unevaluated members or items are asked for`,
+        );
       }
     };
     const none: Case = { value: values.all, evaluated: nothingEvaluated };
@@ -150,7 +160,9 @@ class CaseReader {
     const reader = this.#reader;
     const names = new Set(reader.entries(place, schema, 'properties').map(([name]) => name));
     const patterns = new Set(
-      reader.entries(place, schema, 'patternProperties').map(([source]) => reader.pattern(place, source, 'patternProperties', source)),
+      reader
+        .entries(place, schema, 'patternProperties')
+        .map(([source]) => reader.pattern(place, source, 'patternProperties', source)),
     );
     const { prefix, rest } = itemSchemas(place, schema);
     const allItems = rest.schema !== undefined || (!outermost && schema.has('unevaluatedItems'));

@@ -5,6 +5,7 @@
  */
 
 import type { Regex } from '../ir.ts';
+import type { Budget } from '../limits.ts';
 import type { Place } from './document.ts';
 
 export const NULL = 1;
@@ -75,16 +76,13 @@ export class Values {
   readonly #negations = new Map<Value, Value>();
   /** The tables of objects without a member of some name. */
   readonly #tables = new Map<string, MemberTable>();
+  readonly #budget: Budget;
   #count = 0;
 
-  constructor() {
+  constructor(budget: Budget) {
+    this.#budget = budget;
     this.all = this.#make('all', { kind: 'all' });
     this.none = this.#make('none', { kind: 'none' });
-  }
-
-  /** How many formulas were made. */
-  get size(): number {
-    return this.#count;
   }
 
   and(...parts: readonly Value[]): Value {
@@ -265,7 +263,9 @@ export class Values {
     const parts = new Set<Value>();
     let mask = kind === 'and' ? ANY_TYPE : 0;
     let typesAt: Value | undefined;
+    this.#budget.spend(given.length);
     for (const part of given) {
+      if (part.shape.kind === kind) this.#budget.spend(part.shape.parts.length);
       for (const inner of part.shape.kind === kind ? part.shape.parts : [part]) {
         if (inner === absorbing) return absorbing;
         if (inner === neutral) continue;

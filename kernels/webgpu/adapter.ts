@@ -2,6 +2,12 @@
 
 import { DeviceError } from '../errors.ts';
 
+/**
+ * What Dawn may leave out: checks of every index, of divisors, and zeros in workgroup memory. A step's indices are checked
+ * on the host before it runs, and kernels write workgroup memory before they read it. Browsers always check.
+ */
+const TOGGLES = ['disable_robustness', 'disable_workgroup_init', 'disable_polyfills_on_integer_div_and_mod'];
+
 /** `hardware` refuses adapters that compute on the CPU; `any` takes them too. */
 export type AdapterChoice = 'any' | 'hardware';
 
@@ -10,8 +16,7 @@ export interface AdapterFeatures {
   readonly description: string;
   /** WGSL has `dot4I8Packed`. */
   readonly packedDot: boolean;
-  readonly subgroups: boolean;
-  readonly timestamps: boolean;
+  /** The adapter computes on the CPU. */
   readonly software: boolean;
 }
 
@@ -23,7 +28,7 @@ export interface OpenedAdapter {
 }
 
 /**
- * Opens a device with the adapter's own limits and whatever the kernels can use.
+ * Opens a device with the adapter's own limits on buffers.
  * @throws DeviceError when there is no WebGPU here, or no adapter of that kind.
  */
 export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter> {
@@ -36,23 +41,18 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
   if (choice === 'hardware' && software) {
     throw new DeviceError(`device webgpu: the only adapter is ${description}, which computes on the CPU`);
   }
-  const wanted: GPUFeatureName[] = ['subgroups', 'timestamp-query'];
-  const features = wanted.filter((feature) => adapter.features.has(feature));
-  const device = await adapter.requestDevice({
-    requiredFeatures: features,
-    requiredLimits: {
-      maxBufferSize: limits.maxBufferSize,
-      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-    },
-  });
+  const { maxBufferSize, maxStorageBufferBindingSize } = limits;
+  const device = await adapter
+    .requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } })
+    .catch((error) => {
+      throw new DeviceError(`device webgpu: ${description} does not open: ${(error as Error).message}`);
+    });
   return {
     gpu,
     device,
     features: {
       description,
       packedDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
-      subgroups: features.includes('subgroups'),
-      timestamps: features.includes('timestamp-query'),
       software,
     },
   };
@@ -64,7 +64,7 @@ async function findGpu(): Promise<GPU> {
   const name = 'webgpu';
   try {
     const { create } = (await import(/* @vite-ignore */ name)) as { create: (options: string[]) => GPU };
-    return create(['enable-dawn-features=disable_robustness,disable_workgroup_init,disable_polyfills_on_integer_div_and_mod']);
+    return create([`enable-dawn-features=${TOGGLES.join()}`]);
   } catch (error) {
     throw new DeviceError(
       `device webgpu: no navigator.gpu, and the npm package "webgpu" does not load (${(error as Error).message}); run npm install webgpu, or use --device wasm`,

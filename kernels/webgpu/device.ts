@@ -18,10 +18,11 @@ import type { WeightFormat } from '../formats.ts';
 import { type AdapterChoice, openAdapter } from './adapter.ts';
 import { type KvShape, kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';
-import { bestVariants, type Variants } from './kernels.ts';
+import { bestVariants, PLAIN_VARIANTS, type Variants } from './kernels.ts';
 import { Pipelines } from './pipelines.ts';
 import { Readback } from './readback.ts';
 import { type Dispatch, type UnusedBindings, WebGpuRecorder } from './record.ts';
+import { type Fault, findFault } from './self-check.ts';
 import type { ShaderName } from './shaders.ts';
 import { StepBuffers, type StepCounts } from './step-buffers.ts';
 
@@ -31,8 +32,6 @@ const UPLOAD_BYTES = 64 * 2 ** 20;
 export interface WebGpuDeviceOptions {
   /** Default: any adapter. */
   readonly adapter?: AdapterChoice;
-  /** Kernel variants. Default: the best that the adapter has. */
-  readonly variants?: Variants;
   /** Tighter limits than the adapter's. */
   readonly limits?: Partial<GpuLimits>;
   /** WGSL files that stand in for the package's own, by name, for work on a kernel. */
@@ -61,13 +60,20 @@ export class WebGpuDevice implements Device {
   #closed = false;
 
   /**
-   * Opens an adapter.
-   * @throws DeviceError when there is none of the wanted kind
+   * Opens an adapter and checks its kernels against the reference. Where the best ones compute wrongly, plainer ones are
+   * taken.
+   * @throws DeviceError when there is no adapter of the wanted kind, or even its plainest kernels compute wrongly
    */
   static async create(options: WebGpuDeviceOptions = {}): Promise<WebGpuDevice> {
     const gpu = new Gpu(await openAdapter(options.adapter ?? 'any'), options.limits);
-    const variants = options.variants ?? bestVariants(gpu.features);
-    return new WebGpuDevice(gpu, new Pipelines(gpu, options.shaders), variants, true);
+    const pipelines = new Pipelines(gpu, options.shaders);
+    try {
+      const variants = await soundVariants(gpu, pipelines);
+      return new WebGpuDevice(gpu, pipelines, variants, true);
+    } catch (error) {
+      gpu.close();
+      throw error;
+    }
   }
 
   /** A device beside others on one GPU, with their compiled kernels. Closing it leaves the GPU open. */
@@ -83,7 +89,8 @@ export class WebGpuDevice implements Device {
     this.#variants = variants;
     this.#readback = new Readback(gpu, this.#memory);
     this.#unused = { read: this.#memory.allocate(16, 'unused'), write: this.#memory.allocate(16, 'unused') };
-    this.description = `webgpu (${gpu.features.description}, ${variants.packedDot ? 'packed' : 'plain'} integer products)`;
+    const products = `${variants.packedDot ? 'packed' : 'plain'} integer products`;
+    this.description = `webgpu (${gpu.features.description}, ${products}${variants.plainLinear ? ', plain linear' : ''})`;
   }
 
   createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
@@ -179,7 +186,8 @@ export class WebGpuDevice implements Device {
   async #encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], counts: StepCounts): Promise<void> {
     const most = this.#gpu.limits.workgroupsPerDimension;
     const work = dispatches.map(({ workgroups }) => workgroups(counts));
-    const pipelines = await Promise.all(dispatches.map(({ pipeline }, i) => (work[i][0] > 0 ? pipeline() : undefined)));
+    const isEmpty = ([count, times = 1]: readonly [number, number?]) => count * times === 0;
+    const pipelines = await Promise.all(dispatches.map(({ pipeline }, i) => (isEmpty(work[i]) ? undefined : pipeline())));
     const pass = encoder.beginComputePass();
     for (const [i, { bindGroup }] of dispatches.entries()) {
       const pipeline = pipelines[i];
@@ -210,4 +218,24 @@ export class WebGpuDevice implements Device {
     if (this.#closed) throw new DeviceError('webgpu device is closed');
     this.#gpu.assertUsable();
   }
+}
+
+/** The best variants that pass the self-check. */
+async function soundVariants(gpu: Gpu, pipelines: Pipelines): Promise<Variants> {
+  const best = bestVariants(gpu.features);
+  let fault: Fault | undefined;
+  for (const variants of [best, { ...best, packedDot: false }, PLAIN_VARIANTS]) {
+    const device = WebGpuDevice.share(gpu, pipelines, variants);
+    try {
+      fault = await findFault(device);
+    } finally {
+      await device.close();
+    }
+    if (!fault) return variants;
+  }
+  const { kernel, difference } = fault as Fault;
+  const share = `${(100 * difference).toPrecision(2)}% of the greatest value`;
+  throw new DeviceError(
+    `device webgpu: kernel ${kernel} computes wrongly on ${gpu.features.description}: off by ${share}`,
+  );
 }

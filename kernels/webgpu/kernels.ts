@@ -22,21 +22,28 @@ export type KernelConstants = Readonly<Record<string, number | boolean>>;
 export interface Variants {
   /** Products of signed bytes by `dot4I8Packed`. */
   readonly packedDot: boolean;
+  /** Linear by one thread a result, rather than by workgroups that share what they read. */
+  readonly plainLinear: boolean;
   /** Rows and columns of a tile of linear for many rows: 32 or 64. */
   readonly tile: number;
+  /** Threads of a workgroup that takes a row or a head, a power of two: sums are a binary tree over them. */
+  readonly rowThreads: number;
   /** Most query heads that one workgroup of attention takes together. */
   readonly headGroup: number;
 }
 
-/** What suits an adapter. On a CPU small kernels compile faster, and larger ones gain nothing. */
+/** What suits a GPU. */
+export const GPU_VARIANTS = { plainLinear: false, tile: 64, rowThreads: 64, headGroup: 8 };
+/** A CPU that plays GPU pays for every thread that waits at a barrier, and for the length of a kernel when it compiles. */
+const CPU_VARIANTS = { plainLinear: true, tile: 32, rowThreads: 4, headGroup: 2 };
+
+/** What suits an adapter best. */
 export function bestVariants({ packedDot, software }: AdapterFeatures): Variants {
-  return software ? { packedDot, tile: 32, headGroup: 2 } : { packedDot, tile: 64, headGroup: 8 };
+  return { packedDot, ...(software ? CPU_VARIANTS : GPU_VARIANTS) };
 }
 
-/** What runs on any adapter. */
-export function plainVariants(variants: Variants): Variants {
-  return { ...variants, packedDot: false };
-}
+/** What asks least of an adapter and its compiler. */
+export const PLAIN_VARIANTS: Variants = { packedDot: false, ...CPU_VARIANTS };
 
 const WEIGHT_FILE: Readonly<Record<WeightFormat, ShaderName>> = {
   F32: 'weight-f32',
@@ -57,15 +64,19 @@ export function embedKernel(format: WeightFormat): Kernel {
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out */
-export function linearKernel(format: WeightFormat, rows: 'few' | 'many', { packedDot }: Variants): Kernel {
+export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many', packedDot: boolean): Kernel {
   const quantized = isQuantized(format);
   const dot: ShaderName[] = quantized ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
   const dotBlock: ShaderName[] = quantized ? ['dot-block'] : [];
-  const few: ShaderName[] = [quantized ? 'product-quantized' : 'product-float', 'linear-few-rows'];
-  const many: ShaderName[] = [quantized ? 'linear-many-rows-quantized' : 'linear-many-rows-float'];
+  const product: ShaderName = quantized ? 'product-quantized' : 'product-float';
+  const body: Record<typeof rows, ShaderName[]> = {
+    any: [product, 'linear-plain'],
+    few: [product, 'linear-few-rows'],
+    many: [quantized ? 'linear-many-rows-quantized' : 'linear-many-rows-float'],
+  };
   return {
     name: `linear ${format}, ${rows} rows`,
-    files: [...dot, 'step', WEIGHT_FILE[format], ...dotBlock, 'linear-group', ...(rows === 'few' ? few : many)],
+    files: [...dot, 'step', WEIGHT_FILE[format], ...dotBlock, 'linear-group', ...body[rows]],
     bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
   };
 }

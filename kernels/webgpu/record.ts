@@ -18,7 +18,6 @@ const LINEAR_THREADS = 128;
 const MANY_ROWS = 9;
 /** Rows of x that share one reading of the weights, where there are a few. */
 const FEW_ROWS = 4;
-const ATTENTION_THREADS = 64;
 /** What every adapter grants a workgroup. */
 const WORKGROUP_BYTES = 16384;
 /** Attention spreads a row's splits over workgroups while there are no more rows than this, */
@@ -134,7 +133,7 @@ export class WebGpuRecorder implements OpRecorder {
         inPlace ? this.#unused.write : out.buffer,
       ],
       (counts) => [rowsOf(x, counts)],
-      { RESIDUAL: add !== undefined, IN_PLACE: inPlace },
+      { THREADS: this.#variants.rowThreads, RESIDUAL: add !== undefined, IN_PLACE: inPlace },
     );
   }
 
@@ -184,30 +183,17 @@ export class WebGpuRecorder implements OpRecorder {
       bias?.buffer ?? this.#unused.read,
       out.buffer,
     ];
-    const few = linearKernel(format, 'few', this.#variants);
+    const { packedDot, plainLinear, tile } = this.#variants;
+    const add = (rows: 'any' | 'few' | 'many', workgroups: (rows: number) => [number, number], constants = {}) =>
+      this.#add(linearKernel(format, rows, packedDot), args, buffers, (c) => workgroups(rowsOf(x, c)), constants);
+    if (plainLinear) {
+      add('any', (rows) => [Math.ceil(run.rows / ELEMENT_THREADS), rows]);
+      return;
+    }
     const groups = Math.ceil(run.rows / (LINEAR_THREADS / segments));
-    const { tile } = this.#variants;
-    this.#add(few, args, buffers, (counts) => (rowsOf(x, counts) === 1 ? [groups] : [0]), { ROWS: 1 });
-    this.#add(
-      few,
-      args,
-      buffers,
-      (counts) => {
-        const rows = rowsOf(x, counts);
-        return rows > 1 && rows < MANY_ROWS ? [groups, Math.ceil(rows / FEW_ROWS)] : [0];
-      },
-      { ROWS: FEW_ROWS },
-    );
-    this.#add(
-      linearKernel(format, 'many', this.#variants),
-      args,
-      buffers,
-      (counts) => {
-        const rows = rowsOf(x, counts);
-        return rows >= MANY_ROWS ? [Math.ceil(run.rows / tile), Math.ceil(rows / tile)] : [0];
-      },
-      { TILE: tile },
-    );
+    add('few', (rows) => [rows === 1 ? groups : 0, 1], { ROWS: 1 });
+    add('few', (rows) => [rows > 1 && rows < MANY_ROWS ? groups : 0, Math.ceil(rows / FEW_ROWS)], { ROWS: FEW_ROWS });
+    add('many', (rows) => [rows < MANY_ROWS ? 0 : Math.ceil(run.rows / tile), Math.ceil(rows / tile)], { TILE: tile });
   }
 
   ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {
@@ -230,7 +216,12 @@ export class WebGpuRecorder implements OpRecorder {
         cache.values[layer],
       ],
       ({ rows }) => [rows * (heads + 2 * kvHeads)],
-      { HEAD_DIM: headDim, Q_NORM: op.qNorm !== undefined, K_NORM: op.kNorm !== undefined },
+      {
+        THREADS: this.#variants.rowThreads,
+        HEAD_DIM: headDim,
+        Q_NORM: op.qNorm !== undefined,
+        K_NORM: op.kNorm !== undefined,
+      },
     );
   }
 
@@ -239,9 +230,9 @@ export class WebGpuRecorder implements OpRecorder {
     const cache = op.cache as WebGpuKvCache;
     const { kvHeads, headDim } = cache;
     const { heads } = op;
-    const group = groupSize(heads / kvHeads, headDim, this.#variants.headGroup);
+    const group = groupSize(heads / kvHeads, headDim, this.#variants);
     const groups = heads / kvHeads / group;
-    const constants = { HEAD_DIM: headDim, GROUP: group };
+    const constants = { THREADS: this.#variants.rowThreads, HEAD_DIM: headDim, GROUP: group };
     const args = [heads, kvHeads, groups, qkv.stride, out.stride, op.window ?? 0, { float: op.scale }];
     const inputs = [qkv.buffer, cache.keys[op.layer], cache.values[op.layer]];
     const partials = this.#step.partials(heads, headDim, PARTIAL_BYTES, SPREAD_ROWS);
@@ -314,9 +305,9 @@ function rowsOf(tensor: WebGpuTensor, counts: StepCounts): number {
 }
 
 /** Query heads that share a K/V head and that one workgroup takes together: as many as its memory holds. */
-function groupSize(heads: number, headDim: number, most: number): number {
-  const bytesPerHead = 4 * (2 * headDim + SPLIT + ATTENTION_THREADS);
-  for (let size = Math.min(heads, most); size > 1; size--) {
+function groupSize(heads: number, headDim: number, { headGroup, rowThreads }: Variants): number {
+  const bytesPerHead = 4 * (2 * headDim + SPLIT + rowThreads);
+  for (let size = Math.min(heads, headGroup); size > 1; size--) {
     if (heads % size === 0 && size * bytesPerHead <= WORKGROUP_BYTES) return size;
   }
   return 1;

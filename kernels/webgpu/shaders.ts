@@ -112,9 +112,12 @@ fn loadQuery(row: u32, firstHead: u32, thread: u32) {
 // Leaves the weights of positions \`first\` to \`last\`, all of one split, in \`scores\`.
 fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
   let start = first / SPLIT * SPLIT;
-  for (var offset = thread; offset < SPLIT; offset += THREADS) {
+  // Of the thread's positions, those before \`firstOffset\` and after \`lastOffset\` cannot be visible.
+  let firstOffset = (first - start) / THREADS * THREADS + thread;
+  let lastOffset = last - start;
+  for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
     let p = start + offset;
-    let visible = p >= first && p <= last;
+    let visible = p >= first;
     var sums = array<f32, GROUP>();
     if (visible) {
       let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
@@ -137,7 +140,7 @@ fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
 
   for (var g = 0u; g < GROUP; g++) {
     var most = LOWEST;
-    for (var offset = thread; offset < SPLIT; offset += THREADS) {
+    for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
       most = max(most, scores[g * SPLIT + offset]);
     }
     reduced[g * THREADS + thread] = most;
@@ -159,10 +162,9 @@ fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
 
   for (var g = 0u; g < GROUP; g++) {
     var sum = 0.0;
-    for (var offset = thread; offset < SPLIT; offset += THREADS) {
-      let p = start + offset;
+    for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
       let at = g * SPLIT + offset;
-      let weight = select(0.0, exp(scores[at] - greatest[g]), p >= first && p <= last);
+      let weight = select(0.0, exp(scores[at] - greatest[g]), start + offset >= first);
       scores[at] = weight;
       sum += weight;
     }
@@ -721,6 +723,35 @@ fn main(
   }
 }
 `,
+  'linear-plain': `// linear in its plainest form: one thread a result, segments walked one after the other. The same bits as the other two,
+// without workgroup memory or barriers: what a CPU that plays GPU is fastest with, and what runs where the others do not.
+// Follows \`linear-group.wgsl\` and a \`product-*.wgsl\`. Weights are read once for each row of x.
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let o = workgroupIndex(id, count) * THREADS + thread;
+  let row = id.z;
+  if (o >= params.outs || row >= rowsOf(params.domain)) {
+    return;
+  }
+  let base = (params.firstRow + o) * params.vectors;
+  var total = 0.0;
+  for (var segment = 0u; segment < params.segments; segment++) {
+    var sum = 0.0;
+    for (var block = segment; block < params.blocks; block += params.segments) {
+      sum = addBlock(loadBlock(base, block), row, block, sum);
+    }
+    total += sum;
+  }
+  store(row, o, total);
+}
+`,
   norm: `// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i]
 //
 // x, add, out  f32 [rows, stride]; with IN_PLACE the result goes to x, and \`out\` is not touched
@@ -792,31 +823,31 @@ fn main(
 // f32 [rows, xStride], as vectors
 @group(0) @binding(4) var<storage, read> x: array<vec4f>;
 
+// 32 columns, four a vector: no array, so that compilers keep them in registers.
 struct Block {
-  values: array<vec4f, 8>,
+  low: mat4x4f,
+  high: mat4x4f,
 }
 
 fn loadBlock(base: u32, block: u32) -> Block {
-  var loaded: Block;
-  for (var i = 0u; i < 8u; i++) {
-    loaded.values[i] = weightAt(base, 8u * block + i);
-  }
-  return loaded;
+  let i = 8u * block;
+  return Block(
+    mat4x4f(weightAt(base, i), weightAt(base, i + 1u), weightAt(base, i + 2u), weightAt(base, i + 3u)),
+    mat4x4f(weightAt(base, i + 4u), weightAt(base, i + 5u), weightAt(base, i + 6u), weightAt(base, i + 7u)),
+  );
 }
 
-// sum + the products of one block of one row.
+fn addFour(w: vec4f, v: vec4f, sum: f32) -> f32 {
+  return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
+}
+
+// sum + the products of one block of one row, column by column.
 fn addBlock(loaded: Block, row: u32, block: u32, sum: f32) -> f32 {
   let at = row * (params.xStride / 4u) + 8u * block;
-  var result = sum;
-  for (var i = 0u; i < 8u; i++) {
-    let w = loaded.values[i];
-    let v = x[at + i];
-    result = fma(w.x, v.x, result);
-    result = fma(w.y, v.y, result);
-    result = fma(w.z, v.z, result);
-    result = fma(w.w, v.w, result);
-  }
-  return result;
+  let a = addFour(loaded.low[1], x[at + 1u], addFour(loaded.low[0], x[at], sum));
+  let b = addFour(loaded.low[3], x[at + 3u], addFour(loaded.low[2], x[at + 2u], a));
+  let c = addFour(loaded.high[1], x[at + 5u], addFour(loaded.high[0], x[at + 4u], b));
+  return addFour(loaded.high[3], x[at + 7u], addFour(loaded.high[2], x[at + 6u], c));
 }
 `,
   'product-quantized': `// A block's products for quantised weights and 8-bit activations, in the form that \`linear-few-rows.wgsl\` asks for: exact

@@ -208,6 +208,18 @@ test('a name is told before its arguments are there, and arguments as they come'
   assert.equal(parser.finish(), []);
 });
 
+test('values nested beyond all measure are no call', () => {
+  const deep = 10_000;
+  for (const [format, begin] of [
+    ['pythonic', '[f(a='],
+    ['functiongemma', '<start_function_call>call:f{a:'],
+    ['llama3_json', '{"name": "f", "parameters": {"a": '],
+  ] as const) {
+    readWith(format, begin + '['.repeat(deep));
+    readWith(format, begin + '{"a":'.repeat(deep));
+  }
+});
+
 test('required calls are a list of names and parameters', () => {
   const text = '[{"name": "f", "parameters": {"a": 1}}, {"name": "g", "parameters": {}}]';
   assert.equal(read(text, { calls: requiredCalls }).calls, [

@@ -51,6 +51,8 @@ async function refusal(params: Params): Promise<RequestError> {
 const languages: [name: string, params: Params, holds: (text: string) => boolean][] = [
   ['guided_regex', { guided_regex: '[a-z]{3,5} [0-9]+' }, (text) => /^[a-z]{3,5} [0-9]+$/.test(text)],
   ['guided_choice', { guided_choice: ['sunny', 'sunny and hot'] }, (text) => ['sunny', 'sunny and hot'].includes(text)],
+  ['guided_grammar, GBNF', { guided_grammar: 'root ::= "a"+ "b"' }, (text) => /^a+b$/.test(text)],
+  ['guided_grammar, Lark', { guided_grammar: 'start: "x" NUMBER\nNUMBER: /[0-9]+/' }, (text) => /^x[0-9]+$/.test(text)],
   [
     'guided_json',
     { guided_json: CITY },
@@ -128,6 +130,12 @@ test('auto: the model calls the right tool, with arguments that its schema allow
   assert.is(name, 'get_weather');
   assert.equal(Object.keys(JSON.parse(text)), ['city']);
   assert.match(JSON.parse(text).city, /^Oslo/);
+});
+
+test('auto: a tool whose schema cannot be compiled is no reason to refuse', async () => {
+  const strange = { type: 'function', function: { name: 'f', parameters: { type: 'nonsense' } } } as const;
+  const { message } = await ask({ messages: [{ role: 'user', content: 'Hello!' }], tools: [strange], temperature: 0 });
+  assert.ok(message.content !== null || message.tool_calls!.length > 0);
 });
 
 test('auto, in a stream: the same call', async () => {

@@ -2,7 +2,12 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams } from '../../engine/chat/index.ts';
+import {
+  type ChatCompletion,
+  type ChatCompletionChunk,
+  type ChatCompletionCreateParams,
+  createChatCompletions,
+} from '../../engine/chat/index.ts';
 import { Engine, RequestError } from '../../engine/index.ts';
 
 const test = suite('chat parameters');
@@ -251,6 +256,19 @@ test('priority, cache_salt and request_id: the answer stays what it is, and its 
   const reply = await ask({ priority: -3, cache_salt: 'mine', request_id: 'r-1', user: 'me' });
   assert.is(reply.choices[0].message.content, ANSWER);
   assert.is(reply.id, 'chatcmpl-r-1');
+});
+
+test('where it is asked for, the usage says how much of the prompt was there already', async () => {
+  const completions = createChatCompletions(engine, { promptTokensDetails: true });
+  const messages = [{ role: 'user', content: 'Count from one to twenty and back, slowly. '.repeat(6) }];
+  const params = { messages, max_tokens: 1, temperature: 0, cache_salt: 'own' };
+  const first = (await completions.create(params)).usage;
+  const second = (await completions.create(params)).usage;
+  const other = (await completions.create({ ...params, cache_salt: 'other' })).usage;
+  assert.is(first.prompt_tokens_details!.cached_tokens, 0);
+  assert.ok(second.prompt_tokens_details!.cached_tokens > 0);
+  assert.is(other.prompt_tokens_details!.cached_tokens, 0);
+  assert.is((await ask({ max_tokens: 1 })).usage.prompt_tokens_details, undefined);
 });
 
 test('a stream is the answer in pieces', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ConversationEncoder } from '../../engine/conversation.ts';
+import type { RequestError } from '../../engine/errors.ts';
 import { ChatTemplate, Tokenizer } from '../../tokenizer/index.ts';
 
 const read = (path: string) => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'));
@@ -41,6 +42,42 @@ test('special tokens stay text wherever the template puts the strings of a reque
   const tools = [{ type: 'function' as const, function: { name: 'f', description: text, parameters: { [text]: 1 } } }];
   const plain = JSON.parse(JSON.stringify({ messages, tools }).replaceAll(text, 'x'));
   assert.is(count(encoder.encode({ messages, tools }), IM_END), count(encoder.encode(plain), IM_END));
+});
+
+test('the last message may stay open, to be continued where its text ends', () => {
+  const messages = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Hello <|im_end|> ' },
+  ];
+  const ids = encoder.encode({ messages, addGenerationPrompt: false, continueFinalMessage: true });
+  const text = '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello <|im_end|> ';
+  assert.is(tokenizer.decode(ids), text);
+  assert.is(count(ids, IM_END), 1);
+  const hidden = new ConversationEncoder(tokenizer, new ChatTemplate('{{ messages[0].content }}'));
+  for (const conversation of [{ messages }, { messages: [{ role: 'user', content: [] }] }]) {
+    assert.throws(
+      () => hidden.encode({ ...conversation, continueFinalMessage: true }),
+      (error: RequestError) => error.param === 'continue_final_message',
+    );
+  }
+});
+
+test('the tokens of the post-processor go around the prompt when they are asked for', async () => {
+  const json = read(`${model}/tokenizer.json`);
+  const begin = { id: '<|endoftext|>', ids: [3063], tokens: ['<|endoftext|>'] };
+  json.post_processor = {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '<|endoftext|>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    pair: [],
+    special_tokens: { '<|endoftext|>': begin },
+  };
+  const withBegin = new ConversationEncoder(await Tokenizer.fromJson(json, config), template);
+  for (const content of ['Hi', 'Hi <|im_end|>']) {
+    const messages = [{ role: 'user', content }];
+    const plain = encoder.encode({ messages });
+    assert.equal(withBegin.encode({ messages }), plain);
+    assert.equal(withBegin.encode({ messages, addSpecialTokens: true }), [3063, ...plain]);
+  }
 });
 
 test.run();

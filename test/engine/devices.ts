@@ -2,6 +2,7 @@
 
 import { type Device, ReferenceDevice, WasmDevice } from '../../kernels/index.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
+import type { Gpu } from '../../kernels/webgpu/gpu.ts';
 import { bestVariants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { testGpu } from '../webgpu.ts';
@@ -9,6 +10,8 @@ import { testGpu } from '../webgpu.ts';
 export interface TestDevice {
   readonly kind: Device['kind'];
   readonly create: () => Promise<Device>;
+  /** A GPU device that computes on the CPU. */
+  readonly software?: boolean;
 }
 
 const gpu = await testGpu();
@@ -17,7 +20,11 @@ const pipelines = gpu && new Pipelines(gpu);
 export const DEVICES: readonly TestDevice[] = [
   { kind: 'reference', create: async () => new ReferenceDevice() },
   { kind: 'wasm', create: () => WasmDevice.create({ threads: 2 }) },
-  ...(gpu && pipelines
-    ? [{ kind: 'webgpu', create: async () => WebGpuDevice.share(gpu, pipelines, bestVariants(gpu.features)) } as const]
-    : []),
+  ...(gpu && pipelines ? [webgpu(gpu, pipelines)] : []),
 ];
+
+function webgpu(gpu: Gpu, pipelines: Pipelines): TestDevice {
+  const { software } = gpu.features;
+  const create = async () => WebGpuDevice.share(gpu, pipelines, bestVariants(gpu.features));
+  return { kind: 'webgpu', create, software };
+}

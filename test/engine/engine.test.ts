@@ -269,7 +269,6 @@ test('loading says what is wrong', async () => {
   assert.match(await load('no/such/folder'), /^CheckpointError: no\/such\/folder/);
   assert.match(await load('model.gguf'), /^CheckpointError: model.gguf: GGUF/);
   assert.match(await load('engine'), /^CheckpointError: /);
-  assert.match(await load('tiny-chat', { device: 'webgpu' }), /^DeviceError: .*not available yet/);
   assert.match(await load('tiny-chat', { device: 'tpu' }), /^RequestError: device is tpu/);
   assert.match(await load('tiny-chat', { device: 'reference', maxModelLen: 5000 }), /^RequestError: maxModelLen/);
   assert.match(

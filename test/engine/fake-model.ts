@@ -6,10 +6,11 @@
 import type { Model } from '../../engine/model.ts';
 import { KV_BLOCK_SIZE, type StepInput } from '../../kernels/index.ts';
 
-export type FakeLimits = Omit<Model, 'forward' | 'close'>;
+export type FakeLimits = Omit<Model, 'forward' | 'close' | 'hiddenSize' | 'hiddenStates'>;
 
 export class FakeModel implements Model {
   readonly vocabSize: number;
+  readonly hiddenSize = 1;
   readonly maxModelLen: number;
   readonly kvBlocks: number;
   readonly maxRows: number;
@@ -55,6 +56,10 @@ export class FakeModel implements Model {
       logits.set(hashLogits(visible, this.vocabSize), i * this.vocabSize);
     }
     return logits;
+  }
+
+  async hiddenStates(rows: number): Promise<Float32Array> {
+    return new Float32Array(rows);
   }
 
   async close(): Promise<void> {

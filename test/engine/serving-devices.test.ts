@@ -52,6 +52,8 @@ for (const device of DEVICES.filter(({ kind }) => kind !== 'reference')) {
       maxRows: model.maxRows,
       maxSeqs: model.maxSeqs,
       maxLogitRows: model.maxLogitRows,
+      hiddenSize: model.hiddenSize,
+      hiddenStates: (rows) => model.hiddenStates(rows),
       forward: (step) => model.forward(step),
       close: () => model.close(),
     });

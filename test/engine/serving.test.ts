@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Engine, type GenerateOutput, type GenerateRequest, type LoadOptions } from '../../engine/index.ts';
+import type { Grammar } from '../../grammar/index.ts';
 
 const test = suite('serving many');
 
@@ -123,6 +124,34 @@ test('logits are bit for bit the same when the prompt was in the cache', async (
     assert.equal(await logprobs(), first);
     const logits = await engine.logits(tokens);
     assert.equal(await engine.logits(tokens), logits);
+  });
+});
+
+test('what a grammar leaves no choice about takes fewer steps, and the text is the same', async () => {
+  await withEngine({}, async (engine) => {
+    // Letters that no token has together, so that there is one token for each.
+    const forcing = engine.grammarCompiler.choice(['ZQXJ~KVQZ', 'ZQXJ~WQKX|ZJ']);
+    const plain: Grammar = {
+      matcher: () => {
+        const matcher = forcing.matcher();
+        return Object.assign(matcher, { forcedTokens: () => [] });
+      },
+    };
+    const run = async (grammar: Grammar, seed: number) => {
+      const sampling = { seed, temperature: 1.5, maxTokens: 80, logprobs: 3 };
+      const outputs = [];
+      let steps = 0;
+      for await (const output of engine.generate({ prompt: 'The weather: ', sampling, grammar })) {
+        outputs.push(...output.logprobs!);
+        steps++;
+      }
+      return { outputs, steps };
+    };
+    for (const seed of [1, 2, 3]) {
+      const [slow, fast] = [await run(plain, seed), await run(forcing, seed)];
+      assert.equal(fast.outputs, slow.outputs);
+      assert.ok(fast.steps < slow.steps, `${fast.steps} and ${slow.steps} reads`);
+    }
   });
 });
 

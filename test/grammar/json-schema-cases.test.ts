@@ -20,7 +20,7 @@ const LEAST_RIGHT = 0.92;
 
 const test = suite('json schema cases');
 const run = existsSync(FOLDER) ? test : test.skip;
-if (!existsSync(FOLDER)) console.log(`note: there are no schema cases at ${FOLDER}`);
+if (!existsSync(FOLDER)) console.log(`\nnote: there are no schema cases at ${FOLDER}`);
 
 run('nearly all cases are entirely right, and no invalid instance is accepted', () => {
   const compiler = newCompiler();
@@ -41,7 +41,7 @@ run('nearly all cases are entirely right, and no invalid instance is accepted', 
     if (outcome !== 'right') notRight.push(`${file} (${outcome})`);
   }
   console.log(
-    `note: schema cases: ${counts.right} of ${files.length} entirely right, ${counts.refused} refused, ` +
+    `\nnote: schema cases: ${counts.right} of ${files.length} entirely right, ${counts.refused} refused, ` +
       `${counts['rejects a valid instance']} with a valid instance rejected, ` +
       `${counts['accepts an invalid instance']} with an invalid one accepted${notRight.length > 0 ? `; not right: ${notRight.join(', ')}` : ''}`,
   );

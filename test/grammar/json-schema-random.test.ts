@@ -87,7 +87,7 @@ test('what is written by chance through the masks is valid', () => {
   let walks = 0;
   let ended = 0;
   let refused = 0;
-  const schemas = fc.sample(rooted, { numRuns: 1500, seed: 11 });
+  const schemas = fc.sample(rooted, { numRuns: 500, seed: 11 });
   for (const [i, root] of schemas.entries()) {
     let grammar: ReturnType<ReturnType<typeof newCompiler>['jsonSchema']>;
     let validate: ReturnType<typeof ajv.compile>;
@@ -99,7 +99,7 @@ test('what is written by chance through the masks is valid', () => {
       refused++;
       continue;
     }
-    for (let seed = 0; seed < 4; seed++) {
+    for (let seed = 0; seed < 2; seed++) {
       walks++;
       try {
         const { text, done } = randomWalk(grammar, new Random(i * 10 + seed), 30);
@@ -113,9 +113,9 @@ test('what is written by chance through the masks is valid', () => {
     }
   }
   console.log(
-    `note: random schemas: ${schemas.length - refused} compiled, ${ended} of ${walks} walks came to an end, all valid`,
+    `\nnote: random schemas: ${schemas.length - refused} compiled, ${ended} of ${walks} walks came to an end, all valid`,
   );
-  assert.ok(ended > 500);
+  assert.ok(ended > 300);
 });
 
 test('values are accepted exactly when Ajv takes them', () => {
@@ -163,8 +163,8 @@ test('values are accepted exactly when Ajv takes them', () => {
       }
     }
   }
-  console.log(`note: random schemas and values: ${compared} compared, ${refused} schemas refused`);
-  assert.ok(compared > 2000);
+  console.log(`\nnote: random schemas and values: ${compared} compared, ${refused} schemas refused`);
+  assert.ok(compared > 1500);
 });
 
 test.run();

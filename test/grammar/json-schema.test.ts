@@ -60,7 +60,7 @@ function runSuite(folder: string): Record<Outcome, number> & { refusals: Set<str
   }
   const total = Object.values(counts).reduce((sum, count) => sum + count);
   console.log(
-    `note: ${folder}: ${counts.right} of ${total} right, ${counts.refused} refused (${[...refusals].join(', ')}), ` +
+    `\nnote: ${folder}: ${counts.right} of ${total} right, ${counts.refused} refused (${[...refusals].join(', ')}), ` +
       `${counts['rejects a valid instance']} valid ones rejected, ${counts['accepts an invalid instance']} invalid ones accepted`,
   );
   return { ...counts, refusals, wrong };
@@ -109,7 +109,7 @@ test('the probes with exact texts: escapes, whitespace, number forms, spelling o
     else if (outcome !== 'rejects a valid instance' || !byChoice.has(description))
       wrong.push(`${description}: ${outcome}`);
   }
-  console.log(`note: probes: ${right} of ${probes.length} schemas right`);
+  console.log(`\nnote: probes: ${right} of ${probes.length} schemas right`);
   assert.equal(wrong, []);
 });
 

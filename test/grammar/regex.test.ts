@@ -106,9 +106,9 @@ test('it matches what RegExp matches', () => {
       });
       if (isRefused) refusals++;
     }),
-    { numRuns: 400, seed: 20 },
+    { numRuns: 250, seed: 20 },
   );
-  assert.ok(refusals < 20, `${refusals} of 400 were refused`);
+  assert.ok(refusals < 12, `${refusals} of 250 were refused`);
 });
 
 test('masks allow exactly the tokens with a way to an end, and a walk through them ends in a match', () => {
@@ -122,9 +122,9 @@ test('masks allow exactly the tokens with a way to an end, and a walk through th
         assert.ok(new RegExp(`^(?:${pattern})$`, 'v').test(walk.text), `${pattern} gave ${JSON.stringify(walk.text)}`);
       });
     }),
-    { numRuns: 120, seed: 21 },
+    { numRuns: 70, seed: 21 },
   );
-  assert.ok(finished > 20);
+  assert.ok(finished > 12);
 });
 
 test('what Rust and Python write differently is read as they read it', () => {

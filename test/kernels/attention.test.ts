@@ -1,13 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Device, DeviceKind } from '../../kernels/index.ts';
+import type { Device } from '../../kernels/index.ts';
 import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
 import { Random } from '../random.ts';
 import { kernelDevices, maxDifference, openBench, referenceDevice, sameBits } from './harness.ts';
 
 const test = suite('rope, cache and attention');
-// The variants of the webgpu device differ in integer products, which attention has none of.
-const devices = (await kernelDevices()).filter(({ name }) => name !== 'webgpu plain');
+// The variants of the webgpu device differ in linear only.
+const devices = (await kernelDevices()).filter(({ name }) => name !== 'webgpu, other linear');
 
 interface Shape {
   heads: number;
@@ -101,11 +101,11 @@ for (const shape of SHAPES) {
   test(`${heads} heads over ${kvHeads} of ${headDim}${window ? `, window ${window}` : ''}: equals the reference`, async () => {
     const feed: Feed = { lengths: [37, 17], steps: [...chunks(0, 37, 16), ...chunks(1, 17, 5)] };
     const want = await attend(await referenceDevice.create(), shape, feed);
-    const firsts = new Map<DeviceKind, Map<string, Float32Array>>();
-    for (const { name, kind, create } of devices) {
+    const firsts = new Map<string, Map<string, Float32Array>>();
+    for (const { name, family, create } of devices) {
       const got = await attend(await create(), shape, feed);
-      const first = firsts.get(kind) ?? got;
-      firsts.set(kind, first);
+      const first = firsts.get(family) ?? got;
+      firsts.set(family, first);
       for (const [key, values] of want) {
         const difference = maxDifference(got.get(key)!, values);
         assert.ok(difference < 5e-6, `${name} ${key}: ${difference}`);
@@ -121,23 +121,23 @@ test('contexts of several splits equal the reference and do not depend on who sh
   // The prompt in chunks, except that the last positions come one by one, which spreads them over splits.
   const steps = [...chunks(0, length - 3, 40), [[0, 587]], [[0, 588]], [[0, 589]]] as Feed['steps'];
   const want = await attend(await referenceDevice.create(), shape, { lengths: [length], steps });
-  const together = new Map<DeviceKind, Map<string, Float32Array>>();
-  for (const { name, kind, create } of devices) {
-    if (!together.has(kind)) {
+  const together = new Map<string, Map<string, Float32Array>>();
+  for (const { name, family, create } of devices) {
+    if (!together.has(family)) {
       const feed = { lengths: [length], steps: chunks(0, length, 40) };
-      together.set(kind, await attend(await create(), shape, feed));
+      together.set(family, await attend(await create(), shape, feed));
     }
     const got = await attend(await create(), shape, { lengths: [length], steps });
     for (const key of ['0:3', '0:255', '0:256', '0:511', '0:512', '0:587', '0:588', '0:589']) {
       assert.ok(maxDifference(got.get(key)!, want.get(key)!) < 5e-6, `${name} ${key}`);
-      assert.ok(sameBits(got.get(key)!, together.get(kind)!.get(key)!), `${name} ${key} alone and in a chunk`);
+      assert.ok(sameBits(got.get(key)!, together.get(family)!.get(key)!), `${name} ${key} alone and in a chunk`);
     }
   }
 });
 
 test('a row gives the same bits alone, among other sequences, and however its prompt was cut', async () => {
   for (const shape of [SHAPES[0], SHAPES[3]]) {
-    const alone = new Map<DeviceKind, Map<string, Float32Array>>();
+    const alone = new Map<string, Map<string, Float32Array>>();
     const mixed: Feed = { lengths: [40, 23], steps: [] };
     for (let p = 0; p < 40; p += 3) {
       const rows: [number, number][] = [];
@@ -145,13 +145,13 @@ test('a row gives the same bits alone, among other sequences, and however its pr
       for (let i = p * 2; i < Math.min(23, p * 2 + 6); i++) rows.unshift([1, i]);
       mixed.steps.push(rows);
     }
-    for (const { name, kind, create } of devices) {
-      if (!alone.has(kind)) {
-        alone.set(kind, await attend(await create(), shape, { lengths: [40, 23], steps: chunks(0, 40, 1) }));
+    for (const { name, family, create } of devices) {
+      if (!alone.has(family)) {
+        alone.set(family, await attend(await create(), shape, { lengths: [40, 23], steps: chunks(0, 40, 1) }));
       }
       const got = await attend(await create(), shape, mixed);
       for (let p = 0; p < 40; p++) {
-        assert.ok(sameBits(got.get(`0:${p}`)!, alone.get(kind)!.get(`0:${p}`)!), `${name} position ${p}`);
+        assert.ok(sameBits(got.get(`0:${p}`)!, alone.get(family)!.get(`0:${p}`)!), `${name} position ${p}`);
       }
     }
   }

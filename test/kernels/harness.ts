@@ -18,7 +18,7 @@ import {
 } from '../../kernels/index.ts';
 import { chooseDotMethods, type DotMethods } from '../../kernels/wasm/features.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
-import { bestVariants, plainVariants, type Variants } from '../../kernels/webgpu/kernels.ts';
+import { bestVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { testGpu } from '../webgpu.ts';
 
@@ -94,10 +94,12 @@ export async function openBench(device: Device): Promise<Bench> {
 export interface NamedDevice {
   readonly name: string;
   readonly kind: Device['kind'];
+  /** Devices of one family give the same bits. */
+  readonly family: string;
   readonly create: () => Promise<Device>;
 }
 
-/** Every device with hand-written kernels, in all variants that run here. Those of one kind give the same bits. */
+/** Every device with hand-written kernels, in all variants that run here. */
 export async function kernelDevices(): Promise<NamedDevice[]> {
   return [...(await wasmDevices()), ...(await webgpuDevices())];
 }
@@ -112,30 +114,45 @@ async function wasmDevices(): Promise<NamedDevice[]> {
     ...methods.map((dotMethods) => ({
       name: `wasm inline ${dotMethods.Q8_0}/${dotMethods.Q4_0}`,
       kind: 'wasm' as const,
+      family: 'wasm',
       create: () => WasmDevice.create({ threads: 0, dotMethods }),
     })),
-    { name: 'wasm 2 threads', kind: 'wasm', create: () => WasmDevice.create({ threads: 2 }) },
-    { name: 'wasm 3 threads', kind: 'wasm', create: () => WasmDevice.create({ threads: 3 }) },
+    { name: 'wasm 2 threads', kind: 'wasm', family: 'wasm', create: () => WasmDevice.create({ threads: 2 }) },
+    { name: 'wasm 3 threads', kind: 'wasm', family: 'wasm', create: () => WasmDevice.create({ threads: 3 }) },
   ];
 }
 
-/** The webgpu device with the adapter's best kernels, and with those that run anywhere. None without an adapter. */
+/**
+ * The webgpu device with the adapter's best kernels, and with the other kernels for linear; in `npm run test:full` also with
+ * those that a GPU takes, which a CPU compiles for long. None without an adapter.
+ */
 async function webgpuDevices(): Promise<NamedDevice[]> {
   const gpu = await testGpu();
   if (!gpu) return [];
-  const best = bestVariants(gpu.features);
   const pipelines = new Pipelines(gpu);
-  const device = (name: string, variants: Variants): NamedDevice => ({
+  const device = (name: string, family: string, variants: Variants): NamedDevice => ({
     name,
     kind: 'webgpu',
+    family,
     create: async () => WebGpuDevice.share(gpu, pipelines, variants),
   });
-  return [device('webgpu', best), device('webgpu plain', plainVariants(best))];
+  const best = bestVariants(gpu.features);
+  const { packedDot } = best;
+  const devices = [
+    device('webgpu', 'webgpu', best),
+    device('webgpu, other linear', 'webgpu', { ...best, packedDot: false, plainLinear: !best.plainLinear }),
+  ];
+  // Sums over more threads are another tree.
+  if (process.env.QUERN_TEST_FULL === '1') {
+    devices.push(device('webgpu, as on a GPU', 'webgpu, as on a GPU', { packedDot, ...GPU_VARIANTS }));
+  }
+  return devices;
 }
 
 export const referenceDevice: NamedDevice = {
   name: 'reference',
   kind: 'reference',
+  family: 'reference',
   create: async () => new ReferenceDevice(),
 };
 

@@ -13,7 +13,8 @@ const test = suite('docs/api.md');
 
 const FILE = new URL('../../docs/api.md', import.meta.url);
 const TABLES = /<!-- fields: (\S+) -->\n([\s\S]*?)<!-- end -->/g;
-const routes = createRoutes(new FakeEngine(), { modelNames: ['m'], trustRequestChatTemplate: false });
+const options = { modelNames: ['m'], trustRequestChatTemplate: false, promptTokensDetails: false };
+const routes = createRoutes(new FakeEngine(), options);
 
 interface FieldSchema {
   readonly type?: string | readonly string[];

@@ -146,7 +146,7 @@ test('every flag of serve is read', () => {
       'tool-call-parser': 'mistral',
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-    assert.equal(parseServe([...args, '--trust-request-chat-template']), {
+    assert.equal(parseServe([...args, '--trust-request-chat-template', '--enable-prompt-tokens-details']), {
       model: 'm',
       load: {
         device: 'wasm',
@@ -167,6 +167,7 @@ test('every flag of serve is read', () => {
       port: 0,
       apiKeys: [{ key: 'zero' }, { key: 'one' }, { name: 'bob', key: 'two' }],
       trustRequestChatTemplate: true,
+      promptTokensDetails: true,
       logLevel: 'warning',
     });
   } finally {

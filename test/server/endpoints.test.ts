@@ -254,6 +254,40 @@ test('texts and conversations are tokenized as the endpoints would, and back', a
   }
 });
 
+test('embeddings are means of hidden states with length 1, the same alone and among others', async () => {
+  const input = ['What is the capital of France?', 'What is the capital of Spain?', 'A dog ran home.'];
+  const { data, usage } = (await post('/v1/embeddings', { input })) as unknown as {
+    data: { index: number; embedding: number[] }[];
+    usage: object;
+  };
+  const tokens = input.reduce((sum, text) => sum + engine.tokenizer.encode(text).length, 0);
+  assert.equal(usage, { prompt_tokens: tokens, total_tokens: tokens });
+  const [france, spain, dog] = data.map(({ embedding }) => embedding);
+  const dot = (a: number[], b: number[]) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  assert.is(france.length, engine.hiddenSize);
+  assert.ok(Math.abs(dot(france, france) - 1) < 1e-5);
+  assert.ok(dot(france, spain) > dot(france, dog));
+  const alone = (await post('/v1/embeddings', { input: input[0], dimensions: engine.hiddenSize })) as never;
+  assert.equal((alone as { data: typeof data }).data[0].embedding, france);
+  const coded = (await post('/v1/embeddings', {
+    input: engine.tokenizer.encode(input[0]),
+    encoding_format: 'base64',
+  })) as never;
+  const [{ embedding }] = (coded as { data: { embedding: string }[] }).data;
+  assert.equal([...new Float32Array(new Uint8Array(Buffer.from(embedding, 'base64')).buffer)], france);
+  for (const [body, param] of [
+    [{}, 'input'],
+    [{ input: '' }, 'input'],
+    [{ input: 'hello '.repeat(2000) }, 'input'],
+    [{ input: 'a', dimensions: 3 }, 'dimensions'],
+    [{ input: 'a', encoding_format: 'hex' }, 'encoding_format'],
+    [{ input: 'a', truncate_prompt_tokens: 0 }, 'truncate_prompt_tokens'],
+  ] as const) {
+    const { error } = await post('/v1/embeddings', body, 400);
+    assert.is((error as { param: string }).param, param, JSON.stringify(error));
+  }
+});
+
 test('the model is listed under its names, and each can be asked for', async () => {
   const { data } = (await get('/v1/models')) as unknown as { data: { id: string; max_model_len: number }[] };
   assert.equal(

@@ -28,6 +28,7 @@ export interface FakeOptions {
 export class FakeEngine implements ServerEngine {
   readonly modelName = 'fake';
   readonly vocabSize = VOCAB_SIZE;
+  readonly hiddenSize = 2;
   /** 100 tokens, and no limit to speak of for an endless one. */
   readonly maxModelLen: number;
   /** Every request it got. */
@@ -65,6 +66,10 @@ export class FakeEngine implements ServerEngine {
       const top = Array.from({ length: count }, (_, k) => ({ tokenId: 500 + k, logprob: -k / 10, rank: k + 1 }));
       return { tokenId, logprob: -1 - i, rank: 30 + i, top };
     });
+  }
+
+  async embed(): Promise<Float32Array> {
+    return Float32Array.of(0.6, 0.8);
   }
 
   generate(request: GenerateRequest): AsyncIterable<GenerateOutput> {

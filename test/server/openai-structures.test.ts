@@ -183,6 +183,16 @@ test('what responses cannot do is refused in their own words', async () => {
   }
 });
 
+test('embeddings.create, in the coding that the client asks for by itself', async () => {
+  const { data, usage } = await client.embeddings.create({ model, input: ['Hello!', 'Good night.'] });
+  assert.equal(
+    data.map(({ embedding }) => embedding.length),
+    [engine.hiddenSize, engine.hiddenSize],
+  );
+  assert.ok(Math.abs(data[0].embedding.reduce((sum, value) => sum + value * value, 0) - 1) < 1e-5);
+  assert.ok(usage.prompt_tokens > 2);
+});
+
 test('errors are the subclasses of their status', async () => {
   const notFound = await client.models.retrieve('nope').catch((error) => error);
   assert.instance(notFound, OpenAI.NotFoundError);

@@ -2,7 +2,7 @@
 
 import type { ChatTool } from '../../../tokenizer/index.ts';
 import { jsonCall, jsonCalls, jsonValue } from './json-call.ts';
-import { pythonItems, pythonValue, scalar, taggedValue } from './literals.ts';
+import { MAX_DEPTH, pythonItems, pythonValue, scalar, taggedValue } from './literals.ts';
 import { NotACall, type Parsing, type ReplyText } from './reply-text.ts';
 
 /** A parser of whole replies. It never ends by itself. */
@@ -203,19 +203,20 @@ function* pythonCall(text: ReplyText): Parsing {
   text.emit('arguments', separator === '{' ? '{}' : '}');
 }
 
-function* gemmaValue(text: ReplyText): Parsing<string> {
+function* gemmaValue(text: ReplyText, depth = 0): Parsing<string> {
+  if (depth > MAX_DEPTH) throw new NotACall();
   const first = yield* text.peek();
   if (first === '<') {
     yield* text.expect('<escape>');
     return JSON.stringify(yield* text.through('<escape>'));
   }
-  if (first === '[') return `[${(yield* pythonItems(text, '[', ']', gemmaValue)).join(', ')}]`;
-  if (first === '{') return `{${(yield* pythonItems(text, '{', '}', gemmaEntry)).join(', ')}}`;
+  if (first === '[') return `[${(yield* pythonItems(text, '[', ']', (t) => gemmaValue(t, depth + 1))).join(', ')}]`;
+  if (first === '{') return `{${(yield* pythonItems(text, '{', '}', (t) => gemmaEntry(t, depth + 1))).join(', ')}}`;
   return scalar(yield* text.while(/[\w.+-]/));
 }
 
-function* gemmaEntry(text: ReplyText): Parsing<string> {
+function* gemmaEntry(text: ReplyText, depth: number): Parsing<string> {
   const key = yield* text.while(/[^:,{}]/);
   yield* text.expect(':');
-  return `${JSON.stringify(key)}: ${yield* gemmaValue(text)}`;
+  return `${JSON.stringify(key)}: ${yield* gemmaValue(text, depth)}`;
 }

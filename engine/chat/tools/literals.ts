@@ -3,7 +3,8 @@
 import { NotACall, type Parsing, type ReplyText } from './reply-text.ts';
 
 const PYTHON_WORDS: Readonly<Record<string, string>> = { True: 'true', False: 'false', None: 'null' };
-const MAX_DEPTH = 64;
+/** How deep values may be nested. */
+export const MAX_DEPTH = 64;
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 
 /** A Python string, number, boolean, None, list or dict. */

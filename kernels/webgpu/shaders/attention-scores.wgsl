@@ -33,9 +33,12 @@ fn loadQuery(row: u32, firstHead: u32, thread: u32) {
 // Leaves the weights of positions `first` to `last`, all of one split, in `scores`.
 fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
   let start = first / SPLIT * SPLIT;
-  for (var offset = thread; offset < SPLIT; offset += THREADS) {
+  // Of the thread's positions, those before `firstOffset` and after `lastOffset` cannot be visible.
+  let firstOffset = (first - start) / THREADS * THREADS + thread;
+  let lastOffset = last - start;
+  for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
     let p = start + offset;
-    let visible = p >= first && p <= last;
+    let visible = p >= first;
     var sums = array<f32, GROUP>();
     if (visible) {
       let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
@@ -58,7 +61,7 @@ fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
 
   for (var g = 0u; g < GROUP; g++) {
     var most = LOWEST;
-    for (var offset = thread; offset < SPLIT; offset += THREADS) {
+    for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
       most = max(most, scores[g * SPLIT + offset]);
     }
     reduced[g * THREADS + thread] = most;
@@ -80,10 +83,9 @@ fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
 
   for (var g = 0u; g < GROUP; g++) {
     var sum = 0.0;
-    for (var offset = thread; offset < SPLIT; offset += THREADS) {
-      let p = start + offset;
+    for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
       let at = g * SPLIT + offset;
-      let weight = select(0.0, exp(scores[at] - greatest[g]), p >= first && p <= last);
+      let weight = select(0.0, exp(scores[at] - greatest[g]), start + offset >= first);
       scores[at] = weight;
       sum += weight;
     }

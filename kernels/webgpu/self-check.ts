@@ -1,0 +1,144 @@
+/**
+ * Runs every family of kernels on small shapes against the reference device. Drivers and compilers have bugs, and a GPU
+ * that computes wrongly looks like a model that talks nonsense; so nothing is served before this has passed.
+ */
+
+import type { Device, OpRecorder, StepInput, Tensor } from '../contract.ts';
+import { quantize, WEIGHT_FORMATS } from '../formats.ts';
+import { ReferenceDevice } from '../reference/device.ts';
+
+/** What a result may be off by, as a share of the greatest: float32 in any order, with a GPU's exp and division. */
+const TOLERANCE = 1e-3;
+/** Kernels for one row, for a few and for many need not be the same. */
+const ROW_COUNTS = [1, 3, 12];
+const MAX_ROWS = 12;
+const COLS = 160;
+const OUTS = 36;
+const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 16];
+
+export interface Fault {
+  readonly kernel: string;
+  /** Greatest difference to the reference, as a share of the greatest value. */
+  readonly difference: number;
+}
+
+/** The first family of kernels that computes something else than the reference; undefined when all agree. */
+export async function findFault(device: Device): Promise<Fault | undefined> {
+  const found = await results(device);
+  const wanted = await results(new ReferenceDevice());
+  for (const [i, { kernel, values }] of wanted.entries()) {
+    const greatest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = greatestDifference(found[i].values, values) / greatest;
+    if (!(difference <= TOLERANCE)) return { kernel, difference };
+  }
+  return undefined;
+}
+
+interface Result {
+  readonly kernel: string;
+  readonly values: Float32Array;
+}
+
+async function results(device: Device): Promise<Result[]> {
+  device.setStepLimits({ maxRows: MAX_ROWS, maxLogitRows: MAX_ROWS, maxSlots: 1, maxBlocksPerSlot: 1 });
+  const outputs = new Map<string, Tensor>();
+  const ops = await families(device, outputs);
+  const plan = device.record(MAX_ROWS, ops);
+  const found: Result[] = [];
+  for (const rows of ROW_COUNTS) {
+    await device.run(plan, stepOf(rows));
+    for (const [kernel, tensor] of outputs) found.push({ kernel, values: await device.read(tensor, rows) });
+  }
+  return found;
+}
+
+/** Makes the operands and says which tensor each family leaves its results in. */
+async function families(device: Device, outputs: Map<string, Tensor>): Promise<(record: OpRecorder) => void> {
+  const tensor = (name: string, cols: number) => device.createTensor({ name, maxRows: MAX_ROWS, cols });
+  const weight = async (format: (typeof WEIGHT_FORMATS)[number], rows: number, cols: number, values: Float32Array) => {
+    const made = device.createWeight({ name: `check ${format}`, rows, cols, format });
+    await device.writeWeight(made, 0, quantize(format, values), format);
+    return made;
+  };
+  const output = (kernel: string, cols: number): Tensor => {
+    const made = tensor(kernel, cols);
+    outputs.set(kernel, made);
+    return made;
+  };
+
+  const x = tensor('x', COLS);
+  const sum = tensor('sum', COLS);
+  const inputs = await weight('F32', MAX_ROWS, COLS, eighths(MAX_ROWS * COLS));
+  const linears = await Promise.all(
+    WEIGHT_FORMATS.map(async (format) => ({
+      table: await weight(format, MAX_ROWS, COLS, waves(MAX_ROWS * COLS)),
+      embedded: output(`embed ${format}`, COLS),
+      matrix: await weight(format, OUTS, COLS, waves(OUTS * COLS)),
+      out: output(`linear ${format}`, OUTS),
+    })),
+  );
+  const bias = device.createConstant('bias', waves(OUTS));
+  const normWeight = device.createConstant('norm', waves(COLS));
+  const headNorm = device.createConstant('head norm', waves(HEAD_DIM));
+  const rope = device.createConstant('rope', waves(MAX_ROWS * HEAD_DIM));
+  const qkv = tensor('qkv', (HEADS + 2 * KV_HEADS) * HEAD_DIM);
+  const qkvTable = await weight('F32', MAX_ROWS, qkv.cols, waves(MAX_ROWS * qkv.cols));
+  const cache = device.createKvCache({ layers: 1, blocks: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM });
+  const normed = output('norm', COLS);
+  const attended = output('ropeAndCache and attention', HEADS * HEAD_DIM);
+  const activated = (['silu', 'gelu_tanh'] as const).map((activation) => ({
+    activation,
+    out: output(`gatedActivation ${activation}`, COLS / 2),
+  }));
+  const gathered = device.createTensor({ name: 'gathered', maxRows: MAX_ROWS, cols: COLS, domain: 'logits' });
+  outputs.set('gatherRows', gathered);
+
+  return (record) => {
+    record.embed({ table: inputs, out: x });
+    for (const { table, embedded, matrix, out } of linears) {
+      record.embed({ table, out: embedded });
+      record.linear({ x, weights: [matrix], bias, out });
+    }
+    record.embed({ table: inputs, out: sum });
+    record.norm({ x: sum, add: x, weight: normWeight, eps: 1e-6, out: normed });
+    for (const { activation, out } of activated) record.gatedActivation({ x, activation, out });
+    record.embed({ table: qkvTable, out: qkv });
+    record.ropeAndCache({
+      qkv,
+      heads: HEADS,
+      rotaryDim: HEAD_DIM,
+      rope,
+      qNorm: headNorm,
+      kNorm: headNorm,
+      normEps: 1e-6,
+      cache,
+      layer: 0,
+    });
+    record.attention({ qkv, heads: HEADS, scale: 0.25, cache, layer: 0, out: attended });
+    record.gatherRows({ x: normed, out: gathered });
+  };
+}
+
+/** The first `rows` positions of one sequence; the last row alone has no earlier ones to see. */
+function stepOf(rows: number): StepInput {
+  const indices = Array.from({ length: rows }, (_, r) => r);
+  return { tokens: indices, positions: indices, slots: indices.map(() => 0), blockTables: [[0]], logitRows: indices };
+}
+
+function waves(length: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => Math.sin(1.7 * i + 0.3));
+}
+
+/** Multiples of 1/8 that 8 bits hold exactly, whole blocks of 32: 127/8 is the greatest of each. */
+function eighths(length: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => (i % 32 === 0 ? 127 : ((i * 37) % 201) - 100) / 8);
+}
+
+function greatestDifference(a: Float32Array, b: Float32Array): number {
+  let most = 0;
+  for (let i = 0; i < b.length; i++) {
+    const difference = Math.abs(a[i] - b[i]);
+    if (!(difference <= most)) most = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+  }
+  return most;
+}

@@ -1,0 +1,151 @@
+import { readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Device, DeviceError, type OpRecorder, WebGpuDevice } from '../../kernels/index.ts';
+import { linear } from '../../kernels/reference/ops.ts';
+import { openAdapter } from '../../kernels/webgpu/adapter.ts';
+import { Gpu, type GpuLimits } from '../../kernels/webgpu/gpu.ts';
+import { bestVariants } from '../../kernels/webgpu/kernels.ts';
+import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
+import { SHADERS, type ShaderName } from '../../kernels/webgpu/shaders.ts';
+import { Random } from '../random.ts';
+import { testGpu } from '../webgpu.ts';
+import { SHADER_MODULE, shaderModule } from './embed-shaders.ts';
+import { maxDifference, openBench, plainStep, sameBits } from './harness.ts';
+
+const test = suite('webgpu device');
+
+/** Runs a test where there is an adapter; `testGpu` says so where there is none. */
+const onGpu = (await testGpu()) ? test : test.skip;
+
+/** A GPU of its own, for a test that tightens its limits or loses it. */
+async function open(limits: Partial<GpuLimits> = {}): Promise<{ gpu: Gpu; device: Device }> {
+  const gpu = new Gpu(await openAdapter('any'), limits);
+  return { gpu, device: WebGpuDevice.share(gpu, new Pipelines(gpu), bestVariants(gpu.features)) };
+}
+
+async function message(action: () => unknown): Promise<string> {
+  try {
+    await action();
+  } catch (error) {
+    assert.instance(error, DeviceError);
+    return (error as Error).message;
+  }
+  return 'nothing thrown';
+}
+
+/** A WGSL file with a fault in it. */
+function planted(name: ShaderName, right: string, wrong: string): string {
+  assert.ok(SHADERS[name].includes(right));
+  return SHADERS[name].replace(right, wrong);
+}
+
+test('the embedded shaders are those of the files: npm run shaders', () => {
+  assert.is(readFileSync(SHADER_MODULE, 'utf8'), shaderModule());
+});
+
+test('a constant of a kernel is set where it is declared, once', () => {
+  const text = 'const TILE: u32 = 32u;\nconst FLAG: bool = false;\n';
+  assert.is(specialize('k', text, { TILE: 8, FLAG: true }), 'const TILE: u32 = 8u;\nconst FLAG: bool = true;\n');
+  assert.throws(() => specialize('k', text, { SIZE: 8 }), /0 declarations of const SIZE/);
+});
+
+onGpu('an adapter passes its self-check, and says what it is', async () => {
+  const device = await WebGpuDevice.create();
+  assert.match(device.description, /^webgpu \(.+, (packed|plain) integer products/);
+  await device.close();
+});
+
+onGpu('a kernel that computes wrongly is refused by name', async () => {
+  const norm = planted('norm', 'x[at + i] * scale', 'x[at + i] * 1.01 * scale');
+  const text = await message(() => WebGpuDevice.create({ shaders: { norm } }));
+  assert.match(text, /kernel norm computes wrongly on .+: off by 1\.0% of the greatest value/);
+});
+
+onGpu('an adapter steps down to plainer kernels where its best ones compute wrongly', async () => {
+  const dotPacked = planted('dot-packed', 'dot4I8Packed(a, b)', 'dot4I8Packed(a, b) + 1');
+  const device = await WebGpuDevice.create({ shaders: { 'dot-packed': dotPacked } });
+  assert.match(device.description, /plain integer products/);
+  await device.close();
+});
+
+onGpu('a kernel that does not compile is refused with the compiler’s message', async () => {
+  const text = await message(() => WebGpuDevice.create({ shaders: { norm: `${SHADERS.norm}\nfn broken(` } }));
+  assert.match(text, /kernel norm does not compile: .*error/s);
+});
+
+onGpu('weights larger than a binding are split, and many workgroups are folded, with the same bits', async () => {
+  const random = new Random(31);
+  const [cols, outs, rows] = [64, 150, 11];
+  const x = random.floats(rows * cols);
+  const w = random.floats(outs * cols);
+  const results: Float32Array[] = [];
+  for (const limits of [{}, { bufferBytes: 30000, workgroupsPerDimension: 3 }]) {
+    const { gpu, device } = await open(limits);
+    const bench = await openBench(device);
+    const weight = await bench.weight('w', w, cols, 'F32');
+    const table = bench.input('x', x, cols);
+    const looked = bench.output(cols);
+    const [input, out] = [bench.output(cols), bench.output(outs)];
+    const ops = (record: OpRecorder) => {
+      record.embed({ table: weight, out: looked });
+      record.embed({ table, out: input });
+      record.linear({ x: input, weights: [weight], out });
+    };
+    // The first run fills the outputs with NaN through tables of their own, which the tight limits would not take.
+    await device.run(device.record(rows, ops), plainStep(rows));
+    results.push(await bench.read(out, rows), await bench.read(looked, rows));
+    await device.close();
+    gpu.close();
+  }
+  assert.ok(maxDifference(results[0], linear(x, w, undefined, rows, cols)) < 1e-4);
+  assert.ok(sameBits(results[0], results[2]));
+  assert.ok(sameBits(results[1], results[3]));
+});
+
+onGpu('what does not fit a buffer is refused with both sizes', async () => {
+  const { gpu, device } = await open({ bufferBytes: 4096 });
+  const tensor = () => device.createTensor({ name: 'wide', maxRows: 8, cols: 1024 });
+  assert.match(await message(tensor), /tensor wide: 32768 bytes exceed the 4096 of one buffer/);
+  const weight = () => device.createWeight({ name: 'w', rows: 2, cols: 2048, format: 'F32' });
+  assert.match(await message(weight), /weight w: a row of 8192 bytes exceeds a buffer/);
+  gpu.close();
+});
+
+onGpu('weights side by side take one dispatch, however often they are recorded', async () => {
+  const random = new Random(32);
+  const { gpu, device } = await open();
+  const bench = await openBench(device);
+  const [q, k] = await Promise.all([6, 3].map((outs) => bench.weight('w', random.floats(outs * 32), 32, 'Q8_0')));
+  const [x, both, one] = [bench.output(32), bench.output(9), bench.output(3)];
+  const table = bench.input('x', random.floats(2 * 32), 32);
+  const ops = (record: OpRecorder) => {
+    record.embed({ table, out: x });
+    record.linear({ x, weights: [q, k], out: both });
+    record.linear({ x, weights: [k], out: one });
+  };
+  for (let i = 0; i < 2; i++) await bench.run(ops, plainStep(2));
+  const [joined, alone] = [await bench.read(both, 2), await bench.read(one, 2)];
+  for (let r = 0; r < 2; r++) {
+    assert.ok(sameBits(joined.slice(r * 9 + 6, r * 9 + 9), alone.slice(r * 3, r * 3 + 3)), `row ${r}`);
+  }
+  await device.close();
+  gpu.close();
+});
+
+onGpu('a lost device ends what waits for it and refuses what comes after, in the same words', async () => {
+  const { gpu, device } = await open();
+  const bench = await openBench(device);
+  const out = bench.output(32);
+  const table = bench.input('x', new Float32Array(64), 32);
+  await bench.run((record) => record.embed({ table, out }), plainStep(2));
+  const waiting = message(() => device.read(out, 2));
+  gpu.device.destroy();
+  await gpu.device.lost;
+  assert.match(await waiting, /was lost|nothing thrown/);
+  assert.match(await message(() => device.read(out, 2)), /^device webgpu: .+ was lost: /);
+  assert.match(await message(() => device.createTensor({ name: 't', maxRows: 1, cols: 1 })), /was lost/);
+  await device.close();
+});
+
+test.run();
