@@ -1,6 +1,7 @@
 /** What the model thought of the tokens that it was given. */
 
 import { type RankedLogprobs, rankedLogprobs } from '../sampling/index.ts';
+import { randomHex } from './chat/random-id.ts';
 import { Sequence } from './sequence.ts';
 import type { StepLoop } from './step-loop.ts';
 
@@ -23,7 +24,8 @@ export function promptLogprobs(
 ): Promise<RankedLogprobs[]> {
   const result: RankedLogprobs[] = [];
   if (tokens.length < 2) return Promise.resolve(result);
-  const sequence = new Sequence(tokens.slice(0, -1), tokens.length - 1, { logitsFrom: 0 });
+  // A salt that nobody else has: the blocks of a salted request must not be found without its salt.
+  const sequence = new Sequence(tokens.slice(0, -1), tokens.length - 1, { logitsFrom: 0, cacheSalt: randomHex() });
   return new Promise<RankedLogprobs[]>((resolve, reject) => {
     const onAbort = (): void => {
       loop.settle(sequence);

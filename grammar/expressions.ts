@@ -6,64 +6,39 @@
  * character is another expression; intersection and complement cost no more than the others.
  */
 
-import { type Automaton, type CharSet, charSet, type Regex } from './ir.ts';
+import {
+  automatonEdges,
+  type Edges,
+  lastAtMost,
+  mapEdges,
+  NOWHERE,
+  overlayEdges,
+  pairs,
+  rangeEdges,
+  withoutSurrogateEdges,
+} from './edges.ts';
+import {
+  type Bounded,
+  countCodePoints,
+  coversAll,
+  type Expression,
+  type Lengths,
+  mergeLabels,
+  type Shape,
+  withoutSurrogates,
+} from './expression-shape.ts';
+import type { Automaton, CharSet, Regex } from './ir.ts';
 import type { Budget } from './limits.ts';
 
 const INFINITY = Number.POSITIVE_INFINITY;
 const LAST_CODE_POINT = 0x10ffff;
 
 /** Expression 0: no text. */
-export const NOTHING = 0;
+export const NOTHING = NOWHERE;
 /** Expression 1: the empty text. */
 export const EMPTY = 1;
 /** Expression 2: any text. */
 export const ANY_TEXT = 2;
-
-type Shape =
-  | { readonly kind: 'nothing' | 'empty' | 'any' }
-  | { readonly kind: 'mark'; readonly label: number }
-  | { readonly kind: 'chars'; readonly set: CharSet }
-  | { readonly kind: 'literal'; readonly text: string }
-  | { readonly kind: 'concat'; readonly head: number; readonly tail: number }
-  | { readonly kind: 'either' | 'both'; readonly parts: readonly number[] }
-  | { readonly kind: 'not'; readonly body: number }
-  | { readonly kind: 'repeat'; readonly body: number; readonly min: number; readonly max: number }
-  | { readonly kind: 'sized'; readonly body: number; readonly min: number; readonly max: number }
-  | { readonly kind: 'automaton'; readonly automaton: Automaton; readonly state: number };
-
-/** Where each range of code points leads: range `i` is `starts[i]` to `starts[i + 1] - 1`; the last goes to U+10FFFF. */
-export interface Edges {
-  readonly starts: readonly number[];
-  /** Expressions; some may be dead without being {@link NOTHING}. */
-  readonly targets: readonly number[];
-}
-
-interface Expression {
-  readonly shape: Shape;
-  /** The labels with which the text may end here; undefined where it may not. */
-  readonly labels: readonly number[] | undefined;
-  /** Bounds of the length of its texts, in characters; not always tight. */
-  readonly minLength: number;
-  readonly maxLength: number;
-  edges?: Edges;
-  alive?: boolean;
-  /** What is known of the lengths of its texts; null where it was not found out. */
-  lengths?: Lengths | null;
-}
-
-/** See {@link Expressions.lengths}. */
-interface Lengths {
-  readonly shortest: number;
-  readonly longestShortest: number;
-}
-
-/** See {@link Expressions.unbounded}. */
-interface Bounded {
-  readonly body: number;
-  readonly min: number;
-  readonly max: number;
-  readonly slack: number;
-}
 
 /** States that are explored to learn the lengths of an expression's texts. */
 const MAX_LENGTH_STATES = 300;
@@ -387,21 +362,23 @@ export class Expressions {
         return rangeEdges([[first, first]], this.#literal(shape.text.slice(first > 0xffff ? 2 : 1)));
       }
       case 'automaton':
-        return this.#automatonEdges(shape.automaton, shape.state);
+        return automatonEdges(shape.automaton, shape.state, (next) => this.#automaton(shape.automaton, next));
       case 'concat': {
         const heads = mapEdges(this.edges(shape.head), (target) => this.#concat(target, shape.tail));
         if (!this.#all[shape.head].labels) return heads;
-        return this.#overlay([heads, this.edges(shape.tail)], (targets) => this.#either(targets));
+        return overlayEdges([heads, this.edges(shape.tail)], (targets) => this.#either(targets), this.#budget);
       }
       case 'either':
-        return this.#overlay(
+        return overlayEdges(
           shape.parts.map((part) => this.edges(part)),
           (targets) => this.#either(targets),
+          this.#budget,
         );
       case 'both':
-        return this.#overlay(
+        return overlayEdges(
           shape.parts.map((part) => this.edges(part)),
           (targets) => this.#both(targets),
+          this.#budget,
         );
       case 'not':
         return mapEdges(this.edges(shape.body), (target) => this.#not(target));
@@ -415,48 +392,6 @@ export class Expressions {
         return mapEdges(this.edges(body), (target) => this.#sized(target, Math.max(0, min - 1), max - 1));
       }
     }
-  }
-
-  #automatonEdges(automaton: Automaton, state: number): Edges {
-    const starts = [0];
-    const targets = [NOTHING];
-    for (const [low, high, next] of automaton.edges(state)) {
-      if (starts[starts.length - 1] === low) {
-        starts.pop();
-        targets.pop();
-      }
-      starts.push(low);
-      targets.push(this.#automaton(automaton, next));
-      if (high < LAST_CODE_POINT) {
-        starts.push(high + 1);
-        targets.push(NOTHING);
-      }
-    }
-    return { starts, targets };
-  }
-
-  /** Edges over the ranges of all of `layers`; a range's target is made of the layers' targets there. */
-  #overlay(layers: readonly Edges[], combine: (targets: number[]) => number): Edges {
-    const bounds = layers.flatMap(({ starts }) => starts).sort((a, b) => a - b);
-    const positions = new Int32Array(layers.length);
-    const starts: number[] = [];
-    const targets: number[] = [];
-    const combined = new Map<string, number>();
-    for (let i = 0; i < bounds.length; i++) {
-      if (i > 0 && bounds[i] === bounds[i - 1]) continue;
-      const here = layers.map((layer, l) => {
-        while (positions[l] + 1 < layer.starts.length && layer.starts[positions[l] + 1] <= bounds[i]) positions[l]++;
-        return layer.targets[positions[l]];
-      });
-      this.#budget.spend((layers.length + 3) >> 2);
-      const key = here.join();
-      let target = combined.get(key);
-      if (target === undefined) combined.set(key, (target = combine(here)));
-      if (targets.length > 0 && targets[targets.length - 1] === target) continue;
-      starts.push(bounds[i]);
-      targets.push(target);
-    }
-    return { starts, targets };
   }
 
   #findAlive(id: number, shape: Shape): boolean {
@@ -551,90 +486,4 @@ export class Expressions {
       if (!shortest.has(id)) expression.alive = false;
     }
   }
-}
-
-/** The last index `i` with `sorted[i] <= value`. */
-function lastAtMost(sorted: readonly number[], value: number): number {
-  let low = 0;
-  let high = sorted.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (sorted[middle] <= value) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-
-function pairs(set: CharSet): [number, number][] {
-  const ranges: [number, number][] = [];
-  for (let i = 0; i < set.length; i += 2) ranges.push([set[i], set[i + 1]]);
-  return ranges;
-}
-
-function rangeEdges(ranges: readonly (readonly [number, number])[], target: number): Edges {
-  const starts: number[] = [];
-  const targets: number[] = [];
-  if (ranges[0][0] > 0) {
-    starts.push(0);
-    targets.push(NOTHING);
-  }
-  for (const [low, high] of ranges) {
-    starts.push(low);
-    targets.push(target);
-    if (high === LAST_CODE_POINT) break;
-    starts.push(high + 1);
-    targets.push(NOTHING);
-  }
-  return { starts, targets };
-}
-
-/** No text holds a surrogate, so that they go where their neighbours go. */
-function withoutSurrogateEdges(edges: Edges): Edges {
-  if (!edges.starts.some((start) => start >= 0xd800 && start <= 0xdfff)) return edges;
-  const starts: number[] = [];
-  const targets: number[] = [];
-  edges.starts.forEach((start, i) => {
-    const next = i + 1 < edges.starts.length ? edges.starts[i + 1] : LAST_CODE_POINT + 1;
-    if (start >= 0xd800 && next <= 0xe000) return;
-    starts.push(start >= 0xd800 ? Math.max(start, 0xe000) : start);
-    targets.push(edges.targets[i]);
-  });
-  return { starts, targets };
-}
-
-function mapEdges({ starts, targets }: Edges, change: (target: number) => number): Edges {
-  const changed = new Map<number, number>();
-  const mapped = targets.map((target) => {
-    let to = changed.get(target);
-    if (to === undefined) changed.set(target, (to = change(target)));
-    return to;
-  });
-  return { starts, targets: mapped };
-}
-
-function mergeLabels(parts: readonly Expression[]): readonly number[] | undefined {
-  const ends = parts.filter((part) => part.labels);
-  if (ends.length === 0) return undefined;
-  if (ends.length === 1) return ends[0].labels;
-  return [...new Set(ends.flatMap((part) => part.labels!))].sort((a, b) => a - b);
-}
-
-function withoutSurrogates(set: CharSet): CharSet {
-  if (!pairs(set).some(([low, high]) => low <= 0xdfff && high >= 0xd800)) return set;
-  return charSet(
-    pairs(set).flatMap(([low, high]): [number, number][] => [
-      [low, Math.min(high, 0xd7ff)],
-      [Math.max(low, 0xe000), high],
-    ]),
-  );
-}
-
-function coversAll(set: CharSet): boolean {
-  return set.length === 4 && set[0] === 0 && set[1] === 0xd7ff && set[2] === 0xe000 && set[3] === LAST_CODE_POINT;
-}
-
-function countCodePoints(text: string): number {
-  let count = 0;
-  for (const _ of text) count++;
-  return count;
 }

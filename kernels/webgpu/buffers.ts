@@ -1,6 +1,6 @@
 /** What the device hands out: weights, tensors, constants and caches, each in buffers of its own. */
 
-import type { BlockCopy, Constant, KvCache, RowDomain, Tensor, Weight } from '../contract.ts';
+import type { BlockCopy, Constant, KvCache, KvShape, RowDomain, Tensor, Weight } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
@@ -114,19 +114,17 @@ export class WebGpuConstant implements Constant {
   }
 }
 
-export interface KvShape {
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
-
 /** Bytes of one block's keys (or values) in one layer. */
 function pageBytes(shape: KvShape): number {
   return 4 * KV_BLOCK_SIZE * shape.kvHeads * shape.headDim;
 }
 
-/** Bytes of one block over all layers, keys and values. */
+/**
+ * Bytes of one block over all layers, keys and values.
+ * @throws DeviceError for F16, which the kernels do not read
+ */
 export function kvBlockBytes(shape: KvShape): number {
+  if (shape.format === 'F16') throw new DeviceError('K/V cache: F16 is not for the webgpu device; expected F32');
   return 2 * shape.layers * pageBytes(shape);
 }
 

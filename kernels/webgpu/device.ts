@@ -5,6 +5,7 @@ import type {
   Constant,
   Device,
   KvCache,
+  KvShape,
   OpRecorder,
   Plan,
   RowDomain,
@@ -16,7 +17,7 @@ import type {
 import { DeviceError } from '../errors.ts';
 import type { WeightFormat } from '../formats.ts';
 import { type AdapterChoice, openAdapter } from './adapter.ts';
-import { type KvShape, kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight } from './buffers.ts';
+import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';
 import { bestVariants, PLAIN_VARIANTS, type Variants } from './kernels.ts';
 import { Pipelines } from './pipelines.ts';
@@ -187,7 +188,9 @@ export class WebGpuDevice implements Device {
     const most = this.#gpu.limits.workgroupsPerDimension;
     const work = dispatches.map(({ workgroups }) => workgroups(counts));
     const isEmpty = ([count, times = 1]: readonly [number, number?]) => count * times === 0;
-    const pipelines = await Promise.all(dispatches.map(({ pipeline }, i) => (isEmpty(work[i]) ? undefined : pipeline())));
+    const pipelines = await Promise.all(
+      dispatches.map(({ pipeline }, i) => (isEmpty(work[i]) ? undefined : pipeline())),
+    );
     const pass = encoder.beginComputePass();
     for (const [i, { bindGroup }] of dispatches.entries()) {
       const pipeline = pipelines[i];
