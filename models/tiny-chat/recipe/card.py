@@ -23,6 +23,7 @@ def curve(log):
 def main():
     ap = argparse.ArgumentParser(); ap.add_argument("--model", default="out/model"); ap.add_argument("--scores", default="scores.json"); ap.add_argument("--log", default="out/train.log")
     ap.add_argument("--before", default="", help="scores of the model that this one follows"); ap.add_argument("--before-tokens", type=int, default=0, help="tokens it had seen")
+    ap.add_argument("--note", default="", help="a sentence on how this training went")
     a = ap.parse_args(); torch.set_num_threads(1)
     from transformers import AutoModelForCausalLM, AutoTokenizer
     m = AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32).eval(); tok = AutoTokenizer.from_pretrained(a.model)
@@ -34,7 +35,7 @@ def main():
           f"context {c.max_position_embeddings:,}, tied embeddings), bf16, {size:,} bytes.", "",
           "## Data and training", "",
           f"Made by the scripts in `recipe/`: synthetic English dialogues, built by code from tables typed by hand and from values made up on the spot; no text and no weights from elsewhere. {seen / 1e6:.1f} million tokens"
-          + (f", after {a.before_tokens / 1e6:.0f} million in the weights before it" if a.before_tokens else "") + ", on a CPU, with Muon and AdamW. About a third of the tokens are answers; the loss counts them and one in twenty of the others.", "",
+          + (f", after {a.before_tokens / 1e6:.0f} million in the weights before it" if a.before_tokens else "") + ", on a CPU, with Muon and AdamW. About a third of the tokens are answers; the loss counts them and one in twenty of the others." + (" " + a.note if a.note else ""), "",
           "| tokens (millions) | loss on the answers of fresh dialogues |", "| ---: | ---: |"] + [f"| {t / 1e6:.1f} | {l:.3f} |" for t, l in points]
     md += ["", "## Scores", "", f"Greedy answers to held-out prompts (up to {scores['n']} a row), scored by `recipe/evaluate.py`; an answer counts when it is right to the letter, unless the row says otherwise. "
            "For facts and listed words a held-out prompt is a new wording of something trained; for the rest its content is new, and largely made of invented names, words and codes.", "",
