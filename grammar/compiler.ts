@@ -32,7 +32,7 @@ export class GrammarCompiler {
    * @throws GrammarError when the schema is malformed, describes nothing, or holds what is not supported
    */
   jsonSchema(schema: unknown, options: JsonSchemaOptions = {}): CompiledGrammar {
-    const key = JSON.stringify([options.whitespacePattern ?? null, schema]);
+    const key = bounded(() => JSON.stringify([options.whitespacePattern ?? null, schema]));
     return this.#compile('json schema', key, () => jsonSchemaNode(schema, options));
   }
 

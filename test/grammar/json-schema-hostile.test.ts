@@ -37,4 +37,13 @@ for (const [name, make] of Object.entries(hostile)) {
   });
 }
 
+test('a parsed schema nested twenty thousand deep is refused in one line', () => {
+  let schema: object = {};
+  for (let depth = 0; depth < 20_000; depth++) schema = { items: schema };
+  assert.throws(
+    () => newCompiler().jsonSchema(schema),
+    (error: Error) => error instanceof GrammarError && /nests too deep/.test(error.message),
+  );
+});
+
 test.run();
