@@ -15,7 +15,17 @@ import { build } from 'vite';
 const test = suite('browser page');
 const root = fileURLToPath(new URL('../../examples/browser/', import.meta.url));
 const out = mkdtempSync(join(tmpdir(), 'quern-page-'));
-const ARGS = ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const ARGS = [
+  '--no-sandbox',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // WebGPU on the software adapter that Chromium brings.
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--use-vulkan=swiftshader',
+];
 const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
 
@@ -106,6 +116,14 @@ test('without the isolation headers it answers on one thread', async () => {
   const { answer, status } = await ask(await context.newPage(), `${await serve({})}?device=wasm`);
   assert.match(answer, /Paris/);
   assert.match(status, /wasm \(1 thread/);
+  await context.close();
+});
+
+test('it answers on WebGPU', async () => {
+  const context = await browser.newContext();
+  const { answer, status } = await ask(await context.newPage(), `${await serve(ISOLATED)}?device=webgpu`);
+  assert.match(answer, /Paris/);
+  assert.match(status, /tiny-chat on webgpu/);
   await context.close();
 });
 
