@@ -34,12 +34,6 @@ export function parseDecimal(text: string): Decimal {
   return { units, scale };
 }
 
-/** Negative, zero or positive as `a` is less than, equal to or greater than `b`. */
-export function compareDecimals(a: Decimal, b: Decimal): number {
-  const difference = a.units * 10n ** BigInt(b.scale) - b.units * 10n ** BigInt(a.scale);
-  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
-}
-
 /** The shortest text without an exponent. */
 export function formatDecimal({ units, scale }: Decimal): string {
   const { whole, fraction } = decimalDigits({ units, scale });

@@ -140,12 +140,7 @@ export class WasmRecorder implements OpRecorder {
       kNorm: (op.kNorm as WasmConstant | undefined)?.address ?? 0,
       headDimFloat: cache.headDim,
       eps: op.normEps ?? 0,
-      keys: cache.keys[op.layer],
-      values: cache.values[op.layer],
-      positions: this.#step.positions,
-      slots: this.#step.slots,
-      blockTables: this.#step.blockTables,
-      blockTableStride: this.#step.blockTableStride,
+      ...this.#pagesOf(cache, op.layer),
       rows: this.#step.rows,
     });
   }
@@ -165,12 +160,7 @@ export class WasmRecorder implements OpRecorder {
       headDim: cache.headDim,
       scale: op.scale,
       window: op.window ?? 0,
-      keys: cache.keys[op.layer],
-      values: cache.values[op.layer],
-      positions: this.#step.positions,
-      slots: this.#step.slots,
-      blockTables: this.#step.blockTables,
-      blockTableStride: this.#step.blockTableStride,
+      ...this.#pagesOf(cache, op.layer),
       out: out.address,
       outStride: out.strideBytes,
       ...this.#step.attentionScratch(
@@ -212,6 +202,12 @@ export class WasmRecorder implements OpRecorder {
       logitRows: this.#step.logitRows,
       rows: this.#step.logitRowCount,
     });
+  }
+
+  /** Where a layer's pages lie, and how a row finds its own. */
+  #pagesOf(cache: WasmKvCache, layer: number) {
+    const { positions, slots, blockTables, blockTableStride } = this.#step;
+    return { keys: cache.keys[layer], values: cache.values[layer], positions, slots, blockTables, blockTableStride };
   }
 
   #rowsOf(tensor: WasmTensor): number {

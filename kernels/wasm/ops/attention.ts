@@ -145,12 +145,38 @@ function taskLocals(frame: Frame, a: Args, thread: I32) {
   };
 }
 
+/**
+ * Takes a task for each row and K/V head, merges its splits from first to last and writes the result.
+ * `partialOf` emits what makes a split's partial result, and gives its address.
+ */
+function mergeSplits(
+  frame: Frame,
+  a: Args,
+  t: ReturnType<typeof taskLocals>,
+  partialOf: (task: I32, split: I32) => I32,
+): void {
+  const [task, tasks, split, end] = Array.from({ length: 4 }, () => frame.i32());
+  local.set(tasks, i32.mul(a.rows, a.kvHeads));
+  forEachTask(task, tasks, () => {
+    local.set(t.row, i32.div_u(task, a.kvHeads));
+    local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
+    t.find();
+    call(clear, [t.running, a.group, a.headDim]);
+    local.set(end, i32.add(t.last, 1));
+    forRange(split, t.first, end, 1, () => {
+      const partial = partialOf(task, split);
+      call(merge, [t.running, partial, a.group, a.headDim]);
+    });
+    call(finish, [t.running, t.out, a.group, a.headDim]);
+  });
+}
+
 /** @param format  of the cache */
 export function attention(format: KvFormat) {
   const attend = attendSplit(format);
   return opKernel(`attention ${format}`, ATTENTION_ARGS, (frame, a, thread, args) => {
     const t = taskLocals(frame, a, thread);
-    const [task, tasks, split, end, target] = Array.from({ length: 5 }, () => frame.i32());
+    const [task, tasks, split, target] = Array.from({ length: 4 }, () => frame.i32());
 
     local.get(a.spread);
     if_(
@@ -171,18 +197,9 @@ export function attention(format: KvFormat) {
         });
       },
       () => {
-        local.set(tasks, i32.mul(a.rows, a.kvHeads));
-        forEachTask(task, tasks, () => {
-          local.set(t.row, i32.div_u(task, a.kvHeads));
-          local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
-          t.find();
-          call(clear, [t.running, a.group, a.headDim]);
-          local.set(end, i32.add(t.last, 1));
-          forRange(split, t.first, end, 1, () => {
-            call(attend, [args, t.row, t.kvHead, split, t.partial, t.scores]);
-            call(merge, [t.running, t.partial, a.group, a.headDim]);
-          });
-          call(finish, [t.running, t.out, a.group, a.headDim]);
+        mergeSplits(frame, a, t, (_task, split) => {
+          call(attend, [args, t.row, t.kvHead, split, t.partial, t.scores]);
+          return t.partial;
         });
       },
     );
@@ -191,23 +208,14 @@ export function attention(format: KvFormat) {
 
 export const attentionMerge = opKernel('attentionMerge', ATTENTION_ARGS, (frame, a, thread) => {
   const t = taskLocals(frame, a, thread);
-  const [task, tasks, split, end, source] = Array.from({ length: 5 }, () => frame.i32());
+  const source = frame.i32();
   local.get(a.spread);
   if_(null, () => {
-    local.set(tasks, i32.mul(a.rows, a.kvHeads));
-    forEachTask(task, tasks, () => {
-      local.set(t.row, i32.div_u(task, a.kvHeads));
-      local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
-      t.find();
-      call(clear, [t.running, a.group, a.headDim]);
-      local.set(end, i32.add(t.last, 1));
-      forRange(split, t.first, end, 1, () => {
-        i32.add(i32.mul(task, a.splits), split);
-        i32.mul($, t.bytes);
-        local.set(source, i32.add($, a.partials));
-        call(merge, [t.running, source, a.group, a.headDim]);
-      });
-      call(finish, [t.running, t.out, a.group, a.headDim]);
+    mergeSplits(frame, a, t, (task, split) => {
+      i32.add(i32.mul(task, a.splits), split);
+      i32.mul($, t.bytes);
+      local.set(source, i32.add($, a.partials));
+      return source;
     });
   });
 });
