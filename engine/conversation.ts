@@ -41,9 +41,15 @@ export class ConversationEncoder {
   #render({ messages, tools, documents, chatTemplateKwargs: variables, ...options }: Conversation) {
     const { addGenerationPrompt = true, continueFinalMessage = false } = options;
     const { marked, mark } = this.#markSpecial({ messages, tools, documents, variables });
-    if (!continueFinalMessage) return { text: this.#template.render({ ...marked, addGenerationPrompt }), mark };
+    const render = (shown: readonly ChatMessage[], withPrompt: boolean) =>
+      this.#template.render({
+        ...marked,
+        messages: fitted(shown, this.#template.source),
+        addGenerationPrompt: withPrompt,
+      });
+    if (!continueFinalMessage) return { text: render(marked.messages, addGenerationPrompt), mark };
     const end = unusedCharacter({ marked, mark });
-    const text = this.#template.render({ ...marked, messages: withEnd(marked.messages, end) });
+    const text = render(withEnd(marked.messages, end), false);
     const length = text.lastIndexOf(end);
     if (length < 0)
       throw new RequestError('the chat template does not show the last message', 'continue_final_message');
@@ -82,13 +88,47 @@ export class ConversationEncoder {
 
 const PLAIN = { addSpecialTokens: false };
 
+/** A template goes through the parts of a content by itself. */
+const WALKS_PARTS = /\bfor\s+\w+\s+in\s+[\w.[\]]*(?:content\b|\[\s*['"]content['"]\s*\])/;
+
+/**
+ * Messages as a template can take them: parts become one text for a template that does not walk through them, texts become
+ * parts for one that does nothing else, and where the developer's role is unknown it is the system's.
+ */
+function fitted(messages: readonly ChatMessage[], template: string): ChatMessage[] {
+  const walksParts = WALKS_PARTS.test(template);
+  const takesText = !walksParts || /\bis\s+(?:not\s+)?string\b/.test(template);
+  const knowsDeveloper = template.includes('developer');
+  return messages.map((message) => {
+    const { role, content } = message;
+    const isText = typeof content === 'string';
+    return {
+      ...message,
+      role: role === 'developer' && !knowsDeveloper ? 'system' : role,
+      ...(isText && !takesText ? { content: [{ type: 'text', text: content }] } : {}),
+      ...(content && !isText && !walksParts ? { content: textOf(content) } : {}),
+    };
+  });
+}
+
+/** The text of a message: its parts with line ends between them. @throws RequestError for a part that is not text */
+export function textOf(content: ChatMessage['content']): string {
+  if (content == null || typeof content === 'string') return content ?? '';
+  return content
+    .map(({ type, text }) => {
+      if (typeof text === 'string') return text;
+      throw new RequestError(`messages have a part of type ${type}, but the model is not multimodal`, 'messages');
+    })
+    .join('\n');
+}
+
 /** The messages with a mark at the end of the last one's text. */
 function withEnd(messages: readonly ChatMessage[], end: string): ChatMessage[] {
   const last = messages[messages.length - 1];
-  if (typeof last?.content !== 'string') {
+  if (last?.content == null) {
     throw new RequestError('messages must end with a text, for it to be continued', 'continue_final_message');
   }
-  return [...messages.slice(0, -1), { ...last, content: last.content + end }];
+  return [...messages.slice(0, -1), { ...last, content: textOf(last.content) + end }];
 }
 
 function anyOf(texts: readonly string[]): RegExp {

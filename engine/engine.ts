@@ -23,6 +23,7 @@ import { checkTokens, promptTokens, roomForOutput } from './prompt.ts';
 import { promptLogprobs } from './prompt-logprobs.ts';
 import { createResponses, type Responses } from './responses/index.ts';
 import type { SchedulerStats } from './scheduler.ts';
+import type { Search } from './search.ts';
 import { Sequence } from './sequence.ts';
 import { StepLoop } from './step-loop.ts';
 import type { GenerateOutput, GenerateRequest, LoadOptions, PromptSource } from './types.ts';
@@ -130,6 +131,15 @@ export class Engine {
    *   SamplingError, GrammarError, DeviceError or the signal's reason
    */
   generate(request: GenerateRequest): AsyncIterableIterator<GenerateOutput, undefined> {
+    return new Generation(this.#loop, this.#searchFor(request), request.signal);
+  }
+
+  /** Throws what {@link Engine.generate} would throw at once, and starts nothing. */
+  check(request: GenerateRequest): void {
+    this.#searchFor(request);
+  }
+
+  #searchFor(request: GenerateRequest): Search {
     this.#loop.checkOpen();
     const { vocabSize, maxModelLen, eosTokenIds, tokenizer } = this;
     const prompt = this.promptTokens(request);
@@ -140,14 +150,13 @@ export class Engine {
       maxModelLen,
       request.messages ? 'messages' : 'prompt',
     );
-    const search = createSearch(
+    return createSearch(
       request,
       prompt,
       { ...params, badTokens: badWordTokens(badWords, tokenizer) },
       { ...this.generationDefaults, maxTokens },
       { tokenizer, vocabSize, eosTokenIds, draftLength: this.#draftLength },
     );
-    return new Generation(this.#loop, search, request.signal);
   }
 
   /**

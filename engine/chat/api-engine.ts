@@ -12,11 +12,15 @@ export interface ApiEngine {
   readonly modelName: string;
   readonly vocabSize: number;
   readonly hiddenSize: number;
+  /** Longest sequence in tokens, prompt and output together. */
+  readonly maxModelLen: number;
   readonly tokenizer: Pick<Tokenizer, 'tokenBytes' | 'decode'>;
   /** How the model writes what is not content. */
   readonly replyFormat: ReplyFormat;
   /** Absent: the engine cannot be held to a grammar. */
   readonly grammarCompiler?: ConstraintCompiler;
+  /** Throws what `generate` would throw at once. */
+  check(request: GenerateRequest): void;
   /** Checks the request at once, and gives its outputs. */
   generate(request: GenerateRequest): AsyncIterable<GenerateOutput>;
   promptTokens(source: PromptSource): number[];

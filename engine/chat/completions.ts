@@ -1,5 +1,7 @@
 /** The chat API in process, with the shape of the OpenAI client: `engine.chat.completions.create({ … })`. */
 
+import { textOf } from '../conversation.ts';
+import { roomForOutput } from '../prompt.ts';
 import type { GenerateOutput, GenerateRequest, PromptSource } from '../types.ts';
 import {
   type ApiEngine,
@@ -10,7 +12,8 @@ import {
   startGenerating,
 } from './api-engine.ts';
 import { type AnswerHead, chatChunks, collectCompletion } from './chunks.ts';
-import { compileConstraint, constraintOf } from './constraint.ts';
+import { checkWhitespacePattern, compileConstraint, constraintOf } from './constraint.ts';
+import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount } from './generation-fields.ts';
 import { promptLogprobs } from './logprobs.ts';
 import { randomHex } from './random-id.ts';
 import { replyOptions } from './reply-options.ts';
@@ -27,6 +30,10 @@ export interface ChatOptions {
   readonly trustRequestChatTemplate?: boolean;
   /** The usage says how many tokens of the prompt were there from an earlier request. Default false. */
   readonly promptTokensDetails?: boolean;
+  /** Most alternatives that `top_logprobs`, `prompt_logprobs` and `logprobs` may ask for. Default 20. */
+  readonly maxLogprobs?: number;
+  /** With `tool_choice: "none"` the template does not see the tools either. Default false. */
+  readonly excludeToolsWhenNone?: boolean;
 }
 
 export interface ChatCallOptions {
@@ -55,15 +62,18 @@ export interface ChatCompletions {
 
 export function createChatCompletions(engine: ApiEngine, options: ChatOptions = {}): ChatCompletions {
   const { modelNames = [engine.modelName], promptTokensDetails = false } = options;
+  const { excludeToolsWhenNone = false, maxLogprobs = MAX_LOGPROBS } = options;
   const served: ServedModel = { names: modelNames };
 
   async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
     const request = parseChatRequest(params);
+    const choice = toolChoiceOf(request);
     checkModel(request.model, served);
     checkTemplate(request.chat_template, options.trustRequestChatTemplate ?? true);
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
-    const answer = startAnswer(engine, request, served, ending);
+    const shown = excludeToolsWhenNone && choice === 'none' ? { ...request, tools: undefined } : request;
+    const answer = startAnswer(engine, shown, choice, { served, maxLogprobs, signal: ending });
     const head = { ...answer.head, withCachedTokens: promptTokensDetails };
     const chunks = chatChunks(observe ? observed(answer.outputs, observe) : answer.outputs, head);
     if (request.stream) return new AnswerStream(chunks, controller);
@@ -75,23 +85,32 @@ export function createChatCompletions(engine: ApiEngine, options: ChatOptions = 
   return { create: create as ChatCompletions['create'] };
 }
 
-/** Checks all that is left to check; work begins when the outputs are read. */
-function startAnswer(engine: ApiEngine, request: ChatRequest, served: ServedModel, signal: AbortSignal) {
-  const choice = toolChoiceOf(request);
-  const source = promptSourceOf(request);
-  const sampling = chatSampling(request);
-  const search = searchOf(request, sampling);
-  const outputs = startGenerating('messages', () => {
-    const wanted = grammarOf(engine, request, choice);
-    const format = replyOptions(engine, request, choice, wanted ? null : source);
-    const sampled = { ...search.sampling, ...(format.needsMarkers ? { skipSpecialTokens: false } : {}) };
-    const grammar = wanted ?? format.grammar;
-    const generated = engine.generate({ ...source, ...given({ ...search, sampling: sampled, grammar, signal }) });
-    return { generated, reply: format.options };
-  });
+interface AnswerContext {
+  readonly served: ServedModel;
+  readonly maxLogprobs: number;
+  readonly signal: AbortSignal;
+}
 
-  const needsTokens = request.return_token_ids || request.prompt_logprobs !== undefined;
-  const tokens = needsTokens ? engine.promptTokens(source) : [];
+/**
+ * Checks all that is left to check, one kind of fault after the other: the template, the length of the prompt, the sampling
+ * parameters, the grammar. Work begins when the outputs are read.
+ */
+function startAnswer(engine: ApiEngine, request: ChatRequest, choice: ToolChoice, context: AnswerContext) {
+  const { served, maxLogprobs, signal } = context;
+  const sampling = chatSampling(request);
+  const source = promptSourceOf(request);
+  const tokens = startGenerating('messages', () => engine.promptTokens({ ...source, sampling }));
+  roomForOutput(tokens.length, sampling.maxTokens, engine.maxModelLen, 'messages');
+  const promptCount = promptLogprobsCount(request, tokens.length, engine.vocabSize, maxLogprobs);
+  checkLogprobsCount('top_logprobs', request.top_logprobs ?? 0, maxLogprobs);
+  const search = { tokens, ...searchOf(request, sampling) };
+  startGenerating('messages', () => engine.check(given(search)));
+
+  const wanted = grammarOf(engine, request, choice);
+  const { options: reply, needsMarkers, grammar } = replyOptions(engine, request, choice, wanted ? null : tokens);
+  const sampled = needsMarkers ? { ...search.sampling, skipSpecialTokens: false } : search.sampling;
+  const outputs = engine.generate(given({ ...search, sampling: sampled, grammar: wanted ?? grammar, signal }));
+
   const speaker = request.messages[request.messages.length - 1];
   const role = request.add_generation_prompt === false ? speaker.role : 'assistant';
   const head: Omit<AnswerHead, 'withCachedTokens'> = {
@@ -100,19 +119,18 @@ function startAnswer(engine: ApiEngine, request: ChatRequest, served: ServedMode
     model: served.names[0],
     n: request.n ?? 1,
     role,
-    echo: request.echo && speaker.role === role ? speaker.content : '',
+    echo: request.echo && speaker.role === role ? textOf(speaker.content) : '',
     usage: request.stream ? usageInStream(request) : 'total',
     ...(request.return_token_ids ? { promptTokenIds: tokens } : {}),
-    reply: outputs.reply,
+    reply,
     withCalls: choice !== 'none',
   };
   return {
     head,
-    outputs: outputs.generated,
+    outputs,
     promptLogprobs: async () => {
-      const { prompt_logprobs: count } = request;
-      if (count === undefined) return undefined;
-      return promptLogprobs(await engine.promptLogprobs(tokens, count, signal), outputs.reply.naming);
+      if (promptCount === undefined) return undefined;
+      return promptLogprobs(await engine.promptLogprobs(tokens, promptCount, signal), reply.naming);
     },
   };
 }
@@ -143,7 +161,9 @@ export function promptSourceOf(request: PromptFields): PromptSource {
 
 /** A call that must be made comes before what else is wanted of the output. */
 function grammarOf(engine: ApiEngine, request: ChatRequest, choice: ToolChoice): GenerateRequest['grammar'] {
-  const constraint = callConstraint(choice, request.tools ?? []) ?? constraintOf(request);
+  const { tools, guided_whitespace_pattern: whitespacePattern } = request;
+  if (whitespacePattern !== undefined) checkWhitespacePattern(whitespacePattern, engine.grammarCompiler);
+  const constraint = callConstraint(choice, tools ?? [], whitespacePattern) ?? constraintOf(request);
   return constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
 }
 

@@ -51,6 +51,10 @@ const structuredOutputs = z.object({
   json_object: boolean('The output is a JSON object.'),
   structural_tag: field<never, never>('Not supported.', {}, () => refuseBecause('is not supported')),
   whitespace_pattern: string('As guided_whitespace_pattern.'),
+  disable_any_whitespace: boolean('Nothing stands between the tokens of JSON.', { default: false }),
+  disable_additional_properties: boolean('Accepted; objects that list properties have no others in any case.', {
+    default: false,
+  }),
 });
 
 export const constraintFields = {
@@ -133,7 +137,7 @@ export function constraintOf(request: ConstraintFields): GivenConstraint | null 
 /** @throws RequestError that names the parameter, when the constraint cannot be compiled */
 export function compileConstraint({ constraint, param }: GivenConstraint, compiler?: ConstraintCompiler): Grammar {
   if (!compiler) throw new RequestError(`${param} is not supported by this engine`, param);
-  try {
+  return inTermsOf(param, () => {
     if (constraint.kind === 'regex') return compiler.regex(constraint.pattern);
     if (constraint.kind === 'choice') return compiler.choice(constraint.choices);
     if (constraint.kind === 'grammar') return compiler.ebnf(constraint.text);
@@ -141,6 +145,17 @@ export function compileConstraint({ constraint, param }: GivenConstraint, compil
     // Without a schema there is nothing that keeps line ends and indentation from being what the model is used to.
     const usual = schema === ANY_OBJECT ? {} : { whitespacePattern: ONE_SPACE };
     return compiler.jsonSchema(closeObjects(schema), whitespacePattern === undefined ? usual : { whitespacePattern });
+  });
+}
+
+/** @throws RequestError when the pattern is none, whether or not there is JSON that it counts for */
+export function checkWhitespacePattern(pattern: string, compiler?: ConstraintCompiler): void {
+  if (pattern !== '') inTermsOf('guided_whitespace_pattern', () => compiler?.regex(pattern));
+}
+
+function inTermsOf<T>(param: string, compile: () => T): T {
+  try {
+    return compile();
   } catch (error) {
     if (error instanceof GrammarError) throw new RequestError(`${param}: ${error.message}`, param);
     throw error;
@@ -158,7 +173,8 @@ function structuredConstraint(structured: z.output<typeof structuredOutputs>): C
   if (regex !== undefined) return { kind: 'regex', pattern: regex };
   if (choice !== undefined) return { kind: 'choice', choices: choice };
   if (grammar !== undefined) return { kind: 'grammar', text: grammar };
-  return { kind: 'json', schema: json ?? ANY_OBJECT, whitespacePattern };
+  const pattern = structured.disable_any_whitespace ? '' : whitespacePattern;
+  return { kind: 'json', schema: json ?? ANY_OBJECT, whitespacePattern: pattern };
 }
 
 function readResponseFormat(value: unknown): Constraint | null {

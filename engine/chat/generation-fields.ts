@@ -15,22 +15,12 @@ import {
   readString,
   refuseBecause,
 } from './coercion.ts';
-import {
-  bigInteger,
-  boolean,
-  describe,
-  field,
-  integer,
-  label,
-  name,
-  number,
-  string,
-  strings,
-  tokenIds,
-} from './fields.ts';
+import { bigInteger, boolean, describe, field, integer, name, number, string, strings, tokenIds } from './fields.ts';
 
-/** Most alternatives a position, for `top_logprobs`, `prompt_logprobs` and the `logprobs` of plain completions. */
+/** Default of the most alternatives a position, for `top_logprobs`, `prompt_logprobs` and `logprobs` of plain completions. */
 export const MAX_LOGPROBS = 20;
+/** Most log-probabilities of a prompt with `prompt_logprobs: -1`: its length times the vocabulary. */
+const MAX_PROMPT_LOGPROBS = 1_000_000;
 const MAX_BAD_WORDS = 1024;
 const MAX_ALLOWED_TOKENS = 1_000_000;
 
@@ -43,7 +33,7 @@ const streamOptions = z.object({
 
 export const generationFields = {
   model: string('A name of the model; missing or empty: the one that is served.'),
-  user: label('Accepted for the clients that send it; nothing depends on it.'),
+  user: string('Accepted for the clients that send it; nothing depends on it.'),
   request_id: name("Takes the place of the random part of the answer's id."),
 
   n: integer('How many choices to generate, 1 to 128; 1 when sampling is greedy.', { default: 1 }),
@@ -92,7 +82,8 @@ export const generationFields = {
   stream_options: describe(streamOptions.nullish(), 'What a stream has beside its text; only with stream: true.'),
 
   prompt_logprobs: integer(
-    'The reply has the log-probabilities of the prompt, with so many alternatives, 0 to 20; not with stream.',
+    'The reply has the log-probabilities of the prompt, with so many alternatives, 0 to 20; -1: the whole vocabulary. ' +
+      'Not with stream.',
   ),
   return_token_ids: boolean("The reply has the token ids of the prompt and of each choice's output.", {
     default: false,
@@ -107,7 +98,6 @@ type GenerationFields = { readonly [K in keyof typeof generationFields]?: z.outp
 
 /** The sampling parameters of a request; the length limit and the log-probabilities are the endpoint's own. */
 export function samplingOf(request: GenerationFields): GenerateSampling {
-  checkPromptLogprobs(request);
   return {
     n: request.n,
     minTokens: request.min_tokens,
@@ -144,13 +134,31 @@ export function checkStreamFields(body: Readonly<Record<string, unknown>>): void
 }
 
 /** @throws RequestError when a count of alternatives is out of its range */
-export function checkLogprobsCount(param: string, count: number): void {
-  if (count >= 0 && count <= MAX_LOGPROBS) return;
-  throw new RequestError(`${param} must be from 0 to ${MAX_LOGPROBS}, got ${count}`, param);
+export function checkLogprobsCount(param: string, count: number, most: number): void {
+  if (count >= 0 && count <= most) return;
+  throw new RequestError(`${param} must be from 0 to ${most}, got ${count}`, param);
 }
 
-function checkPromptLogprobs({ prompt_logprobs: count }: GenerationFields): void {
-  if (count !== undefined) checkLogprobsCount('prompt_logprobs', count);
+/**
+ * How many alternatives go with each token of the prompt; undefined: its log-probabilities are not wanted.
+ * @throws RequestError
+ */
+export function promptLogprobsCount(
+  { prompt_logprobs: count }: GenerationFields,
+  promptLength: number,
+  vocabSize: number,
+  most: number,
+): number | undefined {
+  if (count !== -1) {
+    if (count !== undefined) checkLogprobsCount('prompt_logprobs', count, most);
+    return count;
+  }
+  if (promptLength * vocabSize <= MAX_PROMPT_LOGPROBS) return vocabSize;
+  const found = `${promptLength} tokens with ${vocabSize} each`;
+  throw new RequestError(
+    `prompt_logprobs -1 gives at most ${MAX_PROMPT_LOGPROBS} log-probabilities, and the prompt has ${found}`,
+    'prompt_logprobs',
+  );
 }
 
 function readStop(value: unknown): readonly string[] {

@@ -48,6 +48,9 @@ export interface ChatToolParam {
   };
 }
 
+/** A part of a message as templates know it. */
+type TextPart = { readonly type: 'text'; readonly text: string };
+
 const toolCall = z.object({
   id: optional<string, string>(readString),
   type: optional<'function', 'function'>(readFunctionType),
@@ -60,7 +63,7 @@ const toolCall = z.object({
 const message = z
   .object({
     role: required<string, string>(readRole),
-    content: optional<string | readonly ChatContentPart[], string>(readContent),
+    content: optional<string | readonly ChatContentPart[], string | TextPart[]>(readContent),
     name: optional<string, string>(readString),
     tool_calls: z.array(toolCall).max(MAX_TOOLS).nullish(),
     tool_call_id: optional<string, string>(readString),
@@ -74,7 +77,7 @@ const message = z
     // Templates test for the key alone, so an empty list is left out.
     ...(calls?.length ? { tool_calls: calls.map(withArguments) } : {}),
     ...(callId === undefined ? {} : { tool_call_id: callId }),
-    ...((reasoning ?? reasoning_content) ? { reasoning_content: reasoning ?? reasoning_content } : {}),
+    ...underBothNames(reasoning ?? reasoning_content),
   }));
 
 /** The schema of `messages`; what it gives goes to the template. */
@@ -97,10 +100,7 @@ export const toolsSchema = z.array(tool).max(MAX_TOOLS, `must have at most ${MAX
 
 function readRole(value: unknown): string {
   if (value === undefined) refuseBecause('is required');
-  const role = readString(value);
-  if (role === '') refuse('a role', value);
-  // Few templates know the newer name; those that do treat both alike.
-  return role === 'developer' ? 'system' : role;
+  return readString(value) === '' ? refuse('a role', value) : (value as string);
 }
 
 const TEXT_TYPES: readonly unknown[] = ['text', 'input_text', 'output_text', 'refusal', 'thinking'];
@@ -114,10 +114,10 @@ const MEDIA_TYPES: readonly unknown[] = [
   'file',
 ];
 
-/** Parts are joined by line ends, so that a text and a list with that one text give the same prompt. */
-function readContent(value: unknown): string {
+function readContent(value: unknown): string | TextPart[] {
   if (typeof value === 'string') return value;
-  return readList(value, MAX_PARTS, 'a string or a list of parts').map(readPart).join('\n');
+  const parts = readList(value, MAX_PARTS, 'a string or a list of parts');
+  return parts.map((part) => ({ type: 'text', text: readPart(part) }));
 }
 
 function readPart(part: unknown): string {
@@ -161,4 +161,9 @@ function withArguments(call: z.output<typeof toolCall>) {
     type: 'function' as const,
     function: { name, arguments: given ?? {} },
   };
+}
+
+/** Templates differ in what they call it. */
+function underBothNames(reasoning: string | undefined) {
+  return reasoning ? { reasoning_content: reasoning, reasoning } : {};
 }

@@ -2,7 +2,6 @@
 
 import type { Grammar } from '../../grammar/index.ts';
 import { RequestError } from '../errors.ts';
-import type { PromptSource } from '../types.ts';
 import type { ApiEngine } from './api-engine.ts';
 import type { ReplyOptions } from './choice-reply.ts';
 import { compileConstraint } from './constraint.ts';
@@ -24,16 +23,16 @@ export interface ReplyPlan {
   readonly grammar?: Grammar;
 }
 
-/** @param source  what the prompt is made of; null when the reply is held to a grammar, and so begins without reasoning */
+/** @param prompt  token ids; null when the reply is held to a grammar, and so begins without reasoning */
 export function replyOptions(
   engine: ApiEngine,
   request: ChatRequest,
   choice: ToolChoice,
-  source: PromptSource | null,
+  prompt: readonly number[] | null,
 ): ReplyPlan {
   const { tools = [], parallel_tool_calls: parallel = true } = request;
   const calls = callRules(engine, choice);
-  const reasoning = engine.replyFormat.reasoning && source ? reasoningOf(engine, source) : undefined;
+  const reasoning = engine.replyFormat.reasoning && prompt ? reasoningOf(engine, prompt) : undefined;
   return {
     options: {
       rules: { calls, tools: tools ?? [], reasoning },
@@ -77,6 +76,6 @@ function autoGrammar(engine: ApiEngine, tools: readonly Tool[]): Grammar | undef
   }
 }
 
-function reasoningOf(engine: ApiEngine, source: PromptSource): ReplyRules['reasoning'] {
-  return reasoningAfter(engine.tokenizer.decode(engine.promptTokens(source).slice(-PROMPT_END_TOKENS)));
+function reasoningOf({ tokenizer }: ApiEngine, prompt: readonly number[]): ReplyRules['reasoning'] {
+  return reasoningAfter(tokenizer.decode(prompt.slice(-PROMPT_END_TOKENS)));
 }

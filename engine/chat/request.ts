@@ -19,7 +19,7 @@ import {
 } from './coercion.ts';
 import { checkConstraintFields, constraintFields } from './constraint.ts';
 import { boolean, describe, field, integer, readJsonObject, string } from './fields.ts';
-import { checkLogprobsCount, checkStreamFields, generationFields, samplingOf } from './generation-fields.ts';
+import { checkStreamFields, generationFields, samplingOf } from './generation-fields.ts';
 import { type ChatMessageParam, type ChatToolParam, messagesSchema } from './messages.ts';
 import { readBody } from './read-body.ts';
 import { searchFields } from './search-fields.ts';
@@ -98,12 +98,10 @@ export function parseChatRequest(body: unknown): ChatRequest {
 
 /** The sampling parameters of a chat request. */
 export function chatSampling(request: ChatRequest): GenerateSampling {
-  const top = request.top_logprobs ?? 0;
-  checkLogprobsCount('top_logprobs', top);
   return {
     ...samplingOf(request),
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
-    logprobs: request.logprobs ? top : undefined,
+    logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
   };
 }
 

@@ -47,13 +47,15 @@ export function toolChoiceOf({ tools, tool_choice: choice }: ToolFields): ToolCh
 }
 
 /** What the output must be for a choice that forces calls; null for one that does not. */
-export function callConstraint(choice: ToolChoice, tools: readonly Tool[]): GivenConstraint | null {
+export function callConstraint(
+  choice: ToolChoice,
+  tools: readonly Tool[],
+  whitespacePattern?: string,
+): GivenConstraint | null {
   if (choice === 'none' || choice === 'auto') return null;
-  if (typeof choice === 'object') {
-    const tool = tools.find(({ function: { name } }) => name === choice.name);
-    return { constraint: { kind: 'json', schema: parametersOf(tool!) }, param: 'tool_choice' };
-  }
-  return { constraint: { kind: 'json', schema: requiredSchema(tools) }, param: 'tool_choice' };
+  const named = typeof choice === 'object' && tools.find(({ function: { name } }) => name === choice.name);
+  const schema = named ? parametersOf(named) : requiredSchema(tools);
+  return { constraint: { kind: 'json', schema, whitespacePattern }, param: 'tool_choice' };
 }
 
 /** A function without parameters takes an empty object. */

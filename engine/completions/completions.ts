@@ -3,11 +3,11 @@
 import { type ApiEngine, checkModel, observed, startGenerating } from '../chat/api-engine.ts';
 import type { ChatCallOptions, ChatOptions } from '../chat/completions.ts';
 import { compileConstraint, constraintOf } from '../chat/constraint.ts';
-
+import { MAX_LOGPROBS, promptLogprobsCount } from '../chat/generation-fields.ts';
 import { randomHex } from '../chat/random-id.ts';
 import { searchOf } from '../chat/search-fields.ts';
 import { AnswerStream } from '../chat/stream.ts';
-import type { GenerateOutput, PromptSource } from '../types.ts';
+import type { GenerateOutput } from '../types.ts';
 import { type CompletionHead, collectCompletion, completionChunks, type PromptPart } from './chunks.ts';
 import { merged } from './merge.ts';
 import {
@@ -36,7 +36,8 @@ export interface Completions {
   create(params: CompletionCreateParams, options?: ChatCallOptions): Promise<Completion | AnswerStream<Completion>>;
 }
 
-export function createCompletions(engine: ApiEngine, { modelNames }: ChatOptions = {}): Completions {
+export function createCompletions(engine: ApiEngine, options: ChatOptions = {}): Completions {
+  const { modelNames, maxLogprobs = MAX_LOGPROBS } = options;
   const served = { names: modelNames ?? [engine.modelName] };
 
   async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
@@ -45,7 +46,7 @@ export function createCompletions(engine: ApiEngine, { modelNames }: ChatOptions
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
     const parts = startGenerating('prompt', () =>
-      request.prompt.map((prompt, index) => startPart(engine, request, prompt, index, ending)),
+      request.prompt.map((prompt, index) => startPart(engine, request, prompt, index, { maxLogprobs, signal: ending })),
     );
     const head: CompletionHead = {
       id: `cmpl-${request.request_id ?? randomHex()}`,
@@ -66,6 +67,11 @@ export function createCompletions(engine: ApiEngine, { modelNames }: ChatOptions
   return { create: create as Completions['create'] };
 }
 
+interface PartContext {
+  readonly maxLogprobs: number;
+  readonly signal: AbortSignal;
+}
+
 interface StartedPart extends PromptPart {
   readonly outputs: AsyncIterable<GenerateOutput>;
 }
@@ -75,30 +81,31 @@ function startPart(
   request: CompletionRequest,
   prompt: Prompt,
   place: number,
-  signal: AbortSignal,
+  { maxLogprobs, signal }: PartContext,
 ): StartedPart {
-  const source: PromptSource = {
+  const sampling = completionSampling(request, maxLogprobs);
+  const tokens = engine.promptTokens({
     ...(typeof prompt === 'string' ? { prompt } : { tokens: prompt }),
     addSpecialTokens: request.add_special_tokens,
     truncatePromptTokens: request.truncate_prompt_tokens,
-  };
-  const sampling = completionSampling(request);
+    sampling,
+  });
+  const n = request.n ?? 1;
+  const isEcho = sampling.maxTokens === 0;
+  const search = { tokens, ...searchOf(request, isEcho ? { ...sampling, maxTokens: 1 } : sampling) };
+  const promptCount = promptLogprobsCount(request, tokens.length, engine.vocabSize, maxLogprobs);
+  engine.check(search);
   const constraint = constraintOf(request);
   const grammar = constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
-  const tokens = engine.promptTokens({ ...source, sampling });
-  const n = request.n ?? 1;
-  const outputs =
-    sampling.maxTokens === 0
-      ? nothing(n, tokens.length)
-      : engine.generate({ ...source, ...searchOf(request, sampling), grammar, signal });
+  const outputs = isEcho ? nothing(n, tokens.length) : engine.generate({ ...search, grammar, signal });
 
   const echoedLogprobs = request.echo ? request.logprobs : undefined;
-  const count = Math.max(request.prompt_logprobs ?? -1, echoedLogprobs ?? -1);
+  const count = Math.max(promptCount ?? -1, echoedLogprobs ?? -1);
   return {
     tokens,
     text: request.echo ? (typeof prompt === 'string' ? prompt : engine.tokenizer.decode(tokens)) : '',
     withLogprobs: echoedLogprobs,
-    withPromptLogprobs: request.prompt_logprobs,
+    withPromptLogprobs: promptCount,
     logprobs: async () => (count < 0 ? [] : engine.promptLogprobs(tokens, count, signal)),
     outputs: placed(outputs, place * n),
   };

@@ -63,9 +63,12 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
 }
 
 /** The sampling parameters of a request; `maxTokens` 0 is for the caller to see to. */
-export function completionSampling(request: CompletionRequest): GenerateSampling & { readonly maxTokens: number } {
+export function completionSampling(
+  request: CompletionRequest,
+  maxLogprobs: number,
+): GenerateSampling & { readonly maxTokens: number } {
   const { logprobs, max_tokens: maxTokens = DEFAULT_MAX_TOKENS, echo } = request;
-  if (logprobs !== undefined) checkLogprobsCount('logprobs', logprobs);
+  if (logprobs !== undefined) checkLogprobsCount('logprobs', logprobs, maxLogprobs);
   if (maxTokens < (echo ? 0 : 1)) {
     throw new RequestError(`max_tokens must be at least ${echo ? 0 : 1}, got ${maxTokens}`, 'max_tokens');
   }

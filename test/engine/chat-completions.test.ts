@@ -236,7 +236,7 @@ test('an error in the middle of the generation reaches the reader', async () => 
 
 test('what the template or the tokenizer refuses is a fault of the messages', async () => {
   const engine = new FakeEngine();
-  engine.generate = () => {
+  engine.promptTokens = () => {
     throw new TokenizerError('Conversation roles must alternate');
   };
   const error = await createChatCompletions(engine)
@@ -256,6 +256,7 @@ test('the engine gets camelCase parameters, messages as templates know them, and
       {
         role: 'assistant',
         content: null,
+        reasoning: 'Hm.',
         tool_calls: [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{"a": 1}' } }],
       },
       { role: 'tool', content: '42', tool_call_id: 'c1', name: 'f' },
@@ -267,14 +268,17 @@ test('the engine gets camelCase parameters, messages as templates know them, and
     seed: 2n ** 62n,
     stop: 'x',
   });
-  const { messages, sampling, tools, prompt } = engine.requests[0];
+  const { messages, tools, prompt } = engine.prompts[0];
+  const { sampling } = engine.requests[0];
   assert.equal(messages, [
-    { role: 'system', content: 'Be brief.' },
-    { role: 'user', content: 'one\ntwo\nthree' },
+    { role: 'developer', content: 'Be brief.' },
+    { role: 'user', content: ['one', 'two', 'three'].map((text) => ({ type: 'text', text })) },
     {
       role: 'assistant',
       content: '',
       tool_calls: [{ id: 'c1', type: 'function', function: { name: 'f', arguments: { a: 1 } } }],
+      reasoning_content: 'Hm.',
+      reasoning: 'Hm.',
     },
     { role: 'tool', content: '42', name: 'f', tool_call_id: 'c1' },
     { role: 'assistant', content: 'ok' },
@@ -285,11 +289,17 @@ test('the engine gets camelCase parameters, messages as templates know them, and
   assert.equal(Object.fromEntries(given), { maxTokens: 7, topP: 0.5, seed: 2n ** 62n, stop: ['x'] });
 });
 
-test('tools are shown to the template when the model must not call them', async () => {
+test('tools are shown to the template when the model must not call them, unless that is switched off', async () => {
   const engine = new FakeEngine();
   const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } } as const;
-  await createChatCompletions(engine).create({ messages: MESSAGES, tools: [tool], tool_choice: 'none' });
-  assert.equal(engine.requests[0].tools, [tool]);
+  const params = { messages: MESSAGES, tools: [tool], tool_choice: 'none' } as const;
+  await createChatCompletions(engine).create(params);
+  await createChatCompletions(engine, { excludeToolsWhenNone: true }).create(params);
+  await createChatCompletions(engine, { excludeToolsWhenNone: true }).create({ ...params, tool_choice: 'auto' });
+  assert.equal(
+    engine.prompts.map(({ tools }) => tools),
+    [[tool], undefined, [tool]],
+  );
 });
 
 test('the model has several names and answers with the first', async () => {

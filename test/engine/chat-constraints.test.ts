@@ -69,6 +69,16 @@ const languages: [name: string, params: Params, holds: (text: string) => boolean
     { response_format: { type: 'json_schema', json_schema: { name: 'c', schema: CITY } } },
     (text) => Object.keys(JSON.parse(text)).join() === 'city',
   ],
+  [
+    'structured_outputs.disable_any_whitespace',
+    { structured_outputs: { json: CITY, disable_any_whitespace: true } },
+    (text) => text.startsWith('{"city":"'),
+  ],
+  [
+    'structured_outputs.whitespace_pattern',
+    { structured_outputs: { json: CITY, whitespace_pattern: '_?' } },
+    (text) => 'city' in JSON.parse(text.replace(/^\{_?"city"_?:_?|_?\}$/g, (edge) => edge.replaceAll('_', ''))),
+  ],
   ['structured_outputs', { structured_outputs: { regex: 'a+b' } }, (text) => /^a+b$/.test(text)],
   ['two ways at once', { guided_regex: 'a+b', response_format: { type: 'json_object' } }, (text) => /^a+b$/.test(text)],
 ];
@@ -109,7 +119,8 @@ test('what cannot be compiled is told with its reason', async () => {
     [{ guided_regex: '(a)\\1' }, 'guided_regex'],
     [{ guided_grammar: 'root ::= missing' }, 'guided_grammar'],
     [{ guided_json: { type: 'nonsense' } }, 'guided_json'],
-    [{ guided_json: CITY, guided_whitespace_pattern: '(' }, 'guided_json'],
+    [{ guided_json: CITY, guided_whitespace_pattern: '(' }, 'guided_whitespace_pattern'],
+    [{ guided_whitespace_pattern: '[' }, 'guided_whitespace_pattern'],
     [{ response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { enum: [] } } } }, 'response_format'],
     [
       { tools: [{ ...WEATHER, function: { name: 'f', parameters: { type: 'nonsense' } } }], tool_choice: 'required' },
@@ -200,6 +211,9 @@ test('a named tool: the whole text is its arguments, and the call ends like a te
     assert.is(called.name, 'set_timer');
     assert.ok(JSON.parse(called.arguments).minutes >= 1);
   }
+  const tight = { tools: [WEATHER], tool_choice: { function: { name: 'get_weather' } }, guided_whitespace_pattern: '' };
+  const compact = await ask({ ...tight, temperature: 2, seed: 3 } as Params);
+  assert.match(compact.message.tool_calls![0].function.arguments, /^\{"city":"/);
   const bare = { type: 'function', function: { name: 'now' } } as const;
   const { message } = await ask({ tools: [bare], tool_choice: bare });
   assert.equal(JSON.parse(message.tool_calls![0].function.arguments), {});

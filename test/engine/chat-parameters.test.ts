@@ -193,6 +193,22 @@ test('prompt_logprobs: what the model thought of the prompt', async () => {
   }
 });
 
+test('prompt_logprobs -1: the whole vocabulary, as long as that is not too much', async () => {
+  const { prompt_logprobs: entries } = await ask({ prompt_logprobs: -1, truncate_prompt_tokens: 3, max_tokens: 1 });
+  assert.is(entries!.length, 3);
+  const row = Object.values(entries![2]!);
+  assert.is(row.length, engine.vocabSize);
+  assert.ok(Math.abs(row.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0) - 1) < 1e-4);
+  assert.equal(
+    row.map(({ rank }) => rank).sort((a, b) => a - b),
+    row.map((_, i) => i + 1),
+  );
+  const messages = [{ role: 'user', content: 'hello '.repeat(400) }];
+  const { param, message } = await refusal({ messages, prompt_logprobs: -1, max_tokens: 1 });
+  assert.is(param, 'prompt_logprobs');
+  assert.match(message, String(engine.vocabSize));
+});
+
 test('return_token_ids: of the prompt and of each choice, whole and in a stream', async () => {
   const reply = await ask({ return_token_ids: true });
   assert.is(

@@ -128,7 +128,12 @@ test('calls that must be made are a constraint by the schemas of the tools', () 
   const f = { type: 'function', function: { name: 'f', parameters: { type: 'object', $defs: { x: {} } } } } as const;
   const g = { type: 'function', function: { name: 'g' } } as const;
   const none = { type: 'object', properties: {}, additionalProperties: false };
-  assert.equal(callConstraint({ name: 'g' }, [f, g])!.constraint, { kind: 'json', schema: none });
+  const whitespacePattern = '';
+  assert.equal(callConstraint({ name: 'g' }, [f, g], '')!.constraint, {
+    kind: 'json',
+    schema: none,
+    whitespacePattern,
+  });
   const { schema } = callConstraint('required', [f, g])!.constraint as { schema: Record<string, never> };
   assert.equal(schema.$defs, { x: {} });
   assert.is(schema.minItems, 1);
@@ -148,7 +153,7 @@ test('the switches of a thinking template go to the template', async () => {
   const engine = new FakeEngine();
   const kwargs = { enable_thinking: false };
   await createChatCompletions(engine).create({ messages: MESSAGES, chat_template_kwargs: kwargs });
-  assert.equal(engine.requests[0].chatTemplateKwargs, kwargs);
+  assert.equal(engine.prompts[0].chatTemplateKwargs, kwargs);
 });
 
 // What is wrong, the parameter that is named, and what the message says.
@@ -218,7 +223,6 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ stream_options: { include_usage: true } }, 'stream_options', 'stream'],
   [{ stream: true, stream_options: 5 }, 'stream_options', 'object'],
   [{ user: 5 }, 'user', 'string'],
-  [{ user: 'x'.repeat(257) }, 'user', '256'],
   [{ frequency_penalty: 3 }, 'frequency_penalty', '3'],
   [{ presence_penalty: -3 }, 'presence_penalty', '-3'],
   [{ repetition_penalty: 0 }, 'repetition_penalty', 'greater than zero'],
@@ -259,7 +263,7 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ reasoning_effort: 5 }, 'reasoning_effort', 'string'],
   [{ truncate_prompt_tokens: 'many' }, 'truncate_prompt_tokens', 'integer'],
   [{ prompt_logprobs: 21 }, 'prompt_logprobs', '20', '21'],
-  [{ prompt_logprobs: -1 }, 'prompt_logprobs', '-1'],
+  [{ prompt_logprobs: -2 }, 'prompt_logprobs', '-2'],
   [{ prompt_logprobs: 1, stream: true }, 'prompt_logprobs', 'stream'],
   [{ allowed_token_ids: [] }, 'allowed_token_ids', 'empty'],
   [{ allowed_token_ids: [1000] }, 'allowed_token_ids', '1000'],
@@ -354,12 +358,38 @@ test('faults in single fields are told together', async () => {
   assert.is(param, 'temperature');
 });
 
-test('rules between fields come before types, types before the model, the model before ranges', async () => {
-  const faults = { messages: MESSAGES, stream_options: {}, top_k: 1.5, model: 'nope', temperature: -1 };
-  assert.is((await refusal(faults)).param, 'stream_options');
-  assert.is((await refusal({ ...faults, stream_options: null })).param, 'top_k');
-  assert.is((await refusal({ ...faults, stream_options: null, top_k: 1 })).param, 'model');
-  assert.is((await refusal({ ...faults, stream_options: null, top_k: 1, model: 'fake' })).param, 'temperature');
+test('of several faults the first is told: between fields, types, model, length, ranges, grammar', async () => {
+  const faults: [fields: object, param: string][] = [
+    [{ stream_options: {} }, 'stream_options'],
+    [{ top_k: 1.5 }, 'top_k'],
+    [{ tools: TOOLS, tool_choice: { function: { name: 'g' } } }, 'tool_choice'],
+    [{ model: 'nope' }, 'model'],
+    [{ max_tokens: 99 }, 'max_tokens'],
+    [{ temperature: -1 }, 'temperature'],
+    [{ guided_regex: '(' }, 'guided_regex'],
+  ];
+  for (const [i, [, param]] of faults.entries()) {
+    const error = await refusal({
+      messages: MESSAGES,
+      ...Object.assign({}, ...faults.slice(i).map(([field]) => field)),
+    });
+    assert.is(error.param, param, error.message);
+  }
+});
+
+test('the most alternatives can be set', async () => {
+  const create = (maxLogprobs: number | undefined, fields: object) =>
+    createChatCompletions(new FakeEngine(), { maxLogprobs }).create({ messages: MESSAGES, ...fields, stream: false });
+  const { choices } = await create(30, { logprobs: true, top_logprobs: 30 });
+  assert.is(choices[0].logprobs!.content[0].top_logprobs.length, 30);
+  for (const [most, fields, param] of [
+    [30, { logprobs: true, top_logprobs: 31 }, 'top_logprobs'],
+    [0, { logprobs: true, top_logprobs: 1 }, 'top_logprobs'],
+    [5, { prompt_logprobs: 6 }, 'prompt_logprobs'],
+  ] as const) {
+    const error = await create(most, fields).catch((caught) => caught);
+    assert.equal([error.param, error.message.includes(String(most))], [param, true]);
+  }
 });
 
 test('what is refused shows at once, before a stream begins', async () => {

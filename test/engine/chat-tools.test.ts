@@ -108,7 +108,7 @@ test('markers are kept in the text for the parser, whatever skip_special_tokens 
     engine.requests.map(({ sampling }) => sampling!.skipSpecialTokens),
     [false, undefined],
   );
-  assert.equal(engine.requests[0].tools, TOOLS);
+  assert.equal(engine.prompts[0].tools, TOOLS);
 });
 
 test('ids are nine letters and digits for models that want them so', async () => {

@@ -54,12 +54,42 @@ test('the last message may stay open, to be continued where its text ends', () =
   assert.is(tokenizer.decode(ids), text);
   assert.is(count(ids, IM_END), 1);
   const hidden = new ConversationEncoder(tokenizer, new ChatTemplate('{{ messages[0].content }}'));
-  for (const conversation of [{ messages }, { messages: [{ role: 'user', content: [] }] }]) {
+  for (const conversation of [{ messages }, { messages: [{ role: 'user', content: null }] }]) {
     assert.throws(
       () => hidden.encode({ ...conversation, continueFinalMessage: true }),
       (error: RequestError) => error.param === 'continue_final_message',
     );
   }
+});
+
+test('parts of a content become one text, unless the template goes through them itself', () => {
+  const promptOf = (source: string, content: string | readonly { type: string; text?: string }[], role = 'user') =>
+    tokenizer.decode(
+      new ConversationEncoder(tokenizer, new ChatTemplate(source)).encode({ messages: [{ role, content }] }),
+    );
+  const parts = [
+    { type: 'text', text: 'one' },
+    { type: 'text', text: 'two' },
+  ];
+  const walk = '{% for part in messages[0]["content"] %}[{{ part.text }}]{% endfor %}';
+  const either = `{% if messages[0].content is string %}{{ messages[0].content }}{% else %}${walk}{% endif %}`;
+  assert.is(promptOf('{{ messages[0].content }}', parts), 'one\ntwo');
+  assert.is(promptOf(walk, parts), '[one][two]');
+  assert.is(promptOf(walk, 'one'), promptOf(walk, [parts[0]]));
+  assert.is(promptOf(either, 'one'), 'one');
+  assert.is(promptOf(either, parts), '[one][two]');
+  assert.throws(() => promptOf('{{ messages[0].content }}', [{ type: 'image_url' }]), /image_url/);
+});
+
+test("the developer is the system for a template that does not know the developer's role", () => {
+  const roleIn = (source: string) =>
+    tokenizer.decode(
+      new ConversationEncoder(tokenizer, new ChatTemplate(source)).encode({
+        messages: [{ role: 'developer', content: '' }],
+      }),
+    );
+  assert.is(roleIn('{{ messages[0].role }}'), 'system');
+  assert.is(roleIn('{{ messages[0].role }}{% if messages[0].role == "developer" %}!{% endif %}'), 'developer!');
 });
 
 test('the tokens of the post-processor go around the prompt when they are asked for', async () => {

@@ -78,7 +78,7 @@ test(
     });
     assert.equal(steps[0].toolCalls[0].input, { city: 'Oslo' });
     assert.equal(steps[0].toolResults[0].output, { city: 'Oslo', degrees: 21 });
-    const sent = engine.requests[1].messages!;
+    const sent = engine.prompts[1].messages!;
     assert.equal(
       sent.map(({ role }) => role),
       ['user', 'assistant', 'tool'],

@@ -33,6 +33,8 @@ export class FakeEngine implements ServerEngine {
   readonly maxModelLen: number;
   /** Every request it got. */
   readonly requests: GenerateRequest[] = [];
+  /** What the prompts were made of. */
+  readonly prompts: PromptSource[] = [];
   /** Requests under way. */
   running = 0;
   /** The most at one time. */
@@ -56,7 +58,9 @@ export class FakeEngine implements ServerEngine {
   }
 
   /** The first tokens that there are. */
-  promptTokens({ truncatePromptTokens = PROMPT_TOKENS }: PromptSource): number[] {
+  promptTokens(source: PromptSource): number[] {
+    this.prompts.push(source);
+    const { truncatePromptTokens = PROMPT_TOKENS } = source;
     return Array.from({ length: Math.min(PROMPT_TOKENS, truncatePromptTokens) }, (_, i) => 100 + i);
   }
 
@@ -72,8 +76,16 @@ export class FakeEngine implements ServerEngine {
     return Float32Array.of(0.6, 0.8);
   }
 
+  check(request: GenerateRequest): void {
+    this.#resolve(request);
+  }
+
   generate(request: GenerateRequest): AsyncIterable<GenerateOutput> {
     this.requests.push(request);
+    return this.#run(request, this.#resolve(request));
+  }
+
+  #resolve(request: GenerateRequest) {
     const maxTokens = request.sampling?.maxTokens ?? this.maxModelLen - PROMPT_TOKENS;
     if (PROMPT_TOKENS + maxTokens > this.maxModelLen) {
       const needs = `the request needs ${PROMPT_TOKENS + maxTokens}`;
@@ -82,7 +94,7 @@ export class FakeEngine implements ServerEngine {
         'max_tokens',
       );
     }
-    return this.#run(request, resolveSampling(request.sampling ?? {}, { maxTokens }, VOCAB_SIZE));
+    return resolveSampling(request.sampling ?? {}, { maxTokens }, VOCAB_SIZE);
   }
 
   async *#run(
