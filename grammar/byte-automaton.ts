@@ -4,37 +4,44 @@
  */
 
 import { GrammarError } from './errors.ts';
-import { EMPTY, type Expressions } from './expressions.ts';
+import type { Expressions } from './expressions.ts';
+import { Interner } from './interner.ts';
 import type { Terminal } from './ir.ts';
 import { type Budget, MAX_STATES } from './limits.ts';
+import { TransitionRows } from './transition-rows.ts';
 
+/** What a row holds where a byte was not yet asked for. */
+const UNKNOWN = 0;
 /** The state without a way on. */
-export const DEAD = -1;
-const UNKNOWN = -2;
+export const DEAD = 1;
 /** Some byte leads on. */
-export const OPEN = 1;
+const OPEN = 1;
 const CLOSED = 2;
 
 /** Where in a text, in a character or in an escape a state is. */
-type Place =
+const PLACES = [
   /** Before the opening quote of a JSON string. */
-  | 'quote'
+  'quote',
   /** Between two characters. */
-  | 'inside'
-  /** After the closing quote. */
-  | 'end'
+  'inside',
+  /** After the closing quote; the state's expression is the number of a list of labels. */
+  'end',
   /** Inside a UTF-8 character: one of `low` to `high`, with `left` continuation bytes to come. */
-  | 'utf8'
+  'utf8',
   /** The same where all of them lead to `expression`. */
-  | 'utf8-uniform'
+  'utf8-uniform',
   /** After a backslash. */
-  | 'escape'
+  'escape',
   /** Inside `\uXXXX`: a UTF-16 unit of `low` to `high`, with `left` digits to come. */
-  | 'hex'
-  | 'hex-uniform'
+  'hex',
+  'hex-uniform',
   /** After a high surrogate: one of `low` to `high`, with `left` of `\uXXXX` to come. */
-  | 'pair'
-  | 'pair-uniform';
+  'pair',
+  'pair-uniform',
+] as const;
+type Place = (typeof PLACES)[number];
+
+const SPELLINGS: readonly Terminal['spelling'][] = ['utf8', 'json', 'json-minimal'];
 
 interface State {
   readonly spelling: Terminal['spelling'];
@@ -43,7 +50,11 @@ interface State {
   readonly low: number;
   readonly high: number;
   readonly left: number;
-  readonly labels: readonly number[] | undefined;
+}
+
+/** A state's spelling, place and characters left as one number. */
+function kindOf(spelling: Terminal['spelling'], place: Place, left: number): number {
+  return (left << 6) | (PLACES.indexOf(place) << 2) | SPELLINGS.indexOf(spelling);
 }
 
 const QUOTE = 0x22;
@@ -71,28 +82,26 @@ const NO_LABEL: readonly number[] = [0];
 export class ByteAutomaton {
   readonly #expressions: Expressions;
   readonly #budget: Budget;
-  readonly #states: State[] = [];
-  readonly #ids = new Map<string, number>();
-  readonly #rows: Int32Array[] = [];
-  #openness = new Uint8Array(64);
+  /** By state its kind, expression, low and high; 0 and {@link DEAD} are no states. */
+  readonly #states = new Interner();
+  readonly #rows = new TransitionRows();
+  readonly #labels: (readonly number[] | undefined)[] = [undefined, undefined];
+  /** Lists of labels with which JSON strings end. */
+  readonly #endLabels: (readonly number[])[] = [];
+  readonly #endLabelIds = new Map<string, number>();
+  #openness = new Uint8Array(1024);
 
   constructor(expressions: Expressions, budget: Budget) {
     this.#expressions = expressions;
     this.#budget = budget;
+    for (const id of [UNKNOWN, DEAD]) {
+      this.#states.id(-1, id);
+      this.#rows.add();
+    }
   }
 
   get size(): number {
-    return this.#states.length;
-  }
-
-  /** By state and byte the next state, or a number below {@link DEAD}: ask {@link step}. */
-  get rows(): readonly Int32Array[] {
-    return this.#rows;
-  }
-
-  /** By state {@link OPEN} or another number: ask {@link open}. Grows by replacement. */
-  get openness(): Uint8Array {
-    return this.#openness;
+    return this.#states.size;
   }
 
   /** The state before a terminal's first byte, or {@link DEAD} when the terminal has no text. */
@@ -104,13 +113,13 @@ export class ByteAutomaton {
 
   /** Where a byte leads. */
   step(state: number, byte: number): number {
-    const next = this.#rows[state][byte];
+    const next = this.#rows.get(state, byte);
     return next === UNKNOWN ? this.#fill(state, byte) : next;
   }
 
   /** The labels with which the terminal may end here (`[0]` when it has none); undefined where it may not end. */
   labels(state: number): readonly number[] | undefined {
-    return this.#states[state].labels;
+    return this.#labels[state];
   }
 
   /** True when some byte leads on. */
@@ -120,57 +129,69 @@ export class ByteAutomaton {
   }
 
   isJsonString(state: number): boolean {
-    return this.#states[state].spelling !== 'utf8';
+    return (this.#states.at(state, 0) & 3) !== 0;
   }
 
   /** The state that most letters and digits lead to from a place between two characters, or {@link DEAD}. */
   usualNext(state: number): number {
-    if (this.#states[state].place !== 'inside') return DEAD;
-    const counts = new Map<number, number>();
+    if (!this.#isInside(state)) return DEAD;
+    // The only candidate for a majority (Boyer and Moore's vote), then its count.
+    let usual = DEAD;
+    let lead = 0;
     for (let byte = 0x30; byte <= 0x7a; byte++) {
       const next = this.step(state, byte);
-      const count = (counts.get(next) ?? 0) + 1;
-      counts.set(next, count);
-      if (count > 37) return next;
+      if (lead === 0) usual = next;
+      lead += next === usual ? 1 : -1;
     }
-    return DEAD;
+    let count = 0;
+    for (let byte = 0x30; byte <= 0x7a; byte++) if (this.step(state, byte) === usual) count++;
+    return count > 37 ? usual : DEAD;
   }
 
   /** The expression of a state between two characters. */
   insideExpression(state: number): number | undefined {
-    const { place, expression } = this.#states[state];
-    return place === 'inside' ? expression : undefined;
+    return this.#isInside(state) ? this.#states.at(state, 1) : undefined;
   }
 
   /** The state of the same spelling between two characters, with another expression. */
   withExpression(state: number, expression: number): number {
-    return this.#state(this.#states[state].spelling, 'inside', expression);
+    return this.#state(SPELLINGS[this.#states.at(state, 0) & 3], 'inside', expression);
+  }
+
+  #isInside(state: number): boolean {
+    return PLACES[(this.#states.at(state, 0) >> 2) & 15] === 'inside';
+  }
+
+  #get(id: number): State {
+    const kind = this.#states.at(id, 0);
+    return {
+      spelling: SPELLINGS[kind & 3],
+      place: PLACES[(kind >> 2) & 15],
+      expression: this.#states.at(id, 1),
+      low: this.#states.at(id, 2),
+      high: this.#states.at(id, 3),
+      left: kind >> 6,
+    };
   }
 
   #findOpen(id: number): boolean {
-    const { spelling, place, expression } = this.#states[id];
+    const { spelling, place, expression } = this.#get(id);
     const open = place === 'inside' && spelling === 'utf8' ? this.#expressions.hasNext(expression) : place !== 'end';
     this.#openness[id] = open ? OPEN : CLOSED;
     return open;
   }
 
   #state(spelling: State['spelling'], place: Place, expression: number, low = 0, high = 0, left = 0): number {
-    const key = `${spelling},${place},${expression},${low},${high},${left}`;
-    const known = this.#ids.get(key);
-    if (known !== undefined) return known;
-    let labels: readonly number[] | undefined;
-    if ((place === 'inside' && spelling === 'utf8') || place === 'end') labels = this.#expressions.labels(expression);
-    if (labels?.length === 0) labels = NO_LABEL;
-    return this.#add(key, { spelling, place, expression, low, high, left, labels });
-  }
-
-  #add(key: string, state: State): number {
-    const id = this.#states.length;
+    const known = this.#states.size;
+    const id = this.#states.id(kindOf(spelling, place, left), expression, low, high);
+    if (id < known) return id;
     if (id >= MAX_STATES) throw new GrammarError(`the grammar is too complex: more than ${MAX_STATES} states`);
     this.#budget.spend(4);
-    this.#states.push(state);
-    this.#ids.set(key, id);
-    this.#rows.push(new Int32Array(256).fill(UNKNOWN));
+    let labels: readonly number[] | undefined;
+    if (place === 'end') labels = this.#endLabels[expression];
+    else if (place === 'inside' && spelling === 'utf8') labels = this.#expressions.labels(expression);
+    this.#labels.push(labels?.length === 0 ? NO_LABEL : labels);
+    this.#rows.add();
     if (id >= this.#openness.length) {
       const openness = new Uint8Array(id * 2);
       openness.set(this.#openness);
@@ -180,38 +201,35 @@ export class ByteAutomaton {
   }
 
   #fill(id: number, byte: number): number {
-    const state = this.#states[id];
-    if (state.place === 'inside' && byte < 0x80) this.#fillAscii(id, state);
-    else {
-      this.#rows[id][byte] = this.#next(state, byte);
-    }
-    return this.#rows[id][byte];
+    if (byte < 0x80 && byte !== BACKSLASH && this.#isInside(id)) this.#fillAscii(id);
+    else this.#rows.set(id, byte, this.#next(this.#get(id), byte));
+    return this.#rows.get(id, byte);
   }
 
-  #fillAscii(id: number, { spelling, expression }: State): void {
+  /** All characters of one byte together, but for the backslash of a JSON string: few texts have one. */
+  #fillAscii(id: number): void {
     const expressions = this.#expressions;
+    const rows = this.#rows;
+    const { spelling, expression } = this.#get(id);
     const { starts, targets } = expressions.edges(expression);
-    const next = new Int32Array(128).fill(DEAD);
+    const beforeEscape = rows.get(id, BACKSLASH);
     for (let i = 0; i < starts.length && starts[i] < 0x80; i++) {
-      if (!expressions.alive(targets[i])) continue;
-      next.fill(this.#state(spelling, 'inside', targets[i]), starts[i], starts[i + 1] ?? 0x80);
+      const next = expressions.alive(targets[i]) ? this.#state(spelling, 'inside', targets[i]) : DEAD;
+      rows.fill(id, next, starts[i], Math.min(starts[i + 1] ?? 0x80, 0x80));
     }
-    if (spelling !== 'utf8') {
-      next.fill(DEAD, 0, 0x20);
-      next[QUOTE] = expressions.labels(expression) ? this.#end(spelling, expression) : DEAD;
-      const escaped = this.#state(spelling, 'escape', expression);
-      next[BACKSLASH] = this.#escapeOpen(spelling, expression) ? escaped : DEAD;
-    }
-    this.#rows[id].set(next);
+    if (spelling === 'utf8') return;
+    rows.fill(id, DEAD, 0, 0x20);
+    rows.set(id, QUOTE, expressions.labels(expression) ? this.#end(spelling, expression) : DEAD);
+    rows.set(id, BACKSLASH, beforeEscape);
   }
 
   /** The state after the closing quote: only the labels matter there. */
   #end(spelling: State['spelling'], expression: number): number {
     const labels = this.#expressions.labels(expression)!;
-    if (labels.length === 0) return this.#state(spelling, 'end', EMPTY);
-    const key = `end,${labels.join()}`;
-    const known = this.#ids.get(key);
-    return known ?? this.#add(key, { spelling, place: 'end', expression, low: 0, high: 0, left: 0, labels });
+    const key = labels.join();
+    let list = this.#endLabelIds.get(key);
+    if (list === undefined) this.#endLabelIds.set(key, (list = this.#endLabels.push(labels) - 1));
+    return this.#state(spelling, 'end', list);
   }
 
   #next(state: State, byte: number): number {
@@ -220,6 +238,7 @@ export class ByteAutomaton {
       case 'quote':
         return byte === QUOTE ? this.#state(spelling, 'inside', expression) : DEAD;
       case 'inside':
+        if (byte === BACKSLASH) return this.#backslash(spelling, expression);
         return this.#leadByte(spelling, expression, byte);
       case 'end':
         return DEAD;
@@ -246,6 +265,11 @@ export class ByteAutomaton {
       case 'pair-uniform':
         return this.#pairByte(state, byte, high);
     }
+  }
+
+  #backslash(spelling: State['spelling'], expression: number): number {
+    if (spelling === 'utf8') return this.#character(spelling, this.#expressions.next(expression, BACKSLASH));
+    return this.#escapeOpen(spelling, expression) ? this.#state(spelling, 'escape', expression) : DEAD;
   }
 
   #leadByte(spelling: State['spelling'], expression: number, byte: number): number {

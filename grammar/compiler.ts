@@ -12,7 +12,7 @@ import { Vocabulary, type VocabularyOptions } from './vocabulary.ts';
 
 /** Compiled grammars that are kept by their text, and the configurations that they may have in all. */
 const MAX_CACHED = 256;
-const MAX_CACHED_CONFIGURATIONS = 60_000;
+const MAX_CACHED_CONFIGURATIONS = 100_000;
 
 export class GrammarCompiler {
   readonly #vocabulary: Vocabulary;

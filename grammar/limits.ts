@@ -18,7 +18,7 @@ export const MAX_STATES = 100_000;
 export const MAX_CONFIGURATIONS = 500_000;
 export const MAX_TABLES = 8_000;
 /** Byte automaton states or configurations after which new texts start with fresh tables. */
-export const FRESH_START_STATES = 12_000;
+export const FRESH_START_STATES = 30_000;
 /** Bytes of cached local masks, and of cached masks of one grammar. */
 export const MAX_MASK_BYTES = 32 << 20;
 

@@ -10,16 +10,18 @@
 
 import { type ByteAutomaton, DEAD } from './byte-automaton.ts';
 import { GrammarError } from './errors.ts';
+import { Interner } from './interner.ts';
 import type { Flow, FlowState, FlowStep, Node, Repeat, Sequence, Terminal } from './ir.ts';
 import { type Budget, MAX_CONFIGURATIONS, MAX_TABLES, MAX_THREADS } from './limits.ts';
 import { Productivity } from './productivity.ts';
+import { TransitionRows } from './transition-rows.ts';
 
+/** What a row holds where a byte was not yet asked for. */
+const UNKNOWN = 0;
 /** The configuration that no text is in. */
-export const REFUSED = 0;
+export const REFUSED = 1;
 /** The configuration after the end token: nothing more may come. */
-export const FINISHED = 1;
-
-const UNKNOWN = -1;
+export const FINISHED = 2;
 
 type Frame =
   | { readonly node: Sequence; readonly index: number }
@@ -32,16 +34,23 @@ type Frame =
 type Stacks = readonly number[];
 
 /** Stacks 0: no stack at all. Stacks 1: the empty stack alone, where the text may end. */
+const NO_STACK = 0;
 const BOTTOM = 1;
 const BOTTOM_FRAME = -1;
+
+/** A step of a flow with the frame to go on at after it; -1 when nothing but the flow's end comes there. */
+interface Step {
+  readonly match: Node;
+  readonly after: number;
+}
 
 export interface Configuration {
   /** `[state0, stacks0, state1, stacks1, …]`, sorted by state. */
   readonly threads: readonly number[];
   /** True where the text may end. */
   readonly canFinish: boolean;
-  /** The next configuration by byte, {@link REFUSED} or -1 for not yet known; made when it is asked for. */
-  next: Int32Array | undefined;
+  /** The row of the next configurations by byte; -1 when none was asked for. */
+  row: number;
 }
 
 export class Machine {
@@ -51,24 +60,38 @@ export class Machine {
 
   readonly #nodeIds = new Map<object, number>();
   readonly #frames: Frame[] = [];
-  readonly #frameIds = new Map<string, number>();
-  readonly #stacks: Stacks[] = [[], [BOTTOM_FRAME, 0]];
-  readonly #stackIds = new Map<string, number>();
-  readonly #unions = new Map<string, number>();
+  /** The frame of each node and the place in it: an index, a count, or the number of a flow's state or choice. */
+  readonly #frameIds = new Interner();
+  readonly #flowStates = new Map<Flow, Map<FlowState, number>>();
+  /** By frame of a flow: where it may go. */
+  readonly #steps: (readonly Step[] | undefined)[] = [];
+  /** By stacks: all but the last top frame, that frame, and the stacks below it. Stacks are numbered as they are here. */
+  readonly #stackIds = new Interner();
+  readonly #stacks: Stacks[] = [[], [BOTTOM_FRAME, NO_STACK]];
+  readonly #unionIds = new Interner();
+  readonly #unions: number[] = [];
   readonly #configurations: Configuration[] = [];
-  readonly #configurationIds = new Map<string, number>();
+  /** Lists of threads (the list before, a state, its stacks), and configurations by their list and whether they may end. */
+  readonly #threadLists = new Interner();
+  readonly #configurationIds = new Interner();
+  readonly #rows = new TransitionRows();
   /** What follows stacks after a terminal that ended with a label. */
-  readonly #after = new Map<number, Map<number, number>>();
+  readonly #afterIds = new Interner();
+  readonly #after: number[] = [];
   readonly #starts = new Map<Terminal, number>();
-  #tables = 0;
-  readonly #flowSteps = new Map<Flow, Map<FlowState, readonly FlowStep[]>>();
+  readonly #closures: Closure[] = [];
 
   constructor(bytes: ByteAutomaton, budget: Budget) {
     this.#bytes = bytes;
     this.#budget = budget;
     this.#productivity = new Productivity((terminal) => this.#start(terminal) !== DEAD);
-    this.#configurations.push({ threads: [], canFinish: false, next: undefined });
-    this.#configurations.push({ threads: [], canFinish: true, next: undefined });
+    this.#stackIds.id(-1, 0);
+    this.#stackIds.id(NO_STACK, BOTTOM_FRAME, NO_STACK);
+    this.#threadLists.id(-1, 0);
+    for (const id of [UNKNOWN, REFUSED, FINISHED]) {
+      this.#configurationIds.id(-1, id);
+      this.#configurations.push({ threads: [], canFinish: id === FINISHED, row: -1 });
+    }
   }
 
   /** Configurations made so far. */
@@ -86,14 +109,13 @@ export class Machine {
    */
   begin(root: Node): number {
     if (!this.#productivity.of(root)) throw new GrammarError('the grammar has no text at all');
-    const closure = new Closure();
-    this.#enter(root, BOTTOM, 0, closure);
-    return this.#configure(closure);
+    return this.#collect((closure) => this.#enter(root, BOTTOM, 0, closure));
   }
 
   /** Where a byte leads. */
   step(id: number, byte: number): number {
-    const next = this.#configurations[id].next?.[byte] ?? UNKNOWN;
+    const { row } = this.#configurations[id];
+    const next = row < 0 ? UNKNOWN : this.#rows.get(row, byte);
     return next === UNKNOWN ? this.#makeStep(id, byte) : next;
   }
 
@@ -106,15 +128,14 @@ export class Machine {
 
   /** The configuration after a terminal that ended with a label, its thread's stacks being `stacks`. */
   after(stacks: number, label: number): number {
-    let byLabel = this.#after.get(stacks);
-    if (!byLabel) this.#after.set(stacks, (byLabel = new Map()));
-    let id = byLabel.get(label);
-    if (id === undefined) {
-      const closure = new Closure();
-      this.#pop(stacks, label, 0, closure);
-      byLabel.set(label, (id = this.#configure(closure)));
+    const known = this.#afterIds.size;
+    const index = this.#afterIds.id(stacks, label);
+    // 0 where the making of it threw.
+    if (index === known) this.#after.push(UNKNOWN);
+    if (this.#after[index] === UNKNOWN) {
+      this.#after[index] = this.#collect((closure) => this.#pop(stacks, label, 0, closure));
     }
-    return id;
+    return this.#after[index];
   }
 
   /** True when a text ends where a terminal with these stacks ends, whatever its label. */
@@ -123,37 +144,54 @@ export class Machine {
   }
 
   #makeStep(id: number, byte: number): number {
-    const { threads } = this.#configurations[id];
-    const merged = new Closure();
-    for (let t = 0; t < threads.length; t += 2) {
-      const state = this.#bytes.step(threads[t], byte);
-      if (state === DEAD) continue;
-      const stacks = threads[t + 1];
-      if (this.#bytes.open(state)) this.#addThread(state, stacks, merged);
-      for (const label of this.#bytes.labels(state) ?? []) {
-        const following = this.#configurations[this.after(stacks, label)];
-        for (let f = 0; f < following.threads.length; f += 2) {
-          this.#addThread(following.threads[f], following.threads[f + 1], merged);
-        }
-        merged.canFinish ||= following.canFinish;
-      }
+    const configuration = this.#configurations[id];
+    const { threads } = configuration;
+    const next = threads.length === 2 ? this.#stepThread(threads[0], threads[1], byte) : this.#stepAll(threads, byte);
+    if (this.#rows.count >= MAX_TABLES) {
+      for (const other of this.#configurations) other.row = -1;
+      this.#rows.clear();
     }
-    const next = this.#configure(merged);
-    this.#table(id)[byte] = next;
+    if (configuration.row < 0) configuration.row = this.#rows.add();
+    this.#rows.set(configuration.row, byte, next);
     return next;
   }
 
-  /** The table of a configuration's next ones. When there are too many tables, all are forgotten and made again. */
-  #table(id: number): Int32Array {
-    const configuration = this.#configurations[id];
-    if (!configuration.next) {
-      if (++this.#tables > MAX_TABLES) {
-        for (const other of this.#configurations) other.next = undefined;
-        this.#tables = 1;
+  /** A thread alone: inside its terminal nothing but its state changes. */
+  #stepThread(from: number, stacks: number, byte: number): number {
+    const state = this.#bytes.step(from, byte);
+    if (state === DEAD) return REFUSED;
+    const labels = this.#bytes.labels(state);
+    if (!labels) return this.#bytes.open(state) ? this.#single(state, stacks) : REFUSED;
+    if (labels.length === 1 && !this.#bytes.open(state)) return this.after(stacks, labels[0]);
+    return this.#stepAll([from, stacks], byte);
+  }
+
+  #stepAll(threads: readonly number[], byte: number): number {
+    return this.#collect((merged) => {
+      for (let t = 0; t < threads.length; t += 2) {
+        const state = this.#bytes.step(threads[t], byte);
+        if (state === DEAD) continue;
+        const stacks = threads[t + 1];
+        if (this.#bytes.open(state)) this.#addThread(state, stacks, merged);
+        for (const label of this.#bytes.labels(state) ?? []) {
+          const following = this.#configurations[this.after(stacks, label)];
+          for (let f = 0; f < following.threads.length; f += 2) {
+            this.#addThread(following.threads[f], following.threads[f + 1], merged);
+          }
+          merged.canFinish ||= following.canFinish;
+        }
       }
-      configuration.next = new Int32Array(256).fill(UNKNOWN);
-    }
-    return configuration.next;
+    });
+  }
+
+  /** The configuration of all that `work` finds. */
+  #collect(work: (closure: Closure) => void): number {
+    const closure = this.#closures.pop() ?? new Closure();
+    closure.clear();
+    work(closure);
+    const id = this.#configure(closure);
+    this.#closures.push(closure);
+    return id;
   }
 
   #configure({ threads, canFinish }: Closure): number {
@@ -161,14 +199,30 @@ export class Machine {
     if (threads.size > MAX_THREADS) {
       throw new GrammarError(`the grammar is too ambiguous: more than ${MAX_THREADS} ways to read the text`);
     }
+    let list = 0;
+    if (threads.size === 1) {
+      const [[state, stacks]] = threads;
+      return this.#single(state, stacks, canFinish);
+    }
     const flat = [...threads].sort((a, b) => a[0] - b[0]).flat();
-    const key = `${flat.join()}${canFinish ? '!' : ''}`;
-    let id = this.#configurationIds.get(key);
-    if (id === undefined) {
-      if (this.size >= MAX_CONFIGURATIONS) throw new GrammarError('the text takes the grammar through too many states');
+    for (let t = 0; t < flat.length; t += 2) list = this.#threadLists.id(list, flat[t], flat[t + 1]);
+    return this.#configuration(list, flat, canFinish);
+  }
+
+  #single(state: number, stacks: number, canFinish = false): number {
+    const list = this.#threadLists.id(0, state, stacks);
+    return this.#configuration(list, undefined, canFinish);
+  }
+
+  /** @param threads those of the list; when it has one, they need not be given */
+  #configuration(list: number, threads: readonly number[] | undefined, canFinish: boolean): number {
+    const known = this.size;
+    const id = this.#configurationIds.id(list, canFinish ? 1 : 0);
+    if (id === known) {
+      if (known >= MAX_CONFIGURATIONS) throw new GrammarError('the text takes the grammar through too many states');
       this.#budget.spend(4);
-      id = this.#configurations.push({ threads: flat, canFinish, next: undefined }) - 1;
-      this.#configurationIds.set(key, id);
+      const own = threads ?? [this.#threadLists.at(list, 1), this.#threadLists.at(list, 2)];
+      this.#configurations.push({ threads: own, canFinish, row: -1 });
     }
     return id;
   }
@@ -184,7 +238,7 @@ export class Machine {
    */
   #enter(node: Node, stacks: number, fresh: number, closure: Closure): void {
     this.#budget.spend(1);
-    if (!closure.visit(this.#nodeId(node), stacks, fresh)) return;
+    if (!closure.visit(this.#nodeId(node), stacks, fresh, 0)) return;
     switch (node.kind) {
       case 'terminal': {
         const state = this.#start(node);
@@ -199,16 +253,16 @@ export class Machine {
         }
         break;
       case 'reference':
-        this.#call(node.target(), undefined, stacks, fresh, closure);
+        this.#call(node.target(), -1, stacks, fresh, closure);
         break;
       case 'sequence':
-        this.#resume({ node, index: 0 }, stacks, 0, fresh, closure);
+        this.#goOn(node, 0, stacks, fresh, closure);
         break;
       case 'repeat':
-        this.#resume({ node, count: 0 }, stacks, 0, fresh, closure);
+        this.#repeatAgain(node, 0, stacks, fresh, closure);
         break;
       case 'flow':
-        this.#resume({ node, state: node.start }, stacks, 0, fresh, closure);
+        this.#flowOn(this.#flowFrame(node, node.start), stacks, fresh, closure);
     }
   }
 
@@ -224,62 +278,67 @@ export class Machine {
         continue;
       }
       const record = this.#frames[frame];
-      const place = 'choose' in record ? `${frame},${label}` : frame;
-      if (!closure.visit(`after ${place}`, below, fresh)) continue;
-      // An iteration that read nothing can stand for all that are still to come; another one would add nothing.
-      if (fresh > 0 && 'count' in record) this.#pop(below, 0, fresh - 1, closure);
-      else this.#resume(record, below, label, Math.max(0, fresh - 1), closure);
+      if (!closure.visit(-1 - frame, below, fresh, 'choose' in record ? label : 0)) continue;
+      const left = Math.max(0, fresh - 1);
+      if ('index' in record) this.#goOn(record.node, record.index, below, left, closure);
+      else if ('count' in record) {
+        // An iteration that read nothing can stand for all that are still to come; another one would add nothing.
+        if (fresh > 0) this.#pop(below, 0, left, closure);
+        else this.#repeatAgain(record.node, record.count, below, left, closure);
+      } else if ('choose' in record) {
+        this.#flowOn(this.#flowFrame(record.node, record.choose(label)), below, left, closure);
+      } else this.#flowOn(frame, below, left, closure);
     }
     closure.shallower();
   }
 
-  /** Goes on at a frame, `below` being the stacks below it. */
-  #resume(frame: Frame, below: number, label: number, fresh: number, closure: Closure): void {
-    if ('index' in frame) {
-      const { node, index } = frame;
-      const last = index === node.parts.length - 1;
-      if (index === node.parts.length) this.#pop(below, 0, fresh, closure);
-      else this.#call(node.parts[index], last ? undefined : { node, index: index + 1 }, below, fresh, closure);
-    } else if ('count' in frame) {
-      const { node } = frame;
-      const { min, max, body } = node;
-      if (frame.count >= min) this.#pop(below, 0, fresh, closure);
-      if (frame.count >= max || !this.#productivity.of(body)) return;
-      const count = max === Number.POSITIVE_INFINITY ? Math.min(frame.count + 1, min) : frame.count + 1;
-      this.#call(body, count === max && count >= min ? undefined : { node, count }, below, fresh, closure);
-    } else {
-      const { node } = frame;
-      const state = 'choose' in frame ? frame.choose(label) : frame.state;
-      if (node.ends(state)) this.#pop(below, 0, fresh, closure);
-      for (const { match, next } of this.#steps(node, state)) {
-        if (!this.#productivity.of(match)) continue;
-        this.#call(match, this.#afterStep(node, next), below, fresh, closure);
-      }
-    }
+  /** Goes on at a part of a sequence, `below` being the stacks to go on with after it. */
+  #goOn(node: Sequence, index: number, below: number, fresh: number, closure: Closure): void {
+    if (index === node.parts.length) this.#pop(below, 0, fresh, closure);
+    else if (index === node.parts.length - 1) this.#call(node.parts[index], -1, below, fresh, closure);
+    else this.#call(node.parts[index], this.#indexFrame(node, index + 1), below, fresh, closure);
   }
 
-  /** Where a flow goes on after a step; undefined when nothing but its end comes there. */
-  #afterStep(node: Flow, next: FlowStep['next']): Frame | undefined {
-    if (typeof next === 'function') return { node, choose: next };
-    return this.#steps(node, next).length === 0 && node.ends(next) ? undefined : { node, state: next };
+  /** Goes on after so many iterations. */
+  #repeatAgain(node: Repeat, done: number, below: number, fresh: number, closure: Closure): void {
+    const { min, max, body } = node;
+    if (done >= min) this.#pop(below, 0, fresh, closure);
+    if (done >= max || !this.#productivity.of(body)) return;
+    const count = max === Number.POSITIVE_INFINITY ? Math.min(done + 1, min) : done + 1;
+    this.#call(body, count === max && count >= min ? -1 : this.#countFrame(node, count), below, fresh, closure);
   }
 
-  #steps(flow: Flow, state: FlowState): readonly FlowStep[] {
-    let byState = this.#flowSteps.get(flow);
-    if (!byState) this.#flowSteps.set(flow, (byState = new Map()));
-    let steps = byState.get(state);
+  /** Goes on at a state of a flow. */
+  #flowOn(frame: number, below: number, fresh: number, closure: Closure): void {
+    const { node, state } = this.#frames[frame] as { node: Flow; state: FlowState };
+    if (node.ends(state)) this.#pop(below, 0, fresh, closure);
+    for (const { match, after } of this.#stepsOf(frame, node, state)) this.#call(match, after, below, fresh, closure);
+  }
+
+  #stepsOf(frame: number, flow: Flow, state: FlowState): readonly Step[] {
+    let steps = this.#steps[frame];
     if (!steps) {
-      byState.set(state, (steps = flow.steps(state)));
-      this.#budget.spend(steps.length);
+      const all = flow.steps(state);
+      this.#budget.spend(all.length);
+      steps = all
+        .filter(({ match }) => this.#productivity.of(match))
+        .map(({ match, next }) => ({ match, after: this.#afterStep(flow, next) }));
+      this.#steps[frame] = steps;
     }
     return steps;
   }
 
-  /** Enters a node, to go on at `after` when it ends. */
-  #call(node: Node, after: Frame | undefined, below: number, fresh: number, closure: Closure): void {
+  /** Where a flow goes on after a step. */
+  #afterStep(node: Flow, next: FlowStep['next']): number {
+    if (typeof next === 'function') return this.#frame({ node, choose: next }, this.#nodeId(next), 1);
+    return node.ends(next) && node.steps(next).length === 0 ? -1 : this.#flowFrame(node, next);
+  }
+
+  /** Enters a node, to go on at a frame when it ends (at what is below when that is -1). */
+  #call(node: Node, after: number, below: number, fresh: number, closure: Closure): void {
     closure.deeper();
-    if (after) this.#enter(node, this.#internStacks([this.#frame(after), below]), fresh + 1, closure);
-    else this.#enter(node, below, fresh, closure);
+    if (after < 0) this.#enter(node, below, fresh, closure);
+    else this.#enter(node, this.#push(NO_STACK, after, below), fresh + 1, closure);
     closure.shallower();
   }
 
@@ -295,70 +354,95 @@ export class Machine {
     return id;
   }
 
-  #frame(frame: Frame): number {
-    const place =
-      'index' in frame
-        ? frame.index
-        : 'count' in frame
-          ? frame.count
-          : 'choose' in frame
-            ? `?${this.#nodeId(frame.choose)}`
-            : typeof frame.state === 'string'
-              ? `'${frame.state}`
-              : frame.state;
-    const key = `${this.#nodeId(frame.node)}:${place}`;
-    let id = this.#frameIds.get(key);
-    if (id === undefined) {
-      id = this.#frames.push(frame) - 1;
-      this.#frameIds.set(key, id);
-    }
+  #indexFrame(node: Sequence, index: number): number {
+    return this.#frame({ node, index }, index, 0);
+  }
+
+  #countFrame(node: Repeat, count: number): number {
+    return this.#frame({ node, count }, count, 0);
+  }
+
+  #flowFrame(node: Flow, state: FlowState): number {
+    let states = this.#flowStates.get(node);
+    if (!states) this.#flowStates.set(node, (states = new Map()));
+    let place = states.get(state);
+    if (place === undefined) states.set(state, (place = states.size));
+    return this.#frame({ node, state }, place, 0);
+  }
+
+  #frame(frame: Frame, place: number, kind: 0 | 1): number {
+    const id = this.#frameIds.id(this.#nodeId(frame.node), place | 0, Math.floor(place / 2 ** 32), kind);
+    if (id === this.#frames.length) this.#frames.push(frame);
     return id;
   }
 
-  #internStacks(entries: Stacks): number {
-    const key = entries.join();
-    let id = this.#stackIds.get(key);
-    if (id === undefined) {
+  /** Stacks with one more top frame, greater than those that they have. */
+  #push(stacks: number, frame: number, below: number): number {
+    const known = this.#stackIds.size;
+    const id = this.#stackIds.id(stacks, frame, below);
+    if (id === known) {
       this.#budget.spend(1);
-      id = this.#stacks.push(entries) - 1;
-      this.#stackIds.set(key, id);
+      this.#stacks.push([...this.#stacks[stacks], frame, below]);
     }
     return id;
   }
 
   #union(a: number, b: number): number {
-    if (a === b || b === 0) return a;
-    if (a === 0) return b;
-    const key = a < b ? `${a},${b}` : `${b},${a}`;
-    let id = this.#unions.get(key);
-    if (id === undefined) {
+    if (a === b || b === NO_STACK) return a;
+    if (a === NO_STACK) return b;
+    const known = this.#unionIds.size;
+    const index = a < b ? this.#unionIds.id(a, b) : this.#unionIds.id(b, a);
+    if (index === known) this.#unions.push(NO_STACK);
+    if (this.#unions[index] === NO_STACK) {
       const below = new Map<number, number>();
       for (const entries of [this.#stacks[a], this.#stacks[b]]) {
         for (let i = 0; i < entries.length; i += 2) {
-          below.set(entries[i], this.#union(below.get(entries[i]) ?? 0, entries[i + 1]));
+          below.set(entries[i], this.#union(below.get(entries[i]) ?? NO_STACK, entries[i + 1]));
         }
       }
-      id = this.#internStacks([...below].sort((x, y) => x[0] - y[0]).flat());
-      this.#unions.set(key, id);
+      let union = NO_STACK;
+      for (const [frame, stacks] of [...below].sort((x, y) => x[0] - y[0])) union = this.#push(union, frame, stacks);
+      this.#unions[index] = union;
     }
-    return id;
+    return this.#unions[index];
   }
 }
 
 /** How deep nodes may open other nodes before a byte is read. */
 const MAX_CLOSURE_DEPTH = 1_000;
 
+/** Visits that are looked through one by one. */
+const FEW_VISITS = 16;
+
 /** The threads found from one place without reading a byte. */
 class Closure {
   readonly threads = new Map<number, number>();
   canFinish = false;
+  readonly #visits: number[] = [];
   readonly #visited = new Set<string>();
   #depth = 0;
 
+  clear(): void {
+    this.threads.clear();
+    this.canFinish = false;
+    this.#visits.length = 0;
+    this.#visited.clear();
+    this.#depth = 0;
+  }
+
   /** False when this was done before. */
-  visit(place: number | string, stacks: number, fresh: number): boolean {
+  visit(place: number, stacks: number, fresh: number, label: number): boolean {
+    const visits = this.#visits;
+    for (let i = 0; i < visits.length; i += 4) {
+      if (visits[i] !== place || visits[i + 1] !== stacks) continue;
+      if (visits[i + 2] === fresh && visits[i + 3] === label) return false;
+    }
+    if (visits.length < FEW_VISITS * 4) {
+      visits.push(place, stacks, fresh, label);
+      return true;
+    }
     const size = this.#visited.size;
-    this.#visited.add(`${place}:${stacks}:${fresh}`);
+    this.#visited.add(`${place}:${stacks}:${fresh}:${label}`);
     return this.#visited.size > size;
   }
 

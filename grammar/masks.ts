@@ -8,7 +8,7 @@
  * lead to a few hundred.
  */
 
-import { type ByteAutomaton, DEAD, OPEN } from './byte-automaton.ts';
+import { type ByteAutomaton, DEAD } from './byte-automaton.ts';
 import type { Expressions } from './expressions.ts';
 import { MAX_MASK_BYTES } from './limits.ts';
 import { type Machine, REFUSED } from './machine.ts';
@@ -61,7 +61,7 @@ export class Masks {
     const locals: LocalMask[] = [];
     for (let t = 0; t < threads.length; t += 2) locals.push(this.#localMask(threads[t]));
     if (locals.length === 1 && locals[0].closed.length === 0 && machine.endsText(threads[1])) return locals[0].inside;
-    try {
+    return this.#collect(() => {
       for (const { inside } of locals) this.#found.addAll(inside);
       locals.forEach((local, i) => {
         const stacks = threads[i * 2 + 1];
@@ -71,10 +71,19 @@ export class Masks {
           this.#walkExits(machine, local.open, stacks);
         }
       });
-    } finally {
+    }).inside;
+  }
+
+  /** The tokens that `work` finds, and its answer. Where it throws, what was found is dropped. */
+  #collect<T>(work: () => T): { inside: TokenSet; closed: T } {
+    let closed: T;
+    try {
+      closed = work();
+    } catch (error) {
       this.#found.end();
+      throw error;
     }
-    return this.#found.taken;
+    return { inside: this.#found.end(), closed };
   }
 
   #walkExits(machine: Machine, { nodes, states }: Exits, stacks: number): void {
@@ -126,14 +135,10 @@ export class Masks {
   }
 
   #walkTrie(start: number): LocalMask {
-    try {
+    return this.#collect(() => {
       const closed = this.#walkInside(start, 0);
-      this.#found.end();
-      return { inside: this.#found.taken, closed: closed.nodes.length > 0 ? [closed] : [] };
-    } catch (error) {
-      this.#found.end();
-      throw error;
-    }
+      return closed.nodes.length > 0 ? [closed] : [];
+    });
   }
 
   /** Adds the tokens of more than `shorter` bytes that stay inside a terminal; where it must end is the answer. */
@@ -144,8 +149,6 @@ export class Masks {
     const tokens = this.#tokens;
     const closed = { nodes: [] as number[], states: [] as number[] };
     const end = trie[0] * NODE_WORDS;
-    const { rows } = bytes;
-    let { openness } = bytes;
     let count = 0;
     states[0] = start;
     for (let at = NODE_WORDS; at < end; ) {
@@ -155,13 +158,9 @@ export class Masks {
       }
       const word = trie[at + 1];
       const depth = word >> 8;
-      let next = rows[states[depth - 1]][word & 0xff];
-      if (next < DEAD) {
-        next = bytes.step(states[depth - 1], word & 0xff);
-        openness = bytes.openness;
-      }
+      const next = bytes.step(states[depth - 1], word & 0xff);
       if (next === DEAD) at = trie[at] * NODE_WORDS;
-      else if (openness[next] === OPEN || bytes.open(next)) {
+      else if (bytes.open(next)) {
         states[depth] = next;
         tokens[count] = trie[at + 2];
         if (trie[at + 2] >= 0) count++;
@@ -212,15 +211,10 @@ export class Masks {
     if (free === DEAD || free === state || this.#bytes.usualNext(free) !== free) return undefined;
     const base = this.#localMask(free);
     if (base.closed.length > 1) return undefined;
-    try {
+    return this.#collect(() => {
       this.#found.addAll(base.inside);
-      const closed = this.#walkBeside(state, free, base.closed[0]);
-      this.#found.end();
-      return { inside: this.#found.taken, closed: [closed] };
-    } catch (error) {
-      this.#found.end();
-      throw error;
-    }
+      return [this.#walkBeside(state, free, base.closed[0])];
+    });
   }
 
   /** Changes the tokens inside `base` to those inside `start`; where the terminal must end is the answer. */
@@ -295,17 +289,13 @@ export class Masks {
     if (far) return { inside: base.inside, closed };
     // A character takes a byte at least, so a token of fewer bytes than are left does not come to the bound.
     const sure = LONG_TOKENS.findLast((length) => length < free.slack) ?? 0;
-    try {
+    return this.#collect(() => {
       this.#found.addAll(base.inside);
       this.#found.keepShort(this.vocabulary, sure);
       const atBound = this.#walkInside(state, sure);
-      this.#found.end();
       // A JSON string ends with its quote alone, and those ends are known.
-      return { inside: this.#found.taken, closed: this.#bytes.isJsonString(state) ? closed : [...closed, atBound] };
-    } catch (error) {
-      this.#found.end();
-      throw error;
-    }
+      return this.#bytes.isJsonString(state) ? closed : [...closed, atBound];
+    });
   }
 
   /** The exits of a text without a bound on its length that are exits with the bound. */
@@ -332,7 +322,8 @@ export class Masks {
   }
 }
 
+/** Memory of a local mask, in bytes; bits that others share count in full. */
 function bytesOf({ inside, closed, open }: LocalMask): number {
   const exits = closed.reduce((sum, { nodes }) => sum + nodes.length, open?.nodes.length ?? 0);
-  return inside.bytes + exits * 16 + 64;
+  return inside.bytes + (inside.bits?.byteLength ?? 0) + exits * 16 + 64;
 }

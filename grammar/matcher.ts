@@ -41,7 +41,10 @@ class Run {
   readonly tables: Tables;
   readonly machine: Machine;
   readonly start: number;
-  readonly #masks = new Map<number, TokenSet>();
+  /** By configuration. */
+  #masks: (TokenSet | undefined)[] = [];
+  /** Bits that the masks are told by; many masks share few of them. */
+  readonly #bits = new Set<Uint32Array>();
   #maskBytes = 0;
 
   constructor(root: Node, tables: Tables) {
@@ -51,17 +54,26 @@ class Run {
   }
 
   mask(configuration: number): TokenSet {
-    let mask = this.#masks.get(configuration);
+    let mask = this.#masks[configuration];
     if (!mask) {
       this.tables.budget.refill(STEP_FUEL);
       mask = bounded(() => this.tables.masks.compute(this.machine, configuration));
-      if ((this.#maskBytes += mask.bytes) > MAX_MASK_BYTES) {
-        this.#masks.clear();
-        this.#maskBytes = mask.bytes;
-      }
-      this.#masks.set(configuration, mask);
+      this.#keep(configuration, mask);
     }
     return mask;
+  }
+
+  #keep(configuration: number, mask: TokenSet): void {
+    if (this.#maskBytes > MAX_MASK_BYTES) {
+      this.#masks = [];
+      this.#bits.clear();
+      this.#maskBytes = 0;
+    }
+    this.#masks[configuration] = mask;
+    this.#maskBytes += mask.bytes;
+    if (!mask.bits || this.#bits.has(mask.bits)) return;
+    this.#bits.add(mask.bits);
+    this.#maskBytes += mask.bits.byteLength;
   }
 }
 
