@@ -1,4 +1,7 @@
-/** Streams a checkpoint's tensors to a device, in chunks of whole rows. */
+/**
+ * Streams a checkpoint's tensors to a device, in chunks of whole rows. A few chunks are under way at a time, so that the
+ * disk reads while the device rounds and repacks; nothing else of the weights is ever held here.
+ */
 
 import { blockShape, type Device, dequantize, rowBytes, type Weight, type WeightFormat } from '../kernels/index.ts';
 import type { FloatTensor } from './architectures/match-tensors.ts';
@@ -7,6 +10,8 @@ import type { LoadOptions } from './types.ts';
 
 /** Bytes that are read at a time, as far as a row is not larger. */
 const CHUNK_BYTES = 4 * 2 ** 20;
+/** Chunks that are under way at a time. */
+const CHUNKS_AT_ONCE = 4;
 
 /** The weights of a model: matrices on the device, norm weights and biases as float32 for its constants. */
 export class ModelWeights {
@@ -20,9 +25,11 @@ export class ModelWeights {
    * @throws DeviceError when they do not fit.
    */
   constructor(device: Device, tensors: Iterable<FloatTensor>, quantize: WeightFormat | undefined) {
+    const inOrderOfUse = [...tensors];
     // In the order of the files, so that a disk reads straight on.
-    this.#tensors = [...tensors].sort((a, b) => compare(a.file, b.file) || a.offset - b.offset);
-    for (const { name, shape, dtype } of this.#tensors) {
+    this.#tensors = inOrderOfUse.toSorted((a, b) => compare(a.file, b.file) || a.offset - b.offset);
+    // In the order of the layers, which a device may keep together.
+    for (const { name, shape, dtype } of inOrderOfUse) {
       if (shape.length !== 2) continue;
       const [rows, cols] = shape;
       const format = quantize !== undefined && cols % blockShape(quantize).elements === 0 ? quantize : dtype;
@@ -46,7 +53,7 @@ export class ModelWeights {
   }
 
   /**
-   * Reads every tensor; one chunk is in memory at a time.
+   * Reads every tensor.
    * @throws CheckpointError, DeviceError, or the signal's reason.
    */
   async fill(
@@ -56,46 +63,50 @@ export class ModelWeights {
   ): Promise<void> {
     const total = this.#tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
     let loaded = 0;
-    const advance = (bytes: number) => {
-      loaded += bytes;
-      onProgress?.({ stage: 'weights', loaded, total });
-      signal?.throwIfAborted();
+    const chunks = this.#chunks();
+    const takeChunks = async () => {
+      let buffer = new Uint8Array(0);
+      for (const { tensor, weight, firstRow, offset, byteLength } of chunks) {
+        if (buffer.length < byteLength) buffer = new Uint8Array(byteLength);
+        const bytes = buffer.subarray(0, byteLength);
+        await source.read(tensor.file, offset, bytes);
+        if (weight === undefined) this.#vectors.set(tensor.name, dequantize(tensor.dtype, bytes));
+        else await device.writeWeight(weight, firstRow, bytes, tensor.dtype);
+        signal?.throwIfAborted();
+        loaded += byteLength;
+        onProgress?.({ stage: 'weights', loaded, total });
+        signal?.throwIfAborted();
+      }
     };
+    // An error in one of them ends the generator, and so the others; all must have let go of source and device then.
+    const ended = await Promise.allSettled(Array.from({ length: CHUNKS_AT_ONCE }, takeChunks));
+    for (const lane of ended) if (lane.status === 'rejected') throw lane.reason;
+  }
+
+  /** What to read, in the order of the files: vectors whole, matrices in runs of rows. */
+  *#chunks(): Generator<Chunk> {
     for (const tensor of this.#tensors) {
       const weight = this.#matrices.get(tensor.name);
-      if (weight === undefined) this.#vectors.set(tensor.name, await readVector(source, tensor, advance));
-      else await writeMatrix(device, weight, source, tensor, advance);
+      const rows = weight?.rows ?? 1;
+      const bytesPerRow = weight ? rowBytes(tensor.dtype, weight.cols) : tensor.byteLength;
+      const rowsAtOnce = Math.max(1, Math.floor(CHUNK_BYTES / bytesPerRow));
+      for (let firstRow = 0; firstRow < rows; firstRow += rowsAtOnce) {
+        const byteLength = Math.min(rowsAtOnce, rows - firstRow) * bytesPerRow;
+        yield { tensor, weight, firstRow, offset: tensor.offset + firstRow * bytesPerRow, byteLength };
+      }
     }
   }
 }
 
-async function readVector(
-  source: ModelSource,
-  tensor: FloatTensor,
-  advance: (bytes: number) => void,
-): Promise<Float32Array> {
-  const bytes = new Uint8Array(tensor.byteLength);
-  await source.read(tensor.file, tensor.offset, bytes);
-  advance(bytes.length);
-  return dequantize(tensor.dtype, bytes);
-}
-
-async function writeMatrix(
-  device: Device,
-  weight: Weight,
-  source: ModelSource,
-  tensor: FloatTensor,
-  advance: (bytes: number) => void,
-): Promise<void> {
-  const bytesPerRow = rowBytes(tensor.dtype, weight.cols);
-  const rowsAtOnce = Math.min(weight.rows, Math.max(1, Math.floor(CHUNK_BYTES / bytesPerRow)));
-  const buffer = new Uint8Array(rowsAtOnce * bytesPerRow);
-  for (let row = 0; row < weight.rows; row += rowsAtOnce) {
-    const chunk = buffer.subarray(0, Math.min(rowsAtOnce, weight.rows - row) * bytesPerRow);
-    await source.read(tensor.file, tensor.offset + row * bytesPerRow, chunk);
-    await device.writeWeight(weight, row, chunk, tensor.dtype);
-    advance(chunk.length);
-  }
+/** A run of rows of a tensor. */
+interface Chunk {
+  readonly tensor: FloatTensor;
+  /** Undefined for a norm weight or bias, which is not split. */
+  readonly weight: Weight | undefined;
+  readonly firstRow: number;
+  /** Where it lies in the tensor's file. */
+  readonly offset: number;
+  readonly byteLength: number;
 }
 
 function compare(a: string, b: string): number {

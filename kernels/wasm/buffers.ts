@@ -1,10 +1,15 @@
-/** What the device hands out: weights, tensors, constants and caches, each an address in linear memory. */
+/**
+ * What the device hands out: weights, tensors, constants and caches. A weight and a layer's keys and values lie in one of
+ * the memories; tensors and constants have an address in every memory where they are used, and `address` is the one in
+ * the memory that is recorded for.
+ */
 
 import type { BlockCopy, Constant, KvCache, KvFormat, KvShape, RowDomain, Tensor, Weight } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
 import type { Heap } from './heap.ts';
 import { KV_ELEMENT_BYTES, panelBytes, panelCount } from './layout.ts';
+import type { Memories, Place } from './memories.ts';
 
 /** Tensor rows and constants are padded with zeros to this many floats. */
 const PADDING = 16;
@@ -19,16 +24,19 @@ export class WasmWeight implements Weight {
   readonly cols: number;
   readonly format: WeightFormat;
   readonly byteLength: number;
+  readonly heap: Heap;
   readonly address: number;
 
-  constructor(heap: Heap, shape: { name: string; rows: number; cols: number; format: WeightFormat }) {
+  constructor(memories: Memories, shape: { name: string; rows: number; cols: number; format: WeightFormat }) {
     rowBytes(shape.format, shape.cols);
     this.name = shape.name;
     this.rows = shape.rows;
     this.cols = shape.cols;
     this.format = shape.format;
     this.byteLength = panelCount(shape.rows) * panelBytes(shape.format, shape.cols);
-    this.address = heap.allocate(this.byteLength, `weight ${shape.name}`);
+    const { heap, address } = memories.placeWeight(this.byteLength, `weight ${shape.name}`);
+    this.heap = heap;
+    this.address = address;
   }
 }
 
@@ -39,37 +47,71 @@ export class WasmTensor implements Tensor {
   readonly cols: number;
   readonly domain: RowDomain;
   readonly strideBytes: number;
-  readonly address: number;
-  #quantized: { address: number; bytes: number } | null = null;
+  readonly #memories: Memories;
+  readonly #addresses = new Map<Heap, number>();
+  readonly #quantized = new Map<Heap, { readonly address: number; readonly bytes: number }>();
 
-  constructor(heap: Heap, shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
+  constructor(memories: Memories, shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
     this.name = shape.name;
     this.maxRows = shape.maxRows;
     this.cols = shape.cols;
     this.domain = shape.domain ?? 'tokens';
     this.strideBytes = 4 * padded(shape.cols);
-    this.address = heap.allocate(this.strideBytes * shape.maxRows, `tensor ${shape.name}`);
+    this.#memories = memories;
+    this.addressIn(memories.current);
   }
 
-  /** Room for the 8-bit form of the tensor. */
-  quantizedCopy(heap: Heap, bytes: number): number {
-    if (!this.#quantized || this.#quantized.bytes < bytes) {
-      this.#quantized = { address: heap.allocate(bytes, `8-bit form of ${this.name}`), bytes };
+  get address(): number {
+    return this.addressIn(this.#memories.current);
+  }
+
+  addressIn(heap: Heap): number {
+    let address = this.#addresses.get(heap);
+    if (address === undefined) {
+      address = heap.allocate(this.strideBytes * this.maxRows, `tensor ${this.name}`);
+      this.#addresses.set(heap, address);
     }
-    return this.#quantized.address;
+    return address;
+  }
+
+  /** Room for the 8-bit form of the tensor in the memory that is recorded for. */
+  quantizedCopy(bytes: number): number {
+    const heap = this.#memories.current;
+    let copy = this.#quantized.get(heap);
+    if (!copy || copy.bytes < bytes) {
+      copy = { address: heap.allocate(bytes, `8-bit form of ${this.name}`), bytes };
+      this.#quantized.set(heap, copy);
+    }
+    return copy.address;
   }
 }
 
 export class WasmConstant implements Constant {
   readonly name: string;
   readonly length: number;
-  readonly address: number;
+  readonly #memories: Memories;
+  readonly #addresses = new Map<Heap, number>();
 
-  constructor(heap: Heap, name: string, values: Float32Array) {
+  constructor(memories: Memories, name: string, values: Float32Array) {
     this.name = name;
     this.length = values.length;
-    this.address = heap.allocate(4 * padded(values.length), `constant ${name}`);
-    heap.floats(this.address, values.length).set(values);
+    this.#memories = memories;
+    this.#put(values);
+  }
+
+  get address(): number {
+    const address = this.#addresses.get(this.#memories.current);
+    if (address !== undefined) return address;
+    const [[heap, first]] = this.#addresses;
+    return this.#put(heap.floats(first, this.length));
+  }
+
+  #put(values: Float32Array): number {
+    const heap = this.#memories.current;
+    const address = heap.allocate(4 * padded(values.length), `constant ${this.name}`);
+    heap.floats(address, values.length).set(values);
+    this.#addresses.set(heap, address);
+    return address;
   }
 }
 
@@ -91,28 +133,51 @@ export class WasmKvCache implements KvCache {
   readonly headDim: number;
   readonly format: KvFormat;
   readonly byteLength: number;
-  /** Address of each layer's keys and values. */
-  readonly keys: number[];
-  readonly values: number[];
+  readonly #memories: Memories;
+  readonly #layerBytes: number;
+  /** Where a layer's keys lie, and its values behind them; a layer finds its place when it is first recorded. */
+  readonly #places: (Place | undefined)[];
 
-  constructor(heap: Heap, shape: KvShape & { readonly blocks: number }) {
+  /** @throws DeviceError when a layer's keys and values exceed a memory. */
+  constructor(memories: Memories, shape: KvShape & { readonly blocks: number }) {
     this.layers = shape.layers;
     this.blocks = shape.blocks;
     this.kvHeads = shape.kvHeads;
     this.headDim = shape.headDim;
     this.format = shape.format ?? 'F32';
     this.byteLength = shape.blocks * kvBlockBytes(shape);
-    const layer = (_: unknown, index: number) =>
-      heap.allocate(shape.blocks * pageBytes(shape), `K/V cache of layer ${index}`);
-    this.keys = Array.from({ length: shape.layers }, layer);
-    this.values = Array.from({ length: shape.layers }, layer);
+    this.#memories = memories;
+    this.#layerBytes = shape.blocks * pageBytes(shape);
+    this.#places = new Array(shape.layers).fill(undefined);
+    memories.checkPages(2 * this.#layerBytes, 'K/V cache of a layer');
+  }
+
+  /** The memory of a layer: the one that is recorded for when it is first asked for, if that has room. */
+  heapOf(layer: number): Heap {
+    return this.#placeOf(layer).heap;
+  }
+
+  keysOf(layer: number): number {
+    return this.#placeOf(layer).address;
+  }
+
+  valuesOf(layer: number): number {
+    return this.#placeOf(layer).address + this.#layerBytes;
+  }
+
+  #placeOf(layer: number): Place {
+    this.#places[layer] ??= this.#memories.placePages(2 * this.#layerBytes, `K/V cache of layer ${layer}`);
+    return this.#places[layer];
   }
 
   /** Copies the pages of one block to another, on the calling thread. */
-  copyBlock(heap: Heap, { from, to }: BlockCopy): void {
+  copyBlock({ from, to }: BlockCopy): void {
     const bytes = pageBytes(this);
-    for (const layer of [...this.keys, ...this.values]) {
-      heap.bytes(layer + to * bytes, bytes).set(heap.bytes(layer + from * bytes, bytes));
+    for (const place of this.#places) {
+      if (place === undefined) continue;
+      for (const pages of [place.address, place.address + this.#layerBytes]) {
+        place.heap.bytes(pages + to * bytes, bytes).set(place.heap.bytes(pages + from * bytes, bytes));
+      }
     }
   }
 }

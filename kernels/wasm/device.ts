@@ -19,11 +19,12 @@ import { DeviceError } from '../errors.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
 import { kvBlockBytes, WasmConstant, WasmKvCache, WasmTensor, WasmWeight } from './buffers.ts';
 import { chooseDotMethods, type DotMethods } from './features.ts';
-import { Heap } from './heap.ts';
-import { packRows } from './layout.ts';
+import { type Heap, MAX_MEMORY_BYTES } from './heap.ts';
+import { Memories } from './memories.ts';
 import { type KernelOps, kernelModule } from './module.ts';
+import { PackPool } from './pack-pool.ts';
 import { type Pool, startInline, startPool } from './pool.ts';
-import { recordRead, WasmRecorder } from './record.ts';
+import { type Move, recordRead, type Segment, WasmRecorder } from './record.ts';
 import { logicalProcessors } from './spawn.ts';
 import { StepBuffers } from './step-buffers.ts';
 
@@ -32,10 +33,14 @@ export interface WasmDeviceOptions {
   readonly threads?: number;
   /** How quantised weights are multiplied. Default: the fastest that this engine computes rightly. */
   readonly dotMethods?: DotMethods;
+  /** Most bytes of one linear memory; a model that needs more takes several. Default: 4 GiB, all that there can be. */
+  readonly memoryBytes?: number;
 }
 
 interface WasmPlan extends Plan {
-  readonly table: number;
+  readonly segments: readonly Segment[];
+  /** Where each tensor is when the plan has run. */
+  readonly homes: ReadonlyMap<WasmTensor, Heap>;
   readonly caches: ReadonlySet<WasmKvCache>;
   readonly bounds: StepBounds;
 }
@@ -43,10 +48,14 @@ interface WasmPlan extends Plan {
 export class WasmDevice implements Device {
   readonly kind = 'wasm';
   readonly description: string;
-  readonly #heap: Heap;
+  readonly #memories: Memories;
   readonly #pool: Pool;
+  readonly #packers: PackPool;
   readonly #kernels: KernelOps;
-  #step: StepBuffers | null = null;
+  #limits: StepLimits | null = null;
+  readonly #steps = new Map<Heap, StepBuffers>();
+  /** Where the last run left each tensor. */
+  #homes: ReadonlyMap<WasmTensor, Heap> = new Map();
   #running = false;
   #closed = false;
 
@@ -61,15 +70,16 @@ export class WasmDevice implements Device {
       throw new DeviceError(`threads: expected 0 to 256, got ${threads}`);
     }
     const methods = options.dotMethods ?? chooseDotMethods();
-    const heap = new Heap(threads > 0);
+    const memories = new Memories(threads > 0, options.memoryBytes ?? MAX_MEMORY_BYTES);
     const { ops: kernels, module } = await kernelModule(methods, threads > 0);
-    const pool = threads > 0 ? await startPool(module, heap, threads) : startInline(module, heap);
-    return new WasmDevice(heap, pool, kernels, methods);
+    const pool = threads > 0 ? await startPool(module, memories, threads) : startInline(module);
+    return new WasmDevice(memories, pool, kernels, methods);
   }
 
-  private constructor(heap: Heap, pool: Pool, kernels: KernelOps, methods: DotMethods) {
-    this.#heap = heap;
+  private constructor(memories: Memories, pool: Pool, kernels: KernelOps, methods: DotMethods) {
+    this.#memories = memories;
     this.#pool = pool;
+    this.#packers = new PackPool(pool.threads);
     this.#kernels = kernels;
     const threads = `${pool.threads} thread${pool.threads > 1 ? 's' : ''}`;
     this.description = `wasm (${threads}, ${methods.Q8_0 === 'wide' && methods.Q4_0 === 'wide' ? 'plain' : 'relaxed'} SIMD, Q4_0 ${methods.Q4_0}, Q8_0 ${methods.Q8_0})`;
@@ -79,34 +89,40 @@ export class WasmDevice implements Device {
     return this.#pool.threads;
   }
 
+  /** Linear memories in use. */
+  get memories(): number {
+    return this.#memories.all.length;
+  }
+
   createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
     this.#assertOpen();
-    return new WasmWeight(this.#heap, shape);
+    return new WasmWeight(this.#memories, shape);
   }
 
   async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
     this.#assertOpen();
-    const { name, rows, cols, format, address, byteLength } = weight as WasmWeight;
+    const { name, rows, cols, format, heap, address, byteLength } = weight as WasmWeight;
     const count = data.length / rowBytes(sourceFormat, cols);
     if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
       throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
     }
-    packRows(this.#heap.bytes(address, byteLength), format, cols, firstRow, data, sourceFormat);
+    await this.#packers.pack({ target: heap.bytes(address, byteLength), format, cols, firstRow, data, sourceFormat });
+    this.#assertOpen();
   }
 
   createConstant(name: string, values: Float32Array): Constant {
     this.#assertOpen();
-    return new WasmConstant(this.#heap, name, values);
+    return new WasmConstant(this.#memories, name, values);
   }
 
   createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
     this.#assertOpen();
-    return new WasmTensor(this.#heap, shape);
+    return new WasmTensor(this.#memories, shape);
   }
 
   createKvCache(shape: KvShape & { blocks: number }): KvCache {
     this.#assertOpen();
-    return new WasmKvCache(this.#heap, shape);
+    return new WasmKvCache(this.#memories, shape);
   }
 
   kvBlockBytes(shape: KvShape): number {
@@ -115,7 +131,18 @@ export class WasmDevice implements Device {
 
   setStepLimits(limits: StepLimits): void {
     this.#assertOpen();
-    this.#step = new StepBuffers(this.#heap, limits, this.#pool.threads, KV_BLOCK_SIZE);
+    this.#limits = limits;
+    this.#steps.clear();
+  }
+
+  /** The step buffers of a memory, made when it is first recorded for. */
+  #stepIn(heap: Heap, limits: StepLimits): StepBuffers {
+    let step = this.#steps.get(heap);
+    if (step === undefined) {
+      step = new StepBuffers(heap, limits, this.#pool.threads, KV_BLOCK_SIZE);
+      this.#steps.set(heap, step);
+    }
+    return step;
   }
 
   /** One plan serves every row count: kernels read the count from the step. */
@@ -125,15 +152,24 @@ export class WasmDevice implements Device {
 
   record(maxRows: number, ops: (record: OpRecorder) => void): Plan {
     this.#assertOpen();
-    if (!this.#step) throw new DeviceError('record: setStepLimits must come first');
-    const recorder = new WasmRecorder(this.#heap, this.#kernels, this.#step, this.#pool.threads);
+    const limits = this.#limits;
+    // The weights are there when the first plan is recorded.
+    this.#packers.close();
+    if (!limits) throw new DeviceError('record: setStepLimits must come first');
+    const recorder = new WasmRecorder(
+      this.#memories,
+      this.#kernels,
+      (heap) => this.#stepIn(heap, limits),
+      this.#pool.threads,
+    );
     ops(checkedRecorder(recorder));
-    const { caches, vocabSize, positions, blocks } = recorder;
+    const { caches, vocabSize, positions, blocks, homes } = recorder;
     const plan: WasmPlan = {
       maxRows,
-      table: recorder.finish(),
+      segments: recorder.finish(),
+      homes,
       caches,
-      bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks },
+      bounds: { limits, maxRows, vocabSize, positions, blocks },
     };
     return plan;
   }
@@ -141,13 +177,17 @@ export class WasmDevice implements Device {
   async run(plan: Plan, step: StepInput): Promise<void> {
     this.#assertOpen();
     if (this.#running) throw new DeviceError('run: the last step has not ended');
-    const { table, caches, bounds } = plan as WasmPlan;
+    const { segments, homes, caches, bounds } = plan as WasmPlan;
     checkStep(step, bounds);
-    for (const copy of step.copies ?? []) for (const cache of caches) cache.copyBlock(this.#heap, copy);
-    (this.#step as StepBuffers).write(step);
+    for (const copy of step.copies ?? []) for (const cache of caches) cache.copyBlock(copy);
+    for (const heap of new Set(segments.map(({ heap }) => heap))) this.#steps.get(heap)?.write(step);
     this.#running = true;
     try {
-      await this.#pool.run(table);
+      for (const { heap, table, moves } of segments) {
+        for (const move of moves) moveRows(move, heap, step);
+        await this.#pool.run(table, heap);
+      }
+      this.#homes = homes;
     } finally {
       this.#running = false;
     }
@@ -155,9 +195,12 @@ export class WasmDevice implements Device {
 
   async read(tensor: Tensor, rows: number): Promise<Float32Array> {
     this.#assertOpen();
-    const { address, strideBytes, cols } = tensor as WasmTensor;
+    const wasmTensor = tensor as WasmTensor;
+    const { strideBytes, cols } = wasmTensor;
+    const heap = this.#homes.get(wasmTensor) ?? this.#memories.first;
+    const address = wasmTensor.addressIn(heap);
     const out = new Float32Array(rows * cols);
-    for (let r = 0; r < rows; r++) out.set(this.#heap.floats(address + r * strideBytes, cols), r * cols);
+    for (let r = 0; r < rows; r++) out.set(heap.floats(address + r * strideBytes, cols), r * cols);
     return out;
   }
 
@@ -167,11 +210,12 @@ export class WasmDevice implements Device {
    */
   async readBandwidth(bytes: number, rounds: number): Promise<number> {
     this.#assertOpen();
-    const table = recordRead(this.#heap, this.#kernels, bytes);
+    const { first } = this.#memories;
+    const table = recordRead(first, this.#kernels, bytes);
     let best = Number.POSITIVE_INFINITY;
     for (let i = 0; i < rounds; i++) {
       const start = performance.now();
-      await this.#pool.run(table);
+      await this.#pool.run(table, first);
       best = Math.min(best, performance.now() - start);
     }
     return bytes / best / 1e6;
@@ -180,12 +224,20 @@ export class WasmDevice implements Device {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#packers.close();
     await this.#pool.close();
   }
 
   #assertOpen(): void {
     if (this.#closed) throw new DeviceError('wasm device is closed');
   }
+}
+
+/** Copies the rows of a step from one memory to another, on the calling thread: some kilobytes for each token. */
+function moveRows({ tensor, from }: Move, to: Heap, step: StepInput): void {
+  const rows = tensor.domain === 'tokens' ? step.tokens.length : step.logitRows.length;
+  const bytes = rows * tensor.strideBytes;
+  to.bytes(tensor.addressIn(to), bytes).set(from.bytes(tensor.addressIn(from), bytes));
 }
 
 /**

@@ -114,16 +114,19 @@ export function loadArgs<A extends ArgKinds, K extends keyof A & string>(
   return values as Pick<ArgLocals<A>, K>;
 }
 
-/** for (index = first; index < end; index += step). `end` is a local or a constant and is read every time round. */
+/**
+ * for (index = first; index < end; index += step), without sign, since an address may lie beyond 2 GiB. `end` is a local
+ * or a constant and is read every time round.
+ */
 export function forRange(index: I32, first: I32Input, end: I32 | number, step: number, body: () => void): void {
   local.set(index, first);
   block(null, (done) => {
-    i32.ge_s(index, end);
+    i32.ge_u(index, end);
     br_if(done);
     loop(null, (again) => {
       body();
       local.set(index, i32.add(index, step));
-      i32.lt_s(index, end);
+      i32.lt_u(index, end);
       br_if(again);
     });
   });

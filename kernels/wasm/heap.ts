@@ -1,4 +1,4 @@
-/** Linear memory and the addresses in it. Nothing is freed alone: a device's memory goes all at once. */
+/** One linear memory and the addresses in it. Nothing is freed alone: a device's memory goes all at once. */
 
 import { DeviceError } from '../errors.ts';
 import { HEAP_BASE } from './memory-map.ts';
@@ -7,18 +7,29 @@ import { MAX_PAGES } from './module-bytes.ts';
 const PAGE_BYTES = 65536;
 const ALIGNMENT = 64;
 
+/** Most bytes of a memory of 32-bit addresses. */
+export const MAX_MEMORY_BYTES = MAX_PAGES * PAGE_BYTES;
+
 export class Heap {
   readonly memory: WebAssembly.Memory;
+  /** Most bytes that may be given out, a multiple of 64 KiB. */
+  readonly capacity: number;
   #next = HEAP_BASE;
 
   /** @param shared  whether worker threads will use the memory */
-  constructor(shared: boolean) {
+  constructor(shared: boolean, capacity = MAX_MEMORY_BYTES) {
+    this.capacity = capacity;
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared });
+  }
+
+  /** Bytes given out so far. */
+  get used(): number {
+    return this.#next;
   }
 
   /**
    * Zeroed room of at least `bytes`, aligned to 64.
-   * @throws DeviceError when the 4 GiB of 32-bit addresses, or the machine's memory, do not suffice.
+   * @throws DeviceError when the memory's capacity, or what the machine has, does not suffice.
    */
   allocate(bytes: number, purpose: string): number {
     const address = this.#next;
@@ -30,9 +41,11 @@ export class Heap {
   }
 
   #grow(pages: number, end: number, purpose: string): void {
-    if (end > MAX_PAGES * PAGE_BYTES) {
-      const mebibytes = Math.ceil(end / 2 ** 20);
-      throw new DeviceError(`${purpose}: ${mebibytes} MiB in all exceed the 4096 MiB of one WASM memory`);
+    if (!(end <= this.capacity)) {
+      const mebibytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
+      throw new DeviceError(
+        `${purpose}: ${mebibytes(end)} MiB in all exceed the ${mebibytes(this.capacity)} MiB of one WASM memory`,
+      );
     }
     try {
       this.memory.grow(pages);

@@ -1,4 +1,4 @@
-/** Fixed addresses at the bottom of linear memory: what the threads agree by. Everything else is allocated above. */
+/** Fixed addresses at the bottom of each linear memory: what the threads agree by. Everything else is allocated above. */
 
 /** Next task of the op that runs now. */
 export const TASK_COUNTER = 64;
@@ -12,8 +12,10 @@ export const BARRIER_SLEEPERS = 256;
 export const RUN_EPOCH = 320;
 /** Workers asleep until the next run. */
 export const RUN_SLEEPERS = 384;
-/** Address of the op table to run. */
+/** Address of the op table to run, in its own memory. */
 export const RUN_TABLE = 448;
+/** Which memory's op table is to run; read in the first memory, like the epoch. */
+export const RUN_MEMORY = 452;
 /** Number of threads. */
 export const THREADS = 512;
 /** First address that the allocator may give out. */

@@ -1,12 +1,18 @@
-/** Turns recorded ops into the words of an op table: addresses, strides and sizes, fixed once. */
+/**
+ * Turns recorded ops into the words of op tables: addresses, strides and sizes, fixed once.
+ *
+ * An op table lies in one memory and is run there. Where ops go on in another memory (`memories.ts`) a new {@link Segment}
+ * begins, and the tensors that its ops use move there before it runs. A tensor is in one memory at a time.
+ */
 
 import type { OpRecorder } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { isQuantized } from '../formats.ts';
-import type { WasmConstant, WasmKvCache, WasmTensor, WasmWeight } from './buffers.ts';
+import { type WasmConstant, WasmKvCache, WasmTensor, type WasmWeight } from './buffers.ts';
 import type { ArgKinds, ArgLocals, OpKernel } from './emit.ts';
 import type { Heap } from './heap.ts';
 import { BLOCK, PANEL_ROWS, panelBytes, panelCount, unitsOf, ZERO_POINT } from './layout.ts';
+import type { Memories } from './memories.ts';
 import type { KernelOps } from './module.ts';
 import { attentionScratchBytes, partialBytes } from './ops/attention.ts';
 import { ACTIVATION_CODE, STRETCH as ACTIVATION_STRETCH } from './ops/gated-activation.ts';
@@ -26,33 +32,85 @@ const TASKS_PER_THREAD = 4;
 
 type Values<A extends ArgKinds> = { readonly [K in keyof ArgLocals<A>]: number };
 
+/** A run of ops in one memory. */
+export interface Segment {
+  readonly heap: Heap;
+  /** Address of its op table. */
+  readonly table: number;
+  /** Tensors to bring in from the memories where earlier segments left them. */
+  readonly moves: readonly Move[];
+}
+
+export interface Move {
+  readonly tensor: WasmTensor;
+  readonly from: Heap;
+}
+
+interface OpenSegment {
+  readonly heap: Heap;
+  readonly words: number[];
+  readonly moves: Move[];
+}
+
+/** The operands of an op, as far as they decide where it runs and what must be there. */
+interface Operands {
+  readonly [name: string]: unknown;
+  readonly cache?: unknown;
+  readonly layer?: number;
+}
+
 export class WasmRecorder implements OpRecorder {
-  readonly #words: number[] = [];
-  readonly #heap: Heap;
+  readonly #segments: OpenSegment[] = [];
+  readonly #memories: Memories;
   readonly #kernels: KernelOps;
-  readonly #step: StepBuffers;
+  readonly #stepIn: (heap: Heap) => StepBuffers;
   readonly #threads: number;
+  /** Where each tensor is at the end. */
+  readonly homes = new Map<WasmTensor, Heap>();
   /** Limits that a step's inputs are checked against. */
   vocabSize = Number.POSITIVE_INFINITY;
   positions = Number.POSITIVE_INFINITY;
   blocks = Number.POSITIVE_INFINITY;
   readonly caches = new Set<WasmKvCache>();
 
-  constructor(heap: Heap, kernels: KernelOps, step: StepBuffers, threads: number) {
-    this.#heap = heap;
+  /** @param stepIn  the step buffers of a memory */
+  constructor(memories: Memories, kernels: KernelOps, stepIn: (heap: Heap) => StepBuffers, threads: number) {
+    this.#memories = memories;
     this.#kernels = kernels;
-    this.#step = step;
+    this.#stepIn = stepIn;
     this.#threads = threads;
   }
 
-  /** Writes the table to memory and gives its address. */
-  finish(): number {
-    return writeTable(this.#heap, this.#words);
+  /** Writes the tables to their memories. */
+  finish(): readonly Segment[] {
+    return this.#segments.map(({ heap, words, moves }) => ({ heap, table: writeTable(heap, words), moves }));
+  }
+
+  /**
+   * Turns to the memory where an op is to run, and brings its tensors there: where its weight lies, or its layer's keys and
+   * values; else it goes on where the last op ran. Comes before an op takes any address.
+   */
+  #enter(op: Operands, weight?: WasmWeight): void {
+    if (weight !== undefined) this.#memories.current = weight.heap;
+    if (op.cache instanceof WasmKvCache) this.#memories.current = op.cache.heapOf(op.layer as number);
+    const heap = this.#memories.current;
+    if (this.#segments.at(-1)?.heap !== heap) this.#segments.push({ heap, words: [], moves: [] });
+    for (const operand of Object.values(op)) {
+      if (!(operand instanceof WasmTensor)) continue;
+      const from = this.homes.get(operand);
+      if (from !== undefined && from !== heap) this.#segments.at(-1)?.moves.push({ tensor: operand, from });
+      this.homes.set(operand, heap);
+    }
+  }
+
+  get #step(): StepBuffers {
+    return this.#stepIn(this.#memories.current);
   }
 
   embed(op: Parameters<OpRecorder['embed']>[0]): void {
     const table = op.table as WasmWeight;
     const out = op.out as WasmTensor;
+    this.#enter(op, table);
     this.vocabSize = Math.min(this.vocabSize, table.rows);
     this.#add(this.#kernels.embed[table.format], {
       table: table.address,
@@ -69,6 +127,7 @@ export class WasmRecorder implements OpRecorder {
   norm(op: Parameters<OpRecorder['norm']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
     const add = op.add as WasmTensor | undefined;
+    this.#enter(op);
     this.#add(this.#kernels.norm, {
       x: x.address,
       add: add?.address ?? 0,
@@ -89,8 +148,10 @@ export class WasmRecorder implements OpRecorder {
     const out = op.out as WasmTensor;
     const bias = op.bias as WasmConstant | undefined;
     let quantizedFor = 0;
+    let quantizedIn: Heap | undefined;
     let column = 0;
     for (const weight of op.weights as readonly WasmWeight[]) {
+      this.#enter(op, weight);
       const panels = panelCount(weight.rows);
       const bytes = panelBytes(weight.format, weight.cols);
       let source = { address: x.address, strideBytes: x.strideBytes };
@@ -98,8 +159,9 @@ export class WasmRecorder implements OpRecorder {
         const format = weight.format as QuantizedFormat;
         source = this.#quantizedCopy(x, format);
         // The copy depends on the zero point; weights of one format side by side share it.
-        if (quantizedFor !== ZERO_POINT[format]) this.#quantize(x, format);
+        if (quantizedFor !== ZERO_POINT[format] || quantizedIn !== weight.heap) this.#quantize(x, format);
         quantizedFor = ZERO_POINT[format];
+        quantizedIn = weight.heap;
       }
       this.#add(this.#kernels.linear[weight.format], {
         x: source.address,
@@ -125,6 +187,7 @@ export class WasmRecorder implements OpRecorder {
   ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {
     const qkv = op.qkv as WasmTensor;
     const cache = op.cache as WasmKvCache;
+    this.#enter(op);
     if (op.rotaryDim > 0) this.positions = Math.min(this.positions, op.rope.length / op.rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
     this.caches.add(cache);
@@ -151,6 +214,7 @@ export class WasmRecorder implements OpRecorder {
     if (cache.headDim % 4 !== 0) {
       throw new DeviceError(`attention: headDim ${cache.headDim} must be a multiple of 4 on the wasm device`);
     }
+    this.#enter(op);
     const group = op.heads / cache.kvHeads;
     const args = {
       qkv: qkv.address,
@@ -178,6 +242,7 @@ export class WasmRecorder implements OpRecorder {
 
   gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
+    this.#enter(op);
     if (out.cols < 4) throw new DeviceError(`gatedActivation: ${out.cols} columns, at least 4 on the wasm device`);
     this.#add(this.#kernels.gatedActivation, {
       x: x.address,
@@ -193,6 +258,7 @@ export class WasmRecorder implements OpRecorder {
 
   gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
+    this.#enter(op);
     this.#add(this.#kernels.gatherRows, {
       x: x.address,
       out: out.address,
@@ -207,7 +273,14 @@ export class WasmRecorder implements OpRecorder {
   /** Where a layer's pages lie, and how a row finds its own. */
   #pagesOf(cache: WasmKvCache, layer: number) {
     const { positions, slots, blockTables, blockTableStride } = this.#step;
-    return { keys: cache.keys[layer], values: cache.values[layer], positions, slots, blockTables, blockTableStride };
+    return {
+      keys: cache.keysOf(layer),
+      values: cache.valuesOf(layer),
+      positions,
+      slots,
+      blockTables,
+      blockTableStride,
+    };
   }
 
   #rowsOf(tensor: WasmTensor): number {
@@ -217,7 +290,7 @@ export class WasmRecorder implements OpRecorder {
   /** Where the 8-bit form of a tensor is kept; made when first needed. */
   #quantizedCopy(x: WasmTensor, format: QuantizedFormat) {
     const strideBytes = (x.cols / BLOCK) * ACTIVATION_BLOCK_BYTES[this.#kernels.codeBits(format)];
-    const address = x.quantizedCopy(this.#heap, strideBytes * x.maxRows);
+    const address = x.quantizedCopy(strideBytes * x.maxRows);
     return { address, strideBytes };
   }
 
@@ -236,7 +309,7 @@ export class WasmRecorder implements OpRecorder {
   }
 
   #add<A extends ArgKinds>(kernel: OpKernel<A>, values: Values<A>): void {
-    this.#words.push(...recordWords(this.#kernels, kernel, values));
+    this.#segments.at(-1)?.words.push(...recordWords(this.#kernels, kernel, values));
   }
 }
 

@@ -27,7 +27,7 @@ export function logicalProcessors(): number {
 }
 
 /** A module of Node without an import, which bundlers for the browser would trip over; undefined elsewhere. */
-function nodeBuiltin<T>(name: string): T | undefined {
+export function nodeBuiltin<T>(name: string): T | undefined {
   return globalThis.process?.getBuiltinModule?.(name) as T | undefined;
 }
 

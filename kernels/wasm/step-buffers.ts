@@ -1,4 +1,4 @@
-/** The part of memory that changes from step to step: row counts, token ids, positions, block tables. */
+/** The part of a memory that changes from step to step: row counts, token ids, positions, block tables. */
 
 import type { StepInput, StepLimits } from '../contract.ts';
 import type { Heap } from './heap.ts';

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DeviceError, WasmDevice } from '../../kernels/index.ts';
 import { chooseDotMethods } from '../../kernels/wasm/features.ts';
-import { Heap } from '../../kernels/wasm/heap.ts';
+import { Memories } from '../../kernels/wasm/memories.ts';
 import { kernelModule } from '../../kernels/wasm/module.ts';
 import { startPool } from '../../kernels/wasm/pool.ts';
 import { Random } from '../random.ts';
@@ -70,14 +70,14 @@ test('closing ends the step in flight with an error, and nothing runs afterwards
 });
 
 test('a worker that traps fails the run and every later one, and leaves no one waiting', async () => {
-  const heap = new Heap(true);
+  const memories = new Memories(true);
   const { module } = await kernelModule(chooseDotMethods(), true);
-  const pool = await startPool(module, heap, 3);
+  const pool = await startPool(module, memories, 3);
   const outOfBounds = 0x7ffffff0;
-  const error = await failure(pool.run(outOfBounds));
+  const error = await failure(pool.run(outOfBounds, memories.first));
   assert.instance(error, DeviceError);
   assert.match(error.message, /wasm worker ended: .*out of bounds/);
-  assert.match((await failure(pool.run(outOfBounds))).message, /wasm worker ended/);
+  assert.match((await failure(pool.run(outOfBounds, memories.first))).message, /wasm worker ended/);
   await pool.close();
 });
 
