@@ -1,7 +1,7 @@
 /** One of a request's choices: from the logits of its last token to the next token, its text, and the end. */
 
 import { type Grammar, GrammarError, type Matcher } from '../grammar/index.ts';
-import { type ResolvedSampling, Sampler, StopMatcher, type TokenLogprobs } from '../sampling/index.ts';
+import { endsInLoop, type ResolvedSampling, Sampler, StopMatcher, type TokenLogprobs } from '../sampling/index.ts';
 import type { StreamDecoder } from '../tokenizer/index.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 import type { GenerateOutput } from './types.ts';
@@ -26,7 +26,7 @@ export class Choice {
   cachedTokens = 0;
   readonly #prompt: readonly number[];
   readonly #lookup: PromptLookup | undefined;
-  readonly #maxTokens: number;
+  readonly #sampling: ResolvedSampling;
   readonly #outputIds: number[] = [];
   readonly #sampler: Sampler;
   readonly #stop: StopMatcher;
@@ -42,7 +42,7 @@ export class Choice {
     this.index = index;
     this.#prompt = prompt;
     this.#lookup = draftLength > 0 ? new PromptLookup(draftLength) : undefined;
-    this.#maxTokens = sampling.maxTokens;
+    this.#sampling = sampling;
     this.#sampler = new Sampler(sampling, { vocabSize, choiceIndex: index });
     this.#stop = new StopMatcher(sampling, eosTokenIds);
     this.#decoder = decoder;
@@ -87,8 +87,11 @@ export class Choice {
     const ids = [tokenId];
     const entries = logprobs && [logprobs];
     if (stopped) return this.#output(text, ids, 'stop', entries, stopReason);
-    if (this.#outputIds.length === this.#maxTokens) {
+    if (this.#outputIds.length === this.#sampling.maxTokens) {
       return this.#output(text + this.#stop.finish(), ids, 'length', entries);
+    }
+    if (this.#isLooping()) {
+      return this.#output(text + this.#stop.finish(), ids, 'repetition', entries, 'repetition_detected');
     }
     return this.#output(text, ids, null, entries);
   }
@@ -105,6 +108,11 @@ export class Choice {
   draft(tokens: readonly number[]): readonly number[] {
     const forced = this.#matcher?.forcedTokens() ?? [];
     return forced.length > 0 ? forced : (this.#lookup?.draft(tokens) ?? []);
+  }
+
+  #isLooping(): boolean {
+    const { repetitionDetection: rule, minTokens } = this.#sampling;
+    return rule !== null && this.#outputIds.length >= minTokens && endsInLoop(this.#outputIds, rule);
   }
 
   #sample(logits: Float32Array) {

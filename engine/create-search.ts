@@ -52,7 +52,8 @@ export function createSearch(
 
   const candidates = checkBestOf(bestOf, sampling);
   const isRanked = candidates > sampling.n;
-  const rankable = isRanked ? { ...sampling, logprobs: sampling.logprobs ?? 0 } : sampling;
+  const ranking = { logprobs: sampling.logprobs ?? 0, logprobsMode: 'processed_logprobs' } as const;
+  const rankable = isRanked ? { ...sampling, ...ranking } : sampling;
   const choices = Array.from(
     { length: candidates },
     (_, index) => new Choice({ ...choice, sampling: rankable, index, decoder: newDecoder(), draftLength }),
@@ -62,7 +63,7 @@ export function createSearch(
 }
 
 /** What beam search makes of the sampling parameters: the likeliest token of all, whatever the model's makers advise. */
-const NO_SAMPLING = { n: 1, temperature: 0, topP: 1, topK: -1, minP: 0 } as const;
+const NO_SAMPLING = { n: 1, temperature: 0, topP: 1, topK: -1, minP: 0, logprobsMode: 'processed_logprobs' } as const;
 
 function checkBestOf(bestOf: number | undefined, { n, greedy }: ResolvedSampling): number {
   const candidates = bestOf ?? n;

@@ -6,7 +6,7 @@
  */
 
 import { GrammarCompiler } from '../grammar/index.ts';
-import type { RankedLogprobs, SamplingParams } from '../sampling/index.ts';
+import type { LogprobsMode, RankedLogprobs, SamplingParams } from '../sampling/index.ts';
 import type { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
 import { badWordTokens } from './bad-words.ts';
 import { createChatCompletions, type ReplyFormat, replyFormatOf } from './chat/index.ts';
@@ -39,7 +39,10 @@ export interface EngineParts {
   readonly generation: GenerationConfig;
   /** One line about what runs the kernels. */
   readonly device: string;
-  readonly serving?: Pick<LoadOptions, 'maxQueuedRequests' | 'numSpeculativeTokens' | 'toolCallParser'>;
+  readonly serving?: Pick<
+    LoadOptions,
+    'maxQueuedRequests' | 'numSpeculativeTokens' | 'toolCallParser' | 'logprobsMode'
+  >;
 }
 
 export class Engine {
@@ -71,6 +74,7 @@ export class Engine {
   readonly #conversations: ConversationEncoder | null;
   readonly #loop: StepLoop;
   readonly #draftLength: number;
+  readonly #logprobsMode: LogprobsMode | undefined;
   #grammarCompiler: GrammarCompiler | undefined;
   #closed: Promise<void> | undefined;
 
@@ -90,6 +94,7 @@ export class Engine {
     this.#model = model;
     this.#loop = new StepLoop(model, serving.maxQueuedRequests);
     this.#draftLength = serving.numSpeculativeTokens ?? 0;
+    this.#logprobsMode = serving.logprobsMode;
     this.modelName = parts.modelName;
     this.device = parts.device;
     this.tokenizer = tokenizer;
@@ -154,7 +159,7 @@ export class Engine {
       request,
       prompt,
       { ...params, badTokens: badWordTokens(badWords, tokenizer) },
-      { ...this.generationDefaults, maxTokens },
+      { ...this.generationDefaults, logprobsMode: this.#logprobsMode, maxTokens },
       { tokenizer, vocabSize, eosTokenIds, draftLength: this.#draftLength },
     );
   }

@@ -1,5 +1,6 @@
 /** From the path of a model to the parts of an engine. */
 
+import { LOGPROBS_MODES } from '../sampling/index.ts';
 import { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
 import { CALL_FORMATS } from './chat/index.ts';
 import { parseJsonObject } from './checkpoint/json.ts';
@@ -33,6 +34,7 @@ function servingOptions({
   maxQueuedRequests,
   numSpeculativeTokens,
   toolCallParser,
+  logprobsMode,
 }: LoadOptions): EngineParts['serving'] {
   for (const [name, value = 0] of Object.entries({ maxQueuedRequests, numSpeculativeTokens })) {
     if (Number.isSafeInteger(value) && value >= 0) continue;
@@ -42,7 +44,11 @@ function servingOptions({
     const names = Object.keys(CALL_FORMATS).join(', ');
     throw new RequestError(`toolCallParser is ${JSON.stringify(toolCallParser)}; expected one of ${names}`);
   }
-  return { maxQueuedRequests, numSpeculativeTokens, toolCallParser };
+  if (logprobsMode !== undefined && !LOGPROBS_MODES.includes(logprobsMode)) {
+    const modes = LOGPROBS_MODES.join(', ');
+    throw new RequestError(`logprobsMode is ${JSON.stringify(logprobsMode)}; expected one of ${modes}`);
+  }
+  return { maxQueuedRequests, numSpeculativeTokens, toolCallParser, logprobsMode };
 }
 
 /** The files of a model: a directory in Node, an address in a browser. Only the one that fits is loaded. */

@@ -2,9 +2,11 @@
 
 import type { Grammar } from '../grammar/index.ts';
 import type { DeviceKind } from '../kernels/index.ts';
-import type { SamplingParams, TokenLogprobs } from '../sampling/index.ts';
+import type { LogprobsMode, SamplingParams, TokenLogprobs } from '../sampling/index.ts';
 import type { ChatMessage, ChatTool } from '../tokenizer/index.ts';
 import type { CallFormatName } from './chat/index.ts';
+
+export { LOGPROBS_MODES } from '../sampling/index.ts';
 
 /** Options of `Engine.load`. */
 export interface LoadOptions {
@@ -32,6 +34,8 @@ export interface LoadOptions {
   readonly chatTemplate?: string;
   /** How the model writes calls. Default: what its chat template shows. */
   readonly toolCallParser?: CallFormatName;
+  /** What stands for a token's log-probability. Default `processed_logprobs`. */
+  readonly logprobsMode?: LogprobsMode;
   /** Called as the files and then the weights come in. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Gives up loading; what was loaded is freed and the promise rejects with the signal's reason. */
@@ -107,8 +111,8 @@ export interface BeamOptions {
   readonly earlyStopping?: boolean | 'never';
 }
 
-/** `stop`: a stop string, stop token or end token; `length`: a limit was reached. */
-export type FinishReason = 'stop' | 'length';
+/** `stop`: a stop string, stop token or end token; `length`: a limit was reached; `repetition`: the text went in circles. */
+export type FinishReason = 'stop' | 'length' | 'repetition';
 
 /** What one sequence has gained since the last output of the same `index`. */
 export interface GenerateOutput {
@@ -122,7 +126,7 @@ export interface GenerateOutput {
   readonly logprobs?: readonly TokenLogprobs[];
   /** Null until the last output of this index. */
   readonly finishReason: FinishReason | null;
-  /** The stop string or stop token id that ended the text; null for an end token or a limit. */
+  /** The stop string or stop token id that ended the text, or `repetition_detected`; null for an end token or a limit. */
   readonly stopReason: string | number | null;
   /** Tokens of the prompt, for the usage count. */
   readonly promptTokens: number;

@@ -5,6 +5,8 @@
 
 export { SamplingError } from './errors.ts';
 export {
+  LOGPROBS_MODES,
+  type LogprobsMode,
   MAX_LOGIT_BIAS,
   MAX_STOP_STRINGS,
   MAX_STOP_TOKEN_IDS,
@@ -14,6 +16,7 @@ export {
   type TokenLogprobs,
 } from './params.ts';
 export type { History } from './processors.ts';
+export { endsInLoop, type RepetitionRule } from './repetition.ts';
 export { type SampledToken, Sampler } from './sampler.ts';
 export { StopMatcher, type StopRules, type StopStep } from './stop.ts';
 export { type RankedLogprob, type RankedLogprobs, rankedLogprobs } from './token-logprobs.ts';

@@ -1,6 +1,7 @@
 /** What a caller may ask of the sampler, the ranges it must keep to, and the complete set that the sampler works with. */
 
 import { SamplingError } from './errors.ts';
+import { faultOf, type RepetitionRule } from './repetition.ts';
 
 /** Sampling parameters: the API's names in camelCase. Whatever is undefined takes its default. */
 export interface SamplingParams {
@@ -46,7 +47,19 @@ export interface SamplingParams {
   readonly allowedTokenIds?: readonly number[];
   /** Sequences of token ids that may not come up whole in the output. Default: none. */
   readonly badTokens?: readonly (readonly number[])[];
+  /** Ends a text that repeats itself. Default: none is ended. */
+  readonly repetitionDetection?: RepetitionRule;
+  /** What stands for a token's log-probability. Default `processed_logprobs`. */
+  readonly logprobsMode?: LogprobsMode;
 }
+
+export const LOGPROBS_MODES = ['processed_logprobs', 'raw_logprobs', 'processed_logits', 'raw_logits'] as const;
+
+/**
+ * `processed`: of the distribution that is drawn from; `raw`: of the model's own logits, under the mask of the grammar and
+ * nothing else. `logits` are not normalised.
+ */
+export type LogprobsMode = (typeof LOGPROBS_MODES)[number];
 
 /** Sampling parameters with nothing left open, as `resolveSampling` gives them. */
 export interface ResolvedSampling {
@@ -79,9 +92,12 @@ export interface ResolvedSampling {
   /** Null: all. */
   readonly allowedTokenIds: readonly number[] | null;
   readonly badTokens: readonly (readonly number[])[];
+  /** Null: no text is ended for it. */
+  readonly repetitionDetection: RepetitionRule | null;
+  readonly logprobsMode: LogprobsMode;
 }
 
-/** The log-probability of one output token under the distribution that it was drawn from. */
+/** The log-probability of one output token, or what `logprobsMode` puts in its place. */
 export interface TokenLogprobs {
   readonly tokenId: number;
   readonly logprob: number;
@@ -166,6 +182,8 @@ export function resolveSampling(
     repetitionPenalty,
     allowedTokenIds: allowedTokens(given('allowedTokenIds'), vocabSize),
     badTokens: badTokens(given('badTokens') ?? []),
+    repetitionDetection: repetitionRule(given('repetitionDetection')),
+    logprobsMode: oneOf('logprobs_mode', given('logprobsMode') ?? 'processed_logprobs', LOGPROBS_MODES),
   };
 }
 
@@ -193,6 +211,18 @@ function integer(param: string, value: number): number {
 function boolean(param: string, value: boolean): boolean {
   check(typeof value === 'boolean', param, 'must be true or false', value);
   return value;
+}
+
+function oneOf<const T extends string>(param: string, value: T, words: readonly T[]): T {
+  check(words.includes(value), param, `must be one of ${words.join(', ')}`, value);
+  return value;
+}
+
+function repetitionRule(rule: RepetitionRule | undefined): RepetitionRule | null {
+  if (rule === undefined) return null;
+  const fault = faultOf(rule);
+  if (fault !== null) throw new SamplingError(`repetition_detection ${fault}`, 'repetition_detection');
+  return rule.maxPatternSize ? rule : null;
 }
 
 function additivePenalty(param: string, value: number): number {

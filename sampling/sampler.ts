@@ -11,6 +11,7 @@ import type { ResolvedSampling, TokenLogprobs } from './params.ts';
 import { addLogitBias, applyMask, banTokens, completing, type History, maskOf, Penalties } from './processors.ts';
 import { choiceKey, uniform } from './random.ts';
 import { argmax, largest } from './select.ts';
+import { rankedLogprobs } from './token-logprobs.ts';
 
 export interface SampledToken {
   readonly tokenId: number;
@@ -61,7 +62,7 @@ export class Sampler {
     const row = this.#process(logits, history, mask, bannedIds);
     const best = row === logits ? likeliest : argmax(row);
     if (best < 0) return null;
-    const { greedy, temperature, topK, topP, minP, logprobs } = this.#sampling;
+    const { greedy, temperature, topK, topP, minP, logprobs, logprobsMode } = this.#sampling;
     if (greedy && logprobs === null) return { tokenId: best };
 
     const { candidates } = scratchFor(this.#vocabSize);
@@ -72,11 +73,23 @@ export class Sampler {
     const tokenId = greedy ? best : candidates.at(uniform(this.#key, history.outputIds.length));
     if (logprobs === null) return { tokenId };
 
-    const logTotal = log(candidates.total);
+    if (logprobsMode.startsWith('raw')) return { tokenId, logprobs: this.#rawLogprobs(logits, mask, tokenId) };
+    const [origin, logTotal] = logprobsMode === 'processed_logits' ? [0, 0] : [row[best], log(candidates.total)];
     const logprobOf = (id: number) =>
-      candidates.has(id) ? (row[id] - row[best]) / temperature - logTotal : Number.NEGATIVE_INFINITY;
+      candidates.has(id) ? (row[id] - origin) / temperature - logTotal : Number.NEGATIVE_INFINITY;
     const top = largest(row, logprobs).map((id) => ({ tokenId: id, logprob: logprobOf(id) }));
     return { tokenId, logprobs: { tokenId, logprob: logprobOf(tokenId), top } };
+  }
+
+  /** What the model itself says, as far as the grammar allows it. */
+  #rawLogprobs(logits: Float32Array, mask: Uint32Array | undefined, tokenId: number): TokenLogprobs {
+    const raw = mask === undefined ? logits : logits.slice();
+    if (mask !== undefined) applyMask(raw, mask);
+    const { logprobs, logprobsMode } = this.#sampling;
+    const ranked = rankedLogprobs(raw, tokenId, logprobs ?? 0);
+    const toldOf = (id: number, logprob: number) => (logprobsMode === 'raw_logits' ? raw[id] : logprob);
+    const top = ranked.top.map(({ tokenId: id, logprob }) => ({ tokenId: id, logprob: toldOf(id, logprob) }));
+    return { tokenId, logprob: toldOf(tokenId, ranked.logprob), top };
   }
 
   /** Gives the processed row: the logits themselves when there is nothing to do, else the scratch row. */

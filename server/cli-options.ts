@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { CALL_FORMATS, type CallFormatName } from '../engine/chat/tools/formats.ts';
-import type { LoadOptions } from '../engine/types.ts';
+import { LOGPROBS_MODES, type LoadOptions } from '../engine/types.ts';
 import type { ApiKey } from './auth.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
@@ -41,6 +41,7 @@ const MODEL_FLAGS = {
   'kv-cache-bytes': { type: 'string' },
   'kv-cache-dtype': { type: 'string' },
   'chat-template': { type: 'string' },
+  'logprobs-mode': { type: 'string' },
 } as const;
 
 const SERVE_FLAGS = {
@@ -77,6 +78,8 @@ Flags of serve and chat:
   --kv-cache-bytes N     bytes for keys and values
   --kv-cache-dtype TYPE  f32 (default) or f16: half the bytes, rounded
   --chat-template FILE   a Jinja template instead of the model's own
+  --logprobs-mode MODE   ${LOGPROBS_MODES.join(', ')}
+                         (default: the first)
 
 Flags of serve:
   --served-model-name NAME  name of the model in the API; repeated for aliases
@@ -156,6 +159,8 @@ function modelOptions(values: ModelFlags & { readonly model: string }): ModelOpt
     const value = values[flag];
     if (value !== undefined) load[option] = integer(flag, value, least);
   }
+  const mode = values['logprobs-mode'];
+  if (mode !== undefined) load.logprobsMode = oneOf('logprobs-mode', mode, LOGPROBS_MODES);
   if (template !== undefined) load.chatTemplate = fileText('chat-template', template);
   return { model: nonEmpty('model', values.model), load };
 }

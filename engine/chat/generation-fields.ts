@@ -31,6 +31,12 @@ const streamOptions = z.object({
   }),
 });
 
+const repetitionDetection = z.object({
+  max_pattern_size: integer('Longest pattern in tokens, at most 1024; 0: nothing is looked for.', { default: 0 }),
+  min_pattern_size: integer('Shortest pattern in tokens.', { default: 1 }),
+  min_count: integer('How often it must come, at least 2.'),
+});
+
 export const generationFields = {
   model: string('A name of the model; missing or empty: the one that is served.'),
   user: string('Accepted for the clients that send it; nothing depends on it.'),
@@ -70,6 +76,11 @@ export const generationFields = {
   ),
   stop_token_ids: tokenIds('The text ends with one of these tokens.', MAX_STOP_TOKEN_IDS),
   ignore_eos: boolean("Goes on after the model's end tokens.", { default: false }),
+  repetition_detection: describe(
+    repetitionDetection.nullish(),
+    'Ends a text, with finish_reason repetition, whose last tokens are a pattern so many times over: max_pattern_size, ' +
+      'min_pattern_size, min_count.',
+  ),
   include_stop_str_in_output: boolean('Leaves the stop string or the text of the stop token in the output.', {
     default: false,
   }),
@@ -98,6 +109,7 @@ type GenerationFields = { readonly [K in keyof typeof generationFields]?: z.outp
 
 /** The sampling parameters of a request; the length limit and the log-probabilities are the endpoint's own. */
 export function samplingOf(request: GenerationFields): GenerateSampling {
+  const loops = request.repetition_detection ?? undefined;
   return {
     n: request.n,
     minTokens: request.min_tokens,
@@ -115,6 +127,11 @@ export function samplingOf(request: GenerationFields): GenerateSampling {
     stop: request.stop,
     stopTokenIds: request.stop_token_ids,
     ignoreEos: request.ignore_eos,
+    repetitionDetection: loops && {
+      maxPatternSize: loops.max_pattern_size,
+      minPatternSize: loops.min_pattern_size,
+      minCount: loops.min_count,
+    },
     includeStopStrInOutput: request.include_stop_str_in_output,
     skipSpecialTokens: request.skip_special_tokens,
     spacesBetweenSpecialTokens: request.spaces_between_special_tokens,

@@ -1,5 +1,7 @@
 /** What the chat API answers: the wire's shapes, with the wire's names. */
 
+import type { FinishReason } from '../types.ts';
+
 export interface ChatCompletion {
   readonly id: string;
   readonly object: 'chat.completion';
@@ -44,8 +46,8 @@ export interface ChatToolCall {
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
-/** `tool_calls`: the model ended its turn with calls. */
-export type ChatFinishReason = 'stop' | 'length' | 'tool_calls';
+/** `tool_calls`: the model ended its turn with calls; `repetition`: see `repetition_detection`. */
+export type ChatFinishReason = FinishReason | 'tool_calls';
 
 export interface ChatCompletionChunk {
   readonly id: string;

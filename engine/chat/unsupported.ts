@@ -25,5 +25,4 @@ export const unsupportedFields = {
   functions: never('The old form of tools.'),
   function_call: never('The old form of tool_choice.'),
   thinking_token_budget: never('A limit for reasoning.'),
-  repetition_detection: never('An end for loops.'),
 } satisfies Record<string, z.ZodType>;

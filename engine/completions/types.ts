@@ -1,6 +1,7 @@
 /** What the API for plain completions answers: the wire's shapes, with the wire's names. */
 
 import type { ChatUsage, PromptLogprobs } from '../chat/types.ts';
+import type { FinishReason } from '../types.ts';
 
 export interface Completion {
   readonly id: string;
@@ -20,7 +21,7 @@ export interface CompletionChoice {
   readonly text: string;
   readonly logprobs: CompletionLogprobs | null;
   /** Null in chunks of a stream before the last of a choice. */
-  readonly finish_reason: 'stop' | 'length' | null;
+  readonly finish_reason: FinishReason | null;
   /** The stop string or stop token id; null for the end token and for a limit. */
   readonly stop_reason: string | number | null;
   /** When `return_token_ids` asks for them. */

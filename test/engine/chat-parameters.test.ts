@@ -155,6 +155,20 @@ test('min_tokens, ignore_eos, stop and stop_token_ids move the end', async () =>
   );
 });
 
+test('repetition_detection: ends a text that goes in circles, whole and in a stream', async () => {
+  const loop = { logit_bias: { [PARIS]: 100 }, max_tokens: 20 };
+  const rule = { max_pattern_size: 2, min_count: 4 };
+  const { choices, usage } = await ask({ ...loop, repetition_detection: rule });
+  const [{ message, finish_reason: reason, stop_reason: why }] = choices;
+  assert.equal([message.content, reason, why], [' Paris'.repeat(4), 'repetition', 'repetition_detected']);
+  assert.is(usage.completion_tokens, 4);
+  const later = await ask({ ...loop, repetition_detection: { ...rule, min_pattern_size: 2 } });
+  assert.is(later.usage.completion_tokens, 8);
+  assert.is((await ask({ ...loop, repetition_detection: rule, min_tokens: 6 })).usage.completion_tokens, 6);
+  assert.is((await ask({ ...loop, repetition_detection: {} })).usage.completion_tokens, 20);
+  assert.is((await chunksOf({ ...loop, repetition_detection: rule })).at(-1)!.choices[0].finish_reason, 'repetition');
+});
+
 test('skip_special_tokens and spaces_between_special_tokens: how special tokens are written', async () => {
   const forced = { logit_bias: { [IM_END]: 100 }, ignore_eos: true, max_tokens: 2 };
   assert.is(await say(forced), '');
@@ -172,6 +186,22 @@ test('logprobs: the distribution that was drawn from, and its likeliest tokens',
   }
   const named = await ask({ logprobs: true, return_tokens_as_token_ids: true, max_tokens: 1 });
   assert.is(named.choices[0].logprobs!.content[0].token, `token_id:${idsOf('The')[0]}`);
+});
+
+test('the engine may tell the log-probabilities of the model itself; best_of ranks by the others', async () => {
+  const raw = await Engine.load('tiny-chat', { threads: 1, logprobsMode: 'raw_logprobs' });
+  const params = { messages: QUESTION, logprobs: true, temperature: 0, max_tokens: 1, logit_bias: { [PARIS]: 100 } };
+  const [entry] = (await raw.chat.completions.create(params)).choices[0].logprobs!.content;
+  const logits = await raw.logits(raw.promptTokens({ messages: QUESTION }));
+  const row = logits.subarray(-raw.vocabSize);
+  const total = row.reduce((sum, logit) => sum + Math.exp(logit), 0);
+  assert.ok(Math.abs(entry.logprob - (row[PARIS] - Math.log(total))) < 1e-4);
+  const best = { messages: QUESTION, temperature: 1.5, best_of: 3, seed: 1, max_tokens: 4, logprobs: true };
+  const [{ message }] = (await raw.chat.completions.create(best)).choices;
+  assert.is(message.content, (await engine.chat.completions.create(best)).choices[0].message.content);
+  await raw.close();
+  const wrong = await Engine.load('tiny-chat', { logprobsMode: 'cooked' as never }).catch((error) => error);
+  assert.match(wrong.message, 'processed_logprobs');
 });
 
 test('prompt_logprobs: what the model thought of the prompt', async () => {

@@ -270,6 +270,9 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ allowed_token_ids: 5 }, 'allowed_token_ids', 'list'],
   [{ bad_words: 'x' }, 'bad_words', 'list of strings'],
   [{ bad_words: [5] }, 'bad_words', 'string'],
+  [{ repetition_detection: 5 }, 'repetition_detection', 'object', '5'],
+  [{ repetition_detection: { min_count: 'x' } }, 'repetition_detection.min_count', 'integer'],
+  [{ repetition_detection: { max_pattern_size: 3 } }, 'repetition_detection', 'min_count'],
   [{ priority: 1.5 }, 'priority', 'integer'],
   [{ cache_salt: '' }, 'cache_salt', 'empty'],
   [{ request_id: '' }, 'request_id', 'empty'],
@@ -312,7 +315,6 @@ const unsupported: Record<string, unknown> = {
   audio: {},
   web_search_options: {},
   thinking_token_budget: 5,
-  repetition_detection: {},
 };
 
 for (const [param, value] of Object.entries(unsupported)) {

@@ -32,6 +32,8 @@ test('with nothing given, nothing changes the distribution and nothing but the m
     repetitionPenalty: 1,
     allowedTokenIds: null,
     badTokens: [],
+    repetitionDetection: null,
+    logprobsMode: 'processed_logprobs',
   });
 });
 
@@ -75,6 +77,7 @@ const refused: [params: object, param: string, shown: string][] = [
   [{ logitBias: { '1e1': 1 } }, 'logit_bias', '"1e1"'],
   [{ logitBias: { '3': Number.NaN } }, 'logit_bias', 'NaN'],
   [{ ignoreEos: 1 }, 'ignore_eos', '1'],
+  [{ logprobsMode: 'cooked' }, 'logprobs_mode', '"cooked"'],
 ];
 
 for (const [params, param, shown] of refused) {

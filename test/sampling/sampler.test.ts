@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type History,
+  type LogprobsMode,
   rankedLogprobs,
   resolveSampling,
   Sampler,
@@ -126,6 +127,42 @@ test('log-probabilities are those of the final distribution, and -Infinity for w
     top.slice(2).map(({ logprob }) => logprob),
     [-Infinity, -Infinity, -Infinity],
   );
+});
+
+test('log-probabilities may be those of the model itself, under a mask, and logits instead', () => {
+  const mask = Uint32Array.of(0b10111);
+  const told = (logprobsMode: LogprobsMode, params: SamplingParams = EXAMPLE_PARAMS) => {
+    const sampler = samplerFor({ ...params, seed: 1, logprobs: 5, logprobsMode }, 5);
+    const { tokenId, logprob, top } = sampler.sample(EXAMPLE, EXAMPLE_HISTORY, mask)!.logprobs!;
+    assert.is(logprob, top.find((other) => other.tokenId === tokenId)!.logprob);
+    return top;
+  };
+  const raw = Array.from(EXAMPLE, (logit, id) => (id === 3 ? -Infinity : logit));
+  const expected = softmax(raw);
+  const byRaw = [0, 1, 2, 4, 3];
+  for (const mode of ['raw_logprobs', 'raw_logits'] as const) {
+    const top = told(mode);
+    assert.equal(
+      top.map(({ tokenId }) => tokenId),
+      byRaw,
+    );
+    assert.is(top[4].logprob, -Infinity);
+    near(
+      top.slice(0, 4).map(({ logprob }) => logprob),
+      byRaw.slice(0, 4).map((id) => (mode === 'raw_logits' ? raw[id] : Math.log(expected[id]))),
+    );
+  }
+  const processed = told('processed_logits');
+  assert.equal(
+    processed.slice(0, 2).map(({ tokenId }) => tokenId),
+    [0, 2],
+  );
+  near(
+    processed.slice(0, 2).map(({ logprob }) => logprob),
+    [2.666667, 1],
+    1e-6,
+  );
+  assert.ok(processed.slice(2).every(({ logprob }) => logprob === -Infinity));
 });
 
 const arbitraryCase = fc.record({
