@@ -1,7 +1,5 @@
-"""Scores the exported model on held-out prompts (never in the training data) through transformers."""
-import argparse, json, random, re
-import torch
-import torch.nn.functional as F
+"""Scores an exported model on held-out prompts (never in the training data), greedily."""
+import argparse, json, os, random, re, time
 from data import *
 from toolgen import tool_dialogue
 
@@ -13,111 +11,159 @@ def only(f, keep):
             if keep(e): return e
     return g
 # parts of skills that are worth a score of their own
-PARTS = dict(sums=sums, spelling=only(spell, lambda e: "-" in e["s"]), yes_no=only(reading, lambda e: e["s"] in ("Yes", "No")), schema=only(extract, lambda e: "schema" in e["u"]))
+PARTS = dict(sums=sums, spelling=only(spell, lambda e: e["s"].count("-") > 1), yes_no=only(reading, lambda e: e["s"] in ("Yes", "No")), schema=only(extract, lambda e: "schema" in e["u"]))
+SINGLE = {**{k: f for k, (f, _) in SKILLS.items()}, **PARTS}
+SEVERAL = dict(memory=memory, followup=followup, style=style)
+TOOL = ["tool_call", "tool_result", "tool_decline", "tool_chat"]
 
-def cases(seed, n):
-    """skill -> list of (messages, tools, target text, check or None, short)"""
-    out = {}
-    for k, f in {**{k: f for k, (f, _) in SKILLS.items()}, **PARTS}.items():
-        r = random.Random(f"eval/{seed}/{k}"); l = []
-        for _try in range(40000):
-            if len(l) == n: break
-            e = f(r)
-            if held_out(e["u"]) and (e["u"] not in {c[0][-1]["content"] for c in l}): l.append((chat([(e["u"], e["a"])])[:-1], None, e["a"], e.get("check"), e.get("s")))
-        if l: out[k] = l
-    for k, f in (("memory", memory), ("followup", followup), ("style", style)):
-        r = random.Random(f"eval/{seed}/{k}"); l = []
-        while len(l) < n:
-            d = f(r); ms = chat(d["turns"], d.get("system"))
-            if any(held_out(m["content"]) for m in ms if m["role"] == "user"): l.append((ms[:-1], None, ms[-1]["content"], None, d["s"]))
-        out[k] = l
-    for mode in ("call", "result", "decline", "chat"):
-        r = random.Random(f"eval/{seed}/tool_{mode}"); l = []
-        while len(l) < n:
+def names():
+    return [*SINGLE, *SEVERAL, *TOOL]
+
+def rounds(ks):
+    """Skills with answers of like length together; the ones of most interest first."""
+    return [r for r in ([k for k in ks if k in TOOL or k in PARTS or k in ("capital", "currency", "opposite", "define", "extract", "copying")], [k for k in ks if not (k in TOOL or k in PARTS or k in ("capital", "currency", "opposite", "define", "extract", "copying", "story"))], [k for k in ks if k == "story"]) if r]
+
+def limit_of(skill):
+    return 400 if skill == "story" else 150
+
+def cases(k, seed, n):
+    """Of one skill: a list of (messages, tools, target text, check or None, short)."""
+    r = random.Random(f"eval/{seed}/{k}"); out, seen = [], set()
+    for _ in range(60 * n + 4000):
+        if len(out) == n: break
+        if k in SINGLE:
+            e = SINGLE[k](r)
+            if not held_out(e["u"]): continue
+            case = chat([(e["u"], e["a"])])[:-1], None, e["a"], e.get("check"), e.get("s")
+        elif k in SEVERAL:
+            d = SEVERAL[k](r); ms = chat(d["turns"], d.get("system"))
+            if not any(held_out(m["content"]) for m in ms if m["role"] == "user"): continue
+            case = ms[:-1], None, ms[-1]["content"], None, d["s"]
+        else:
+            mode = k[5:]
             d = tool_dialogue(r, mode); ms = d["messages"]
             i = next(j for j, m in enumerate(ms) if m["role"] == "user")
             if not held_out(ms[i]["content"]): continue
-            j = i + 3 if mode == "result" else i + 1
+            j = next(j for j, m in enumerate(ms) if j > i and m["role"] == "assistant" and not m.get("tool_calls")) if mode == "result" else i + 1
             t = assistant_text(ms[j])
-            e_check = (lambda o: o in GREET or any(o in x[1] for x in TALK) or o in JOKES) if mode == "chat" and (t in GREET or any(t in x[1] for x in TALK) or t in JOKES) else None
-            l.append((ms[:j], d["tools"], t, e_check, None))
-        out["tool_" + mode] = l
+            known = lambda o: o in GREET or any(o in x[1] for x in TALK) or o in JOKES
+            case = ms[:j], d["tools"], t, known if mode == "chat" and known(t) else None, None
+        key = json.dumps(case[:2])
+        if key not in seen: seen.add(key); out.append(case)
     return out
+
+TOK = None
+def prompts(k, seed, n, tokenizer):
+    """Token ids of the prompts of one skill."""
+    global TOK
+    from tokenizers import Tokenizer
+    if TOK is None: TOK = Tokenizer.from_file(tokenizer)
+    return [encode(TOK, pieces(ms, tools) + [(f"{IM_START}assistant\n", False)])[0] for ms, tools, *_ in cases(k, seed, n)]
 
 def parsed(text):
     try: return json.loads(text)
     except ValueError: return None
 
-def call_of(text):
-    """Name and arguments of the one tool call that the text is, or nothing of either."""
-    found = re.fullmatch(r"<tool_call>\n(.*)\n</tool_call>", text, re.S)
-    call = parsed(found[1]) if found else None
-    return call if isinstance(call, dict) and set(call) == {"name", "arguments"} else dict(name=None, arguments=None)
+def calls_of(text):
+    """Names and arguments of the tool calls that the text consists of, or nothing."""
+    found = re.fullmatch(r"<tool_call>\n(.*?)\n</tool_call>(?:\n<tool_call>\n(.*?)\n</tool_call>)*", text, re.S)
+    calls = [parsed(x) for x in re.findall(r"<tool_call>\n(.*?)\n</tool_call>", text, re.S)] if found else []
+    return calls if calls and all(isinstance(c, dict) and set(c) == {"name", "arguments"} for c in calls) else None
 
-@torch.no_grad()
-def generate(m, tok, prompts, limit, temperature=0.0, seed=0):
-    """Batched generation with left padding."""
-    gen = torch.Generator().manual_seed(seed)
-    enc = [tok(p, add_special_tokens=False).input_ids for p in prompts]
-    end = set(m.generation_config.eos_token_id)
-    T = max(map(len, enc)); pad = tok.pad_token_id
-    ids = torch.tensor([[pad] * (T - len(e)) + e for e in enc]); att = torch.tensor([[0] * (T - len(e)) + [1] * len(e) for e in enc])
-    pos = (att.cumsum(1) - 1).clamp(min=0)
-    o = m(input_ids=ids, attention_mask=att, position_ids=pos, use_cache=True, logits_to_keep=1)
-    outs = [[] for _ in enc]; live = [True] * len(enc); p = pos[:, -1:]
-    for _ in range(limit):
-        lg = o.logits[:, -1].float()
-        nx = lg.argmax(-1) if temperature == 0 else torch.multinomial(F.softmax(lg / temperature, -1), 1, generator=gen)[:, 0]
-        for i, t in enumerate(nx.tolist()):
-            if live[i]:
-                if t in end: live[i] = False
-                else: outs[i].append(t)
-        if not any(live): break
-        att = torch.cat([att, torch.ones(len(enc), 1, dtype=att.dtype)], 1); p = p + 1
-        o = m(input_ids=nx[:, None], attention_mask=att, position_ids=p, past_key_values=o.past_key_values, use_cache=True)
-    return [tok.decode(x) for x in outs]
+def score(k, seed, n, outs):
+    """Shares of right answers, exact and near (the short form occurs; for JSON: the same value), and the wrong ones."""
+    ex = near = tool = args = quiet = 0; wrong = []
+    cs = cases(k, seed, n)
+    for (ms, tools, t, check, s), o in zip(cs, outs):
+        good = bool(check(o)) if check and o else o == t
+        close = good or bool(s and re.search(rf"(?<!\w){re.escape(str(s))}(?!\w)", o, re.I))
+        if k in ("extract", "schema"): close = parsed(o) == parsed(t) is not None
+        if k == "tool_call":
+            mine, right = calls_of(o), calls_of(t)
+            tool += bool(mine) and [c["name"] for c in mine] == [c["name"] for c in right]; args += mine == right; close = mine == right
+        quiet += "<tool_call>" not in o
+        ex += good; near += close
+        if not (good or close): wrong.append(dict(asked=ms[-1]["content"][:400], right=t[:300], said=o[:300]))
+    m = max(1, len(cs))
+    res = dict(n=len(cs), exact=round(ex / m, 4), near=round(near / m, 4))
+    if k == "tool_call": res |= dict(tool=round(tool / m, 4), arguments=round(args / m, 4))
+    if k in ("tool_decline", "tool_chat"): res |= dict(no_call=round(quiet / m, 4))
+    return dict(res, wrong=wrong)
 
-@torch.no_grad()
-def answer_loss(m, tok, items):
-    s = n = 0.0
-    for ms, tools, t, _, _ in items:
-        p = tok(tok.apply_chat_template(ms, tools=tools, tokenize=False, add_generation_prompt=True), add_special_tokens=False).input_ids
-        a = tok(t + IM_END, add_special_tokens=False).input_ids
-        lg = m(torch.tensor([p + a])).logits[0, len(p)-1:-1].float()
-        s += F.cross_entropy(lg, torch.tensor(a), reduction="sum").item(); n += len(a)
-    return s / n
+def generate(model, tok, prompts, limit, temperature=0.0, seed=0, deadline=None, half=False, most=384):
+    """Continues lists of token ids, batched, with a key and value cache; gives texts. Prompts are padded on the left."""
+    import torch
+    dev, texts = model.cos.device, [""] * len(prompts)
+    gen = torch.Generator(device=dev).manual_seed(seed)
+    order = sorted((i for i, p in enumerate(prompts) if len(p) < model.c.max_position_embeddings), key=lambda i: len(prompts[i]))
+    while order:
+        n = min(most, max(1, 10 ** 8 // len(prompts[order[min(most, len(order)) - 1]]) ** 2))  # bounds the attention matrix
+        part, order = order[:n], order[n:]
+        if deadline and time.time() > deadline: break
+        for i, row in zip(part, continuations(model, tok, [prompts[i] for i in part], limit, temperature, gen, deadline, half)): texts[i] = row
+    return texts
+
+def continuations(model, tok, prompts, limit, temperature, gen, deadline, half):
+    """One batch of generate()."""
+    import torch
+    import torch.nn.functional as F
+    dev, c = model.cos.device, model.c
+    kind = torch.bfloat16 if half else torch.float32
+    end = [tok.token_to_id(IM_END), tok.token_to_id(EOT)]; ends = torch.tensor(end, device=dev)
+    B, P = len(prompts), max(map(len, prompts)); T = min(P + limit, c.max_position_embeddings)
+    start = torch.tensor([P - len(p) for p in prompts], device=dev)
+    x = torch.tensor([[0] * (P - len(p)) + p for p in prompts], device=dev)
+    cache = torch.zeros(c.num_hidden_layers, 2, B, c.num_key_value_heads, T, c.head_dim, device=dev, dtype=kind)
+    def attention(layer, lo, hi, mask):
+        def attend(q, k, v):
+            q, k, v = (y.view(B, hi - lo, *y.shape[1:]).transpose(1, 2) for y in (q, k, v))
+            cache[layer, 0, :, :, lo:hi], cache[layer, 1, :, :, lo:hi] = k, v
+            y = F.scaled_dot_product_attention(q, cache[layer, 0, :, :, :hi], cache[layer, 1, :, :, :hi], attn_mask=mask, enable_gqa=True)
+            return y.transpose(1, 2).reshape(B * (hi - lo), -1)
+        return attend
+    new, lo, hi, done = [], 0, P, torch.zeros(B, dtype=torch.bool, device=dev)
+    with torch.no_grad(), torch.autocast(dev.type, torch.bfloat16, enabled=half):
+        while True:
+            keys, rows = torch.arange(hi, device=dev), torch.arange(lo, hi, device=dev)
+            mask = (keys >= start[:, None])[:, None, :] & (keys <= rows[:, None]) | (keys == rows[:, None])  # a padded row sees itself, so that none is empty
+            pos = (rows - start[:, None]).clamp(min=0)
+            h = model.hidden(x.reshape(-1), pos.reshape(-1), [attention(l, lo, hi, mask[:, None]) for l in range(c.num_hidden_layers)], kind)
+            logits = model.logits(h.view(B, hi - lo, -1)[:, -1]).float()
+            nx = logits.argmax(-1) if temperature == 0 else torch.multinomial(F.softmax(logits / temperature, -1), 1, generator=gen)[:, 0]
+            done |= torch.isin(nx, ends); new.append(nx); x = nx[:, None]
+            if len(new) == limit or hi >= T or (len(new) % 8 == 0 and (bool(done.all()) or (deadline and time.time() > deadline))): break
+            lo, hi = hi, hi + 1
+    return [tok.decode(row[:next((j for j, t in enumerate(row) if t in end), len(row))], skip_special_tokens=False) for row in torch.stack(new, 1).tolist()]
+
+def load(folder, device="cpu"):
+    """The model and the tokenizer of an exported folder."""
+    from dataclasses import fields
+    from safetensors.torch import load_file
+    from tokenizers import Tokenizer
+    from model import Config, Model
+    shape = json.load(open(os.path.join(folder, "config.json")))
+    m = Model(Config(**{f.name: shape[f.name] for f in fields(Config)}))
+    m.load_state_dict({k: v.float() for k, v in load_file(os.path.join(folder, "model.safetensors")).items()})
+    return m.to(device).eval(), Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
 
 def main():
     ap = argparse.ArgumentParser()
-    ap.add_argument("--model", default="out/model"); ap.add_argument("--n", type=int, default=40); ap.add_argument("--seed", default="1"); ap.add_argument("--threads", type=int, default=1)
-    ap.add_argument("--json", default=""); ap.add_argument("--only", default=""); ap.add_argument("--show", type=int, default=0)
-    a = ap.parse_args(); torch.set_num_threads(a.threads)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    m = AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32).eval(); tok = AutoTokenizer.from_pretrained(a.model)
+    ap.add_argument("--model", default="out"); ap.add_argument("--n", type=int, default=100); ap.add_argument("--seed", default="1"); ap.add_argument("--threads", type=int, default=1)
+    ap.add_argument("--device", default="cpu"); ap.add_argument("--json", default=""); ap.add_argument("--only", default=""); ap.add_argument("--show", type=int, default=0)
+    a = ap.parse_args()
+    import torch
+    torch.set_num_threads(a.threads)
+    m, tok = load(a.model, a.device)
     res = {}
-    for k, items in cases(a.seed, a.n).items():
+    for k in names():
         if a.only and k not in a.only.split(","): continue
-        prompts = [tok.apply_chat_template(ms, tools=t, tokenize=False, add_generation_prompt=True) for ms, t, *_ in items]
-        outs = generate(m, tok, prompts, 260 if k == "story" else 110)
-        ex = near = tool = args = 0
-        for (ms, tools, t, check, s), o in zip(items, outs):
-            good = bool(check(o)) if check and o else o == t
-            close = good or bool(s and re.search(rf"(?<!\w){re.escape(str(s))}(?!\w)", o, re.I))
-            if k in ("extract", "schema"): close = parsed(o) == parsed(t) is not None
-            if k == "tool_call":
-                mine, right = call_of(o), call_of(t)
-                tool += mine["name"] == right["name"]; args += mine == right; close = mine == right
-            ex += good; near += close
-        res[k] = dict(n=len(items), exact=round(ex / len(items), 3), near=round(near / len(items), 3), loss=round(answer_loss(m, tok, items), 4))
-        if k == "tool_call": res[k] |= dict(tool=round(tool / len(items), 3), arguments=round(args / len(items), 3))
+        outs = generate(m, tok, prompts(k, a.seed, a.n, os.path.join(a.model, "tokenizer.json")), limit_of(k), most=64)
+        res[k] = score(k, a.seed, a.n, outs); wrong = res[k].pop("wrong")
         print(k, res[k], flush=True)
-        shown = 0
-        for (ms, tools, t, check, s), o in zip(items, outs):
-            good = bool(check(o)) if check and o else o == t
-            if not good and shown < a.show: shown += 1; print("   U:", ms[-1]["content"][:200].replace("\n", "/"), "\n   T:", t[:160].replace("\n", "/"), "\n   O:", o[:160].replace("\n", "/"))
-    tot = {x: round(sum(v[x] for v in res.values()) / len(res), 3) for x in ("exact", "near", "loss")}
-    print("mean over skills", tot)
-    if a.json: json.dump(dict(per_skill=res, mean=tot, n=a.n, seed=a.seed), open(a.json, "w"), indent=1)
+        for w in wrong[:a.show]: print("  ", json.dumps(w, ensure_ascii=False))
+    mean = {x: round(sum(v[x] for v in res.values()) / len(res), 4) for x in ("exact", "near")}
+    print("mean over skills", mean)
+    if a.json: json.dump(dict(per_skill=res, mean=mean, n=a.n, seed=a.seed), open(a.json, "w"), indent=1)
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ def orthogonalise(g, steps=5, dtype=torch.float32):
     flip = x.shape[-2] > x.shape[-1]
     if flip:
         x = x.transpose(-1, -2)
-    x = x.to(dtype) / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
+    x = (x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)).to(dtype)
     for _ in range(steps):
         s = x @ x.transpose(-1, -2)
         x = a * x + (b * s + c * (s @ s)) @ x
@@ -17,14 +17,14 @@ def orthogonalise(g, steps=5, dtype=torch.float32):
 
 
 class Muon:
-    def __init__(self, params, lr, momentum=0.95, weight_decay=0.0, rank=0, world=1, dtype=torch.float32):
-        self.rank, self.world, self.dtype = rank, world, dtype
+    """Matrices of one shape are stacked and stepped together."""
+    def __init__(self, params, lr, momentum=0.95, weight_decay=0.0, dtype=torch.float32):
+        self.lr, self.momentum, self.wd, self.dtype = lr, momentum, weight_decay, dtype
         groups = {}
         for p in params:
             groups.setdefault(tuple(p.shape), []).append(p)
         self.groups = list(groups.values())
         self.bufs = [torch.zeros((len(g), *g[0].shape), device=g[0].device) for g in self.groups]
-        self.lr, self.momentum, self.wd = lr, momentum, weight_decay
 
     @torch.no_grad()
     def step(self, scale):
@@ -32,22 +32,9 @@ class Muon:
         for g, buf in zip(self.groups, self.bufs):
             grad = torch.stack([p.grad for p in g]).float()
             buf.lerp_(grad, 1 - self.momentum)
-            n = len(g)
-            lo, hi = n * self.rank // self.world, n * (self.rank + 1) // self.world
-            if self.world == 1:
-                upd = orthogonalise(grad.lerp(buf, self.momentum), dtype=self.dtype)
-            else:  # every process orthogonalises its share
-                upd = torch.zeros_like(buf)
-                if hi > lo:
-                    upd[lo:hi] = orthogonalise(grad[lo:hi].lerp(buf[lo:hi], self.momentum), dtype=self.dtype)
-                torch.distributed.all_reduce(upd)
-            k = 0.2 * max(g[0].shape) ** 0.5
-            for i, p in enumerate(g):
-                p.mul_(1 - lr * self.wd).add_(upd[i].to(p.dtype), alpha=-lr * k)
+            upd = orthogonalise(grad.lerp(buf, self.momentum), dtype=self.dtype).float()
+            torch._foreach_mul_(g, 1 - lr * self.wd)
+            torch._foreach_add_(g, list(upd.unbind()), alpha=-lr * 0.2 * max(g[0].shape) ** 0.5)
 
-    def state_dict(self):
-        return [b.cpu() for b in self.bufs]
-
-    def load_state_dict(self, bufs):
-        for mine, other in zip(self.bufs, bufs):
-            mine.copy_(other)
+    def forget(self):
+        for b in self.bufs: b.zero_()

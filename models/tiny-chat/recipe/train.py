@@ -1,162 +1,176 @@
-"""Trains the model. Deterministic in its data by seed; the schedule follows steps or minutes, whichever ends first.
+"""Trains the model within a given time, exports it and scores it. See README.md.
 
-CPU:  python train.py --minutes 60
-GPU:  python train.py --device cuda --steps 20000 --hidden 256 --layers 8 --ffn 704 --batch-tokens 32768 --dtype bf16
+The rate follows the clock: it warms up, holds, and falls to zero at the end of
+the training seconds, however fast the machine is.
 """
-import argparse, json, math, os, random, time
-import tempfile
-import numpy as np, torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from multiprocessing import Pool
-from safetensors.torch import load_file
-from tokenizers import Tokenizer
-from data import *
-from model import Config, Model
-from optim import Muon
+import argparse, json, os, sys, time, traceback
+T0 = time.time()
+os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+from batches import Stream, batch, workers
 
 ap = argparse.ArgumentParser()
-ap.add_argument("--out", default="out"); ap.add_argument("--device", default="cpu"); ap.add_argument("--dtype", default="fp32")
-ap.add_argument("--steps", type=int, default=100000); ap.add_argument("--minutes", type=float, default=1e9)
-ap.add_argument("--hidden", type=int, default=192); ap.add_argument("--ffn", type=int, default=512); ap.add_argument("--layers", type=int, default=6)
-ap.add_argument("--heads", type=int, default=4); ap.add_argument("--kv-heads", type=int, default=2)
-ap.add_argument("--batch-tokens", type=int, default=3072); ap.add_argument("--context", type=int, default=1024)
-ap.add_argument("--lr", type=float, default=4e-3); ap.add_argument("--adam-lr", type=float, default=4e-3); ap.add_argument("--wd", type=float, default=0.05)
+ap.add_argument("--out", default="out", help="folder for the weights, the log and the scores")
+ap.add_argument("--tokenizer", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer"))
+ap.add_argument("--device", default="cpu"); ap.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
+ap.add_argument("--seconds", type=float, default=3600, help="from the start of the program to its end, export and scoring included")
+ap.add_argument("--after", type=float, default=30, help="seconds kept for export and scoring")
+ap.add_argument("--hidden", type=int, default=256); ap.add_argument("--ffn", type=int, default=768); ap.add_argument("--layers", type=int, default=8)
+ap.add_argument("--heads", type=int, default=4); ap.add_argument("--kv-heads", type=int, default=2); ap.add_argument("--context", type=int, default=2048)
+ap.add_argument("--batch-tokens", type=int, default=49152); ap.add_argument("--group-tokens", type=int, default=8192)
+ap.add_argument("--lr", type=float, default=8e-3); ap.add_argument("--adam-lr", type=float, default=4e-3); ap.add_argument("--wd", type=float, default=0.05)
+ap.add_argument("--warmup", type=int, default=100); ap.add_argument("--hold", type=float, default=0.35, help="share of the training at the full rate")
 ap.add_argument("--prompt-rate", type=float, default=0.05, help="share of prompt tokens that count in the loss")
-ap.add_argument("--seed", type=int, default=2); ap.add_argument("--threads", type=int, default=2); ap.add_argument("--workers", type=int, default=0)
-ap.add_argument("--save-minutes", type=float, default=4); ap.add_argument("--compile", action="store_true"); ap.add_argument("--resume", action="store_true")
+ap.add_argument("--seed", type=int, default=3); ap.add_argument("--workers", type=int, default=1); ap.add_argument("--threads", type=int, default=1)
+ap.add_argument("--chunk", type=int, default=2000, help="dialogues a worker makes at once")
 ap.add_argument("--init", default="", help="folder of an exported model whose weights training starts from")
-ap.add_argument("--hold", type=float, default=0.3, help="share of the schedule at the full rate; with 0 the rate falls from the start (a cooldown)")
-ap.add_argument("--new-clock", action="store_true", help="with --resume: keep the weights, start the schedule anew")
-ap.add_argument("--procs", type=int, default=1, help="data-parallel processes of --threads each (CPU)")
-ap.add_argument("--chunk", type=int, default=400, help="dialogues generated at once")
+ap.add_argument("--n", type=int, default=100, help="held-out prompts a skill in the final scoring")
+ap.add_argument("--probe", action="store_true", help="first measure the speed at several batch sizes")
 
-TOK = None
-def chunk(job):
-    """A list of encoded dialogues; depends only on the seed and the chunk's number."""
-    global TOK
-    seed, i, n, ctx, path = job
-    if TOK is None: TOK = Tokenizer.from_file(path)
-    r = random.Random(f"{seed}/{i}")
-    out = []
-    for _ in range(n):
-        ids, own = encode(TOK, dialogue(r))
-        if len(ids) <= ctx: out.append((ids, own))
-    return out
+def say(*parts):
+    print(f"[{time.time() - T0:6.1f} s]", *parts, flush=True)
 
-def batches(a, start=0, pool=None, stride=1, count=None):
-    """Batches of about batch-tokens tokens, each of dialogues of like length, in shuffled order."""
-    i = start
-    path = os.path.join(a.out, "tokenizer.json")
-    ahead = []
-    while True:
-        if pool:
-            while len(ahead) < 2 * a.workers:
-                ahead.append(pool.apply_async(chunk, ((a.seed, i, a.chunk, a.context, path),))); i += stride
-            ds = ahead.pop(0).get()
-        else:
-            ds = chunk((a.seed, i, a.chunk, a.context, path)); i += stride
-        if count: count[0] = i + stride  # where a resumed run starts
-        ds.sort(key=lambda d: len(d[0]))
-        bs, cur, longest = [], [], 0
-        for d in ds:
-            longest = max(longest, len(d[0]))
-            if cur and longest * (len(cur) + 1) > a.batch_tokens:
-                bs.append(cur); cur, longest = [], len(d[0])
-            cur.append(d)
-        if cur: bs.append(cur)
-        random.Random(f"{a.seed}/order/{i}").shuffle(bs)
-        for b in bs:
-            T = max(len(d[0]) for d in b)
-            ids = np.zeros((len(b), T), np.int64); own = np.full((len(b), T), -1, np.int8)
-            for k, (x, w) in enumerate(b):
-                ids[k, :len(x)] = x; own[k, :len(x)] = w
-            yield torch.from_numpy(ids), torch.from_numpy(own)
+class Trainer:
+    def __init__(self, a, model, stream, device):
+        import numpy as np, torch
+        from optim import Muon
+        self.a, self.model, self.stream, self.device, self.torch, self.np = a, model, stream, device, torch, np
+        named = list(model.named_parameters())
+        mats = [p for k, p in named if p.dim() == 2 and "embed" not in k]
+        self.rest = [p for k, p in named if p.dim() != 2 or "embed" in k]
+        self.half = a.dtype == "bf16"
+        self.muon = Muon(mats, a.lr, weight_decay=a.wd, dtype=torch.bfloat16 if self.half else torch.float32)
+        self.adam = torch.optim.AdamW(self.rest, lr=a.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
+        self.rng = np.random.default_rng(a.seed)
+        self.rate = 1.0  # halved when the loss is lost
 
-def loss_of(model, hid, ids, own, rate, g=None):
-    x, y, w = ids[:, :-1], ids[:, 1:].reshape(-1), own[:, 1:].reshape(-1)
-    keep = w == 1
-    if rate: keep |= (w == 0) & (torch.rand(w.shape, generator=g) < rate).to(w.device)
-    idx = keep.nonzero().squeeze(1)
-    h = hid(x).reshape(-1, model.c.hidden_size)[idx]
-    mine = (w[idx] == 1)
-    l = F.cross_entropy(model.logits(h).float(), y[idx], reduction="none")
-    return l.mean(), l[mine].detach().mean(), int(mine.sum())
+    def load(self, gs, prompt_rate):
+        ids, positions, shapes, at, target, mine = batch(gs, prompt_rate, self.rng)
+        move = lambda x: self.torch.from_numpy(x).pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else self.torch.from_numpy(x)
+        return move(ids), move(positions), shapes, move(at), move(target), move(mine)
+
+    def loss(self, gs, prompt_rate):
+        """The mean loss over the tokens that count, the mean over the model's own words, and the number of tokens."""
+        import torch.nn.functional as F
+        from model import causal
+        torch = self.torch
+        ids, positions, shapes, at, target, mine = self.load(gs, prompt_rate)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            h = self.model.hidden(ids, positions, lambda q, k, v: causal(q, k, v, shapes), torch.bfloat16 if self.half else None)
+            logits = self.model.logits(h.index_select(0, at))
+        l = F.cross_entropy(logits.float(), target, reduction="none")
+        own = (l.detach() * mine).sum() / mine.sum()
+        return l.mean(), own, len(ids)
+
+    def step(self, n_groups, scale):
+        loss, own, tokens = self.loss(self.stream.take(n_groups), self.a.prompt_rate)
+        loss.backward()
+        self.torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
+        self.muon.step(scale * self.rate)
+        for g in self.adam.param_groups: g["lr"] = self.a.adam_lr * scale * self.rate
+        self.adam.step()
+        self.model.zero_grad(set_to_none=True)
+        return own, tokens
+
+    def wait(self):
+        if self.device.type == "cuda": self.torch.cuda.synchronize()
+
+    def probe(self):
+        for n in (2, 4, 6, 8, 12):
+            for k in range(11):
+                if k == 3: self.wait(); t, toks = time.time(), 0
+                toks += self.step(n, 1e-3)[1]
+            self.wait(); d = time.time() - t
+            say(f"probe: {n} groups, {d / 8 * 1e3:.1f} ms a step, {toks / d:.0f} tokens/s")
+
+    def run(self, until, log, save):
+        a, torch = self.a, self.torch
+        start = saved = last = time.time(); step = seen = since = 0; owns = []
+        n = max(1, round(a.batch_tokens / a.group_tokens))
+        good = {k: v.clone() for k, v in self.model.state_dict().items()}
+        while True:
+            progress = (time.time() - start) / (until - start)
+            if progress >= 1: break
+            scale = min(1.0, (step + 1) / a.warmup) * min(1.0, max(0.005, (1 - progress) / (1 - a.hold)))
+            own, tokens = self.step(n, scale)
+            owns.append(own); step += 1; seen += tokens; since += tokens
+            if step % 20 == 0: self.wait()  # so that the clock is the device's
+            if step % 100 == 0 or time.time() - last > 10:
+                mean = float(torch.stack(owns).mean()); owns = []
+                now = time.time(); log.append(dict(step=step, tokens=seen, seconds=round(now - start, 1), loss=round(mean, 5), scale=round(scale, 4)))
+                say(f"step {step} tokens {seen} loss {mean:.4f} tokens/s {since / (now - last):.0f} scale {scale:.3f} groups waiting {len(self.stream.fresh)} reused {self.stream.reused}")
+                last, since = now, 0
+                if mean != mean or mean > 12:  # lost: back to the last good weights, at half the rate
+                    self.model.load_state_dict(good); self.muon.forget(); self.adam.state.clear(); self.rate *= 0.5
+                    say("loss lost, rate halved")
+                elif now - saved > 20:
+                    good = {k: v.clone() for k, v in self.model.state_dict().items()}
+                    if now - saved > 60: save(); saved = now
+        self.wait()
+        return step, seen
 
 def main():
     a = ap.parse_args()
-    if a.procs > 1:
-        with tempfile.TemporaryDirectory() as d:
-            torch.multiprocessing.spawn(work, (a, d), nprocs=a.procs)
-    else:
-        work(0, a, None)
-
-def work(rank, a, meet):
-    world = a.procs
-    if world > 1: dist.init_process_group("gloo", init_method=f"file://{meet}/store", rank=rank, world_size=world)
-    pool = Pool(a.workers) if a.workers else None  # before the device is touched
+    end = T0 + a.seconds
+    os.makedirs(a.out, exist_ok=True)
+    pool = workers(a.workers)  # they begin while torch is still being imported
+    stream = Stream(pool, a.workers, (a.seed, a.chunk, a.context, a.group_tokens, os.path.join(a.tokenizer, "tokenizer.json")))
+    import numpy, torch
+    from tokenizers import Tokenizer
+    from export import write_folder
+    from model import Config, Model
+    import evaluate
+    say("imports done, torch", torch.__version__)
     torch.set_num_threads(a.threads); torch.manual_seed(a.seed)
-    dev = torch.device(a.device)
-    tok = Tokenizer.from_file(os.path.join(a.out, "tokenizer.json"))
+    torch.backends.cuda.matmul.allow_tf32 = True
+    device = torch.device(a.device)
+    tok = Tokenizer.from_file(os.path.join(a.tokenizer, "tokenizer.json"))
     c = Config(vocab_size=tok.get_vocab_size(), hidden_size=a.hidden, intermediate_size=a.ffn, num_hidden_layers=a.layers, num_attention_heads=a.heads, num_key_value_heads=a.kv_heads, max_position_embeddings=a.context)
-    m = Model(c).to(dev)
-    json.dump(c.__dict__, open(os.path.join(a.out, "shape.json"), "w"))
-    if rank == 0: print("parameters", sum(p.numel() for p in m.parameters()), flush=True)
-    mats = [p for k, p in m.named_parameters() if p.dim() == 2 and "embed" not in k]
-    rest = [p for k, p in m.named_parameters() if p.dim() != 2 or "embed" in k]
-    if a.init: m.load_state_dict({k: v.float() for k, v in load_file(os.path.join(a.init, "model.safetensors")).items()})
-    muon = Muon(mats, a.lr, weight_decay=a.wd, rank=rank, world=world, dtype=torch.bfloat16 if a.dtype == "bf16" else torch.float32)
-    adam = torch.optim.AdamW(rest, lr=a.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
-    step, done_s, first, seen = 0, 0.0, 0, 0
-    path = os.path.join(a.out, "ckpt.pt")
-    if a.resume and os.path.exists(path):
-        s = torch.load(path, map_location=dev, weights_only=False)
-        m.load_state_dict(s["model"]); muon.load_state_dict(s["muon"]); adam.load_state_dict(s["adam"]); step, done_s = s["step"], s["seconds"]; first = 100000 + s["chunks"]; seen = s["tokens"]
-        if a.new_clock: step, done_s = 0, 0.0
-    hid = torch.compile(m.hidden, dynamic=True) if a.compile else m.hidden
-    cast = torch.autocast(a.device, torch.bfloat16, enabled=a.dtype == "bf16")
-    g = torch.Generator().manual_seed(a.seed + rank)
-    t0 = time.time() - done_s; last = saved = time.time(); toks = 0; hist = []
-    vg = batches(argparse.Namespace(**{**vars(a), "seed": f"val{a.seed}", "chunk": 120}))
-    val = [next(vg) for _ in range(6)]
-    prog, count = 0.0, [first]
-    for ids, own in batches(a, first + rank, pool, world, count):
-        if world == 1: prog = max(step / a.steps, (time.time() - t0) / 60 / a.minutes)
-        if prog >= 1: break
-        scale = min(1.0, (step + 1) / 80) * (1.0 if prog < a.hold else max(0.01, (1 - prog) / (1 - a.hold)))
-        with cast:
-            loss, own_loss, n = loss_of(m, hid, ids.to(dev), own.to(dev), a.prompt_rate, g)
-        loss.backward()
-        if world > 1:  # average the gradients; the clock is the first process's
-            ps = list(m.parameters())
-            now = max(step / a.steps, (time.time() - t0) / 60 / a.minutes) if rank == 0 else 0.0
-            flat = torch.cat([p.grad.reshape(-1) for p in ps] + [torch.tensor([now * world])])
-            dist.all_reduce(flat); flat /= world
-            prog, o = float(flat[-1]), 0
-            for p in ps:
-                p.grad.copy_(flat[o:o + p.numel()].view_as(p)); o += p.numel()
-        torch.nn.utils.clip_grad_norm_(rest, 1.0)
-        muon.step(scale)
-        for q in adam.param_groups: q["lr"] = a.adam_lr * scale
-        adam.step()
-        for p in m.parameters(): p.grad = None
-        step += 1; toks += ids.numel() * world; seen += ids.numel() * world; hist.append(own_loss.item())
-        if step % 25 == 0 and rank == 0:
-            now = time.time()
-            print(f"step {step} tokens {seen} progress {prog:.3f} loss {np.mean(hist[-25:]):.4f} tok/s {toks/(now-last):.0f} scale {scale:.3f} min {(now-t0)/60:.1f}", flush=True)
-            last, toks = now, 0
-        if rank == 0 and time.time() - saved > a.save_minutes * 60:
-            saved = time.time(); save(a, m, muon, adam, step, seen, count[0], time.time() - t0, path, dev, val)
-    if rank == 0: save(a, m, muon, adam, step, seen, count[0], time.time() - t0, path, dev, val)
-
-def save(a, m, muon, adam, step, seen, chunks, secs, path, dev, val):
-    with torch.no_grad():
-        ls = [loss_of(m, m.hidden, i.to(dev), o.to(dev), 0) for i, o in val]
-    v = sum(l[1].item() * l[2] for l in ls) / sum(l[2] for l in ls)
-    print(f"held-out-seed loss on answers {v:.4f} at step {step} tokens {seen}", flush=True)
-    tmp = path + ".tmp"
-    torch.save(dict(model=m.state_dict(), muon=muon.state_dict(), adam=adam.state_dict(), step=step, tokens=seen, chunks=chunks, seconds=secs, val=v), tmp)
-    os.replace(tmp, path)
+    model = Model(c)
+    if a.init:
+        from safetensors.torch import load_file
+        model.load_state_dict({k: v.float() for k, v in load_file(os.path.join(a.init, "model.safetensors")).items()})
+    model.to(device)
+    say("parameters", sum(p.numel() for p in model.parameters()))
+    log = []
+    def save():
+        write_folder(model, c, a.out, a.tokenizer)
+        json.dump(log, open(os.path.join(a.out, "log.json"), "w"))
+        say("saved")
+    # prompts for the scoring are made by the workers now, so that they lie ready
+    jobs = {k: pool.apply_async(evaluate.prompts, (k, "1", a.n, os.path.join(a.tokenizer, "tokenizer.json"))) for k in evaluate.names()} if a.n else {}
+    trainer = Trainer(a, model, stream, device)
+    try:
+        if a.probe: trainer.probe()
+        say("training starts")
+        step, seen = trainer.run(end - a.after, log, save)
+        say(f"trained {step} steps, {seen} tokens")
+    except Exception:
+        traceback.print_exc()
+    save()
+    try:
+        with torch.no_grad():
+            model.load_state_dict({k: v.to(torch.bfloat16).float() for k, v in model.state_dict().items()})  # what the file holds
+        res = {}
+        ids = {k: j.get(60) for k, j in jobs.items()}
+        say("prompts ready", sum(map(len, ids.values())))
+        def keep():
+            json.dump(dict(per_skill=res, n=a.n, seed="1"), open(os.path.join(a.out, "scores.json"), "w"), indent=1)
+        for ks in evaluate.rounds(list(jobs)):
+            left = end - time.time()
+            if left < 3: say("no time to score", ks); continue
+            outs = evaluate.generate(model, tok, [x for k in ks for x in ids[k]], evaluate.limit_of(ks[0]), deadline=time.time() + left - 2, half=trainer.half)
+            say("generated", len(outs))
+            waiting = {}
+            for k in ks:
+                mine, outs = outs[:len(ids[k])], outs[len(ids[k]):]
+                waiting[k] = pool.apply_async(evaluate.score, (k, "1", a.n, mine))
+            for k, w in waiting.items():
+                res[k] = w.get(30); say(k, {x: v for x, v in res[k].items() if x != "wrong"})
+            keep()
+    except Exception:
+        traceback.print_exc()
+    pool.terminate()
+    say("done")
 
 if __name__ == "__main__":
     main()
