@@ -1,7 +1,7 @@
 /** The tokens that may still be drawn, and what narrows them down: top-k, top-p, min-p. */
 
-import { exp } from './exponential.ts';
 import { thresholdOf } from './select.ts';
+import { weightOf, weightUnit } from './weights.ts';
 
 /**
  * Tokens with a finite logit in the order of their ids. The arrays are as long as the vocabulary and only their first
@@ -11,14 +11,16 @@ export class Candidates {
   readonly #ids: Int32Array;
   readonly #logits: Float32Array;
   readonly #weights: Float64Array;
+  readonly #unit: number;
   count = 0;
-  /** The sum of the weights, in the order of the ids. */
+  /** The sum of the weights. */
   total = 0;
 
   constructor(vocabSize: number) {
     this.#ids = new Int32Array(vocabSize);
     this.#logits = new Float32Array(vocabSize);
     this.#weights = new Float64Array(vocabSize);
+    this.#unit = weightUnit(vocabSize);
   }
 
   /** Takes every token of a row [vocabSize] whose logit is not -Infinity; with `topK`, only the k largest and their ties. */
@@ -34,9 +36,11 @@ export class Candidates {
     this.count = count;
   }
 
-  /** Weighs each token with exp((logit - max) / temperature): its probability but for the common factor `total`. */
+  /** Weighs each token; the weight of `max` is one unit. */
   weigh(max: number, temperature: number): void {
-    for (let i = 0; i < this.count; i++) this.#weights[i] = exp((this.#logits[i] - max) / temperature);
+    for (let i = 0; i < this.count; i++) {
+      this.#weights[i] = weightOf((this.#logits[i] - max) / temperature, this.#unit);
+    }
     this.#sum();
   }
 
@@ -46,8 +50,7 @@ export class Candidates {
    */
   keepTopP(p: number): void {
     const target = p * this.total;
-    const weights = this.#weights.subarray(0, this.count);
-    const { value, above } = thresholdOf(this.#logits.subarray(0, this.count), weights, target);
+    const { value, above } = this.#threshold(target);
     let mass = above;
     this.#keep((i) => {
       if (this.#logits[i] !== value) return this.#logits[i] > value;
@@ -55,27 +58,27 @@ export class Candidates {
       mass += this.#weights[i];
       return true;
     });
-    this.#sum();
+    this.total = mass;
   }
 
-  /** Keeps tokens at least m times as likely as the most likely one, whose weight is 1 (arXiv:2407.01082). */
+  /** Keeps tokens at least m times as likely as the most likely one (arXiv:2407.01082). */
   keepMinP(m: number): void {
-    this.#keep((i) => this.#weights[i] >= m);
+    const least = m * this.#unit;
+    this.#keep((i) => this.#weights[i] >= least);
     this.#sum();
   }
 
-  /** The token at share u of the total weight, 0 ≤ u < 1. */
+  /** The token at share u of the total weight, 0 ≤ u < 1, most likely ones first, the lower id first among equals. */
   at(u: number): number {
-    const target = u * this.total;
-    let mass = 0;
-    let last = 0;
+    const target = Math.floor(u * this.total) + 1;
+    const { value, above } = this.#threshold(target);
+    let mass = above;
     for (let i = 0; i < this.count; i++) {
-      if (this.#weights[i] === 0) continue;
-      last = i;
+      if (this.#logits[i] !== value) continue;
       mass += this.#weights[i];
-      if (mass > target) break;
+      if (mass >= target) return this.#ids[i];
     }
-    return this.#ids[last];
+    throw new Error('weights do not add up to their total');
   }
 
   has(id: number): boolean {
@@ -87,6 +90,10 @@ export class Candidates {
       else high = middle;
     }
     return low < this.count && this.#ids[low] === id;
+  }
+
+  #threshold(target: number) {
+    return thresholdOf(this.#logits.subarray(0, this.count), this.#weights.subarray(0, this.count), target);
   }
 
   #keep(keeps: (index: number) => boolean): void {

@@ -17,6 +17,7 @@ export {
 } from './params.ts';
 export type { History } from './processors.ts';
 export { endsInLoop, type RepetitionRule } from './repetition.ts';
+export { MAX_PICKS, MAX_TOP, type RowQuery, type RowSummary } from './row-summary.ts';
 export { type SampledToken, Sampler } from './sampler.ts';
 export { StopMatcher, type StopRules, type StopStep } from './stop.ts';
 export { type RankedLogprob, type RankedLogprobs, rankedLogprobs } from './token-logprobs.ts';

@@ -33,6 +33,11 @@ export function maskOf(ids: readonly number[], vocabSize: number): Uint32Array {
   return mask;
 }
 
+/** Whether a mask allows a token; no mask allows all. */
+export function isSet(mask: Uint32Array | null | undefined, id: number): boolean {
+  return mask == null || (id >> 5 < mask.length && ((mask[id >> 5] >>> (id & 31)) & 1) === 1);
+}
+
 /** The tokens that would complete one of the sequences at the end of the output. */
 export function completing(sequences: readonly (readonly number[])[], outputIds: ArrayLike<number>): number[] {
   const isNext = (sequence: readonly number[]) => {
@@ -81,6 +86,16 @@ export class Penalties {
       for (const id of this.#outputCounts.keys()) row[id] = this.#repeated(row[id]);
     }
     for (const [id, count] of this.#outputCounts) row[id] -= this.#frequency * count + this.#presence;
+  }
+
+  /** Tokens whose logits {@link Penalties.apply} changes: those that it looks at for the first time since the last call. */
+  newlyTouched(history: History): number[] {
+    const { outputIds } = history;
+    const known = this.#promptIds !== null;
+    const first = this.#counted;
+    this.#count(history);
+    const output = Array.from({ length: outputIds.length - first }, (_, i) => outputIds[first + i]);
+    return known || this.#repetition === 1 ? output : [...this.#promptIds!, ...output];
   }
 
   #repeated(logit: number): number {

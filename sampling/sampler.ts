@@ -1,17 +1,29 @@
 /**
  * One choice's way from a row of logits to a token: bias, masks, bans, penalties, then the most likely token, or temperature,
- * top-k, top-p, min-p and a draw. Sums run in the order of the token ids and draws go by output position, so a choice comes
- * out the same on every machine, alone or in a batch.
+ * top-k, top-p, min-p and a draw. Sums are exact and draws go by output position, so a choice comes out the same on every
+ * machine, alone or in a batch, and whether it is made from the row or from what a device tells of it.
  */
 
 import { Candidates } from './candidates.ts';
 import { SamplingError } from './errors.ts';
 import { log } from './exponential.ts';
 import type { ResolvedSampling, TokenLogprobs } from './params.ts';
-import { addLogitBias, applyMask, banTokens, completing, type History, maskOf, Penalties } from './processors.ts';
+import {
+  addLogitBias,
+  applyMask,
+  banTokens,
+  completing,
+  type History,
+  isSet,
+  maskOf,
+  Penalties,
+} from './processors.ts';
 import { choiceKey, uniform } from './random.ts';
+import { choose, MAX_PICKS, queryFor, type RowQuery, type RowSummary } from './row-summary.ts';
 import { argmax, largest } from './select.ts';
 import { rankedLogprobs } from './token-logprobs.ts';
+import { TouchedTokens } from './touched-tokens.ts';
+import { weightUnit } from './weights.ts';
 
 export interface SampledToken {
   readonly tokenId: number;
@@ -26,6 +38,9 @@ export class Sampler {
   /** The bitmask of `allowedTokenIds`. */
   readonly #allowed: Uint32Array | null;
   readonly #key: bigint;
+  /** What a summary must tell beside what changes from token to token; null when none would do. */
+  readonly #query: RowQuery | null;
+  readonly #touched: TouchedTokens;
 
   /** @param options.choiceIndex which of the n choices this is: it draws like a request of its own with seed + choiceIndex */
   constructor(sampling: ResolvedSampling, options: { readonly vocabSize: number; readonly choiceIndex: number }) {
@@ -35,6 +50,8 @@ export class Sampler {
     const { allowedTokenIds } = sampling;
     this.#allowed = allowedTokenIds && maskOf(allowedTokenIds, options.vocabSize);
     this.#key = choiceKey(sampling.seed, options.choiceIndex);
+    this.#query = queryFor(sampling, options.vocabSize);
+    this.#touched = new TouchedTokens(options.vocabSize, sampling.logitBias.keys());
   }
 
   /**
@@ -70,11 +87,12 @@ export class Sampler {
     candidates.weigh(row[best], temperature);
     if (topP < 1) candidates.keepTopP(topP);
     if (minP > 0) candidates.keepMinP(minP);
-    const tokenId = greedy ? best : candidates.at(uniform(this.#key, history.outputIds.length));
+    const tokenId = greedy ? best : candidates.at(this.#draw(history));
     if (logprobs === null) return { tokenId };
 
     if (logprobsMode.startsWith('raw')) return { tokenId, logprobs: this.#rawLogprobs(logits, mask, tokenId) };
-    const [origin, logTotal] = logprobsMode === 'processed_logits' ? [0, 0] : [row[best], log(candidates.total)];
+    const [origin, logTotal] =
+      logprobsMode === 'processed_logits' ? [0, 0] : [row[best], log(candidates.total / weightUnit(this.#vocabSize))];
     const logprobOf = (id: number) =>
       candidates.has(id) ? (row[id] - origin) / temperature - logTotal : Number.NEGATIVE_INFINITY;
     const top = largest(row, logprobs).map((id) => ({ tokenId: id, logprob: logprobOf(id) }));
@@ -92,6 +110,66 @@ export class Sampler {
     return { tokenId, logprob: toldOf(tokenId, ranked.logprob), top };
   }
 
+  /**
+   * What a device should find out about the row of logits, so that {@link Sampler.sampleFrom} may do without it; null when
+   * the parameters need the row. Its mask holds until the next call.
+   */
+  query(history: History, mask?: Uint32Array, bannedIds: readonly number[] = []): RowQuery | null {
+    if (this.#query === null) return null;
+    if (this.#penalties.active) this.#touched.add(this.#penalties.newlyTouched(history));
+    const { ids } = this.#touched;
+    if (ids.length > MAX_PICKS) return null;
+    const masks = [mask, this.#allowed].filter((one) => one != null);
+    const counted = this.#touched.maskOfOthers(masks, this.#banned(history, bannedIds));
+    return { ...this.#query, ...(counted && { mask: counted }), ...(ids.length > 0 && { picks: ids }) };
+  }
+
+  /**
+   * The token that {@link Sampler.sample} would choose, with the arguments of the last {@link Sampler.query}; undefined when
+   * the summary does not tell, and the row must be looked at.
+   */
+  sampleFrom(
+    summary: RowSummary,
+    history: History,
+    mask?: Uint32Array,
+    bannedIds: readonly number[] = [],
+  ): SampledToken | null | undefined {
+    if (!summary.isFinite) return undefined;
+    const touched = this.#processPicked(summary.picked, history, mask, bannedIds);
+    const tokenId = choose(this.#sampling, this.#vocabSize, summary, touched, () => this.#draw(history));
+    return tokenId == null ? tokenId : { tokenId };
+  }
+
+  #draw({ outputIds }: History): number {
+    return uniform(this.#key, outputIds.length);
+  }
+
+  #banned({ outputIds }: History, bannedIds: readonly number[]): readonly number[] {
+    const { badTokens } = this.#sampling;
+    return badTokens.length > 0 ? [...bannedIds, ...completing(badTokens, outputIds)] : bannedIds;
+  }
+
+  /** The touched tokens that may be chosen, with their logits after bias and penalties. */
+  #processPicked(
+    picked: ArrayLike<number>,
+    history: History,
+    mask: Uint32Array | undefined,
+    bannedIds: readonly number[],
+  ) {
+    const { ids } = this.#touched;
+    if (ids.length === 0) return { ids, logits: [] };
+    // Bias and penalties touch no other place of the row.
+    const { row } = scratchFor(this.#vocabSize);
+    for (const [i, id] of ids.entries()) row[id] = picked[i];
+    addLogitBias(row, this.#sampling.logitBias);
+    if (this.#penalties.active) this.#penalties.apply(row, history);
+    const banned = new Set(this.#banned(history, bannedIds));
+    const isAllowed = (id: number) =>
+      isSet(mask, id) && isSet(this.#allowed, id) && !banned.has(id) && row[id] > Number.NEGATIVE_INFINITY;
+    const allowed = ids.filter(isAllowed);
+    return { ids: allowed, logits: allowed.map((id) => row[id]) };
+  }
+
   /** Gives the processed row: the logits themselves when there is nothing to do, else the scratch row. */
   #process(
     logits: Float32Array,
@@ -99,8 +177,8 @@ export class Sampler {
     mask: Uint32Array | undefined,
     bannedIds: readonly number[],
   ): Float32Array {
-    const { logitBias, badTokens } = this.#sampling;
-    const banned = badTokens.length > 0 ? [...bannedIds, ...completing(badTokens, history.outputIds)] : bannedIds;
+    const { logitBias } = this.#sampling;
+    const banned = this.#banned(history, bannedIds);
     const isMasked = mask !== undefined || this.#allowed !== null || banned.length > 0;
     if (logitBias.size === 0 && !isMasked && !this.#penalties.active) return logits;
     const { row } = scratchFor(this.#vocabSize);

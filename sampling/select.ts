@@ -9,6 +9,8 @@ const LEVELS = [
 const histogram = new Float64Array(2 ** 11);
 const keyWord = new Int32Array(1);
 const keyFloat = new Float32Array(keyWord.buffer);
+/** Indices of the values that a level looks at. */
+let inBucket = new Int32Array(0);
 
 export interface Threshold {
   /** The largest value t for which the weights of all values ≥ t add up to the target. */
@@ -26,15 +28,16 @@ export interface Threshold {
  */
 export function thresholdOf(values: Float32Array, weights: Float64Array | null, target: number): Threshold {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  if (inBucket.length < words.length) inBucket = new Int32Array(words.length);
   let prefix = 0;
   let above = 0;
-  for (const { shift, width } of LEVELS) {
+  let count = words.length;
+  for (const [level, { shift, width }] of LEVELS.entries()) {
     const last = 2 ** width - 1;
     histogram.fill(0, 0, last + 1);
-    for (let i = 0; i < words.length; i++) {
-      const key = orderedKey(words[i]);
-      // A shift by 32 is one by 0, so the first level, where every value counts, shifts twice.
-      if ((key >>> shift) >>> width === prefix) histogram[(key >>> shift) & last] += weights === null ? 1 : weights[i];
+    for (let j = 0; j < count; j++) {
+      const i = level === 0 ? j : inBucket[j];
+      histogram[(orderedKey(words[i]) >>> shift) & last] += weights === null ? 1 : weights[i];
     }
     let bucket = 0;
     let reached = above;
@@ -45,6 +48,13 @@ export function thresholdOf(values: Float32Array, weights: Float64Array | null, 
       reached += histogram[b];
     }
     prefix = ((prefix << width) | bucket) >>> 0;
+    // Only the values of the bucket go on to the next level.
+    let kept = 0;
+    for (let j = 0; j < count; j++) {
+      const i = level === 0 ? j : inBucket[j];
+      if (((orderedKey(words[i]) >>> shift) & last) === bucket) inBucket[kept++] = i;
+    }
+    count = kept;
   }
   keyWord[0] = prefix >>> 31 ? prefix ^ 0x8000_0000 : ~prefix;
   return { value: keyFloat[0], above };
