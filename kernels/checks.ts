@@ -1,7 +1,7 @@
 /** Shape and range checks that every device makes, so that a wrong plan or step fails at once and in the same words. */
 
 import type { Constant, KvCache, OpRecorder, StepInput, StepLimits, Tensor } from './contract.ts';
-import { KV_BLOCK_SIZE } from './contract.ts';
+import { KV_BLOCK_SIZE, MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from './contract.ts';
 import { DeviceError } from './errors.ts';
 
 /** Wraps a recorder so that each op's shapes are checked before the device sees it. */
@@ -70,6 +70,13 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
       domain('gatherRows out', op.out, 'logits');
       record.gatherRows(op);
     },
+    reduceLogits(op) {
+      domain('reduceLogits', op.logits, 'logits');
+      if (op.out.logits !== op.logits) {
+        throw new DeviceError(`reduceLogits: the reduction is of tensor ${op.out.logits.name}, not ${op.logits.name}`);
+      }
+      record.reduceLogits(op);
+    },
   };
 }
 
@@ -108,6 +115,8 @@ export interface StepBounds {
   readonly positions: number;
   /** Blocks of the K/V cache. */
   readonly blocks: number;
+  /** Columns of the logits that the plan reduces; 0 when it reduces none. */
+  readonly reducedCols: number;
 }
 
 /**
@@ -143,9 +152,29 @@ export function checkStep(step: StepInput, bounds: StepBounds): void {
     for (let i = 0; i < table.length; i++) inRange('block', table[i], bounds.blocks, i);
   }
   for (let i = 0; i < step.logitRows.length; i++) inRange('logit row', step.logitRows[i], rows, i);
+  checkReductions(step, bounds.reducedCols);
   for (const [i, { from, to }] of (step.copies ?? []).entries()) {
     inRange('copied block', from, bounds.blocks, i);
     inRange('copied block', to, bounds.blocks, i);
+  }
+}
+
+function checkReductions({ reductions, logitRows }: StepInput, cols: number): void {
+  if (!reductions) return;
+  if (cols === 0) throw new DeviceError('step: reductions are wanted, but the plan has no reduceLogits');
+  if (reductions.length !== logitRows.length) {
+    throw new DeviceError(`step: ${logitRows.length} logit rows and ${reductions.length} reductions; expected as many`);
+  }
+  for (const [row, reduction] of reductions.entries()) {
+    if (!reduction) continue;
+    const { top, scale = 1, picks = [] } = reduction;
+    if (top === 0) throw new DeviceError(`step: the reduction of row ${row} wants no logits; expected at least 1`);
+    inRange('top', top, MAX_REDUCTION_TOP + 1, row);
+    if (!(scale > 0 && scale < Number.POSITIVE_INFINITY)) {
+      throw new DeviceError(`step: scale ${scale} at ${row}; expected a number above 0`);
+    }
+    atMost('picks', picks.length, MAX_REDUCTION_PICKS);
+    for (let i = 0; i < picks.length; i++) inRange('picked token', picks[i], cols, row);
   }
 }
 

@@ -53,6 +53,11 @@ export interface KvCache {
   readonly byteLength: number;
 }
 
+/** What {@link OpRecorder.reduceLogits} leaves of the rows of a tensor of logits. */
+export interface Reduction {
+  readonly logits: Tensor;
+}
+
 /** What a K/V cache is to hold. */
 export interface KvShape {
   readonly layers: number;
@@ -120,6 +125,48 @@ export interface OpRecorder {
 
   /** out[j] = x[logitRows[j]]: picks the rows whose logits are wanted. `out` is in the `logits` domain. */
   gatherRows(op: { x: Tensor; out: Tensor }): void;
+
+  /**
+   * Boils rows of logits `[vocabSize]` down to what {@link StepInput.reductions} asks of each, so that a decode step reads
+   * back some values instead of the vocabulary. It compares and does not compute, but for `sumExp`, whose error it
+   * tells: bias and penalties touch few tokens, which the caller leaves out of the mask and gets as they are (`picks`).
+   */
+  reduceLogits(op: { logits: Tensor; out: Reduction }): void;
+}
+
+/** What is wanted of one row of logits. */
+export interface LogitReduction {
+  /** How many of the largest logits, 1 to {@link MAX_REDUCTION_TOP}. */
+  readonly top: number;
+  /** Tokens that count: bit `i & 31` of word `i >> 5`; those beyond the mask do not. Default: all. */
+  readonly mask?: Uint32Array;
+  /** Asks for `sumExp`; above 0. */
+  readonly scale?: number;
+  /** Tokens whose logits are wanted, whether they count or not; at most {@link MAX_REDUCTION_PICKS}. */
+  readonly picks?: ArrayLike<number>;
+}
+
+export const MAX_REDUCTION_TOP = 256;
+export const MAX_REDUCTION_PICKS = 4096;
+
+/** What a row of logits came to. */
+export interface ReducedLogits {
+  /** False when a logit of the row is NaN or +Infinity, or all are -Infinity; the rest is then not to be used. */
+  readonly isFinite: boolean;
+  /**
+   * The `top` largest logits above -Infinity among the tokens that count, and all that equal the last of them: largest
+   * first, the lower token id first among equals. None when more of them are equal than the device has room for.
+   */
+  readonly ids: Int32Array;
+  readonly logits: Float32Array;
+  /** True when no other token with a logit above -Infinity counts. */
+  readonly isComplete: boolean;
+  /** Σ e^((logit - largest) · scale) over the tokens that count; 0 when not asked for. */
+  readonly sumExp: number;
+  /** Most by which `sumExp` is wrong, as a share of it. */
+  readonly sumError: number;
+  /** The logits of `picks`. */
+  readonly picked: Float32Array;
 }
 
 export type Activation = 'silu' | 'gelu_tanh';
@@ -142,6 +189,8 @@ export interface StepInput {
   readonly blockTables: readonly ArrayLike<number>[];
   /** Indices of the rows whose logits are wanted, ascending. */
   readonly logitRows: ArrayLike<number>;
+  /** For each of `logitRows` what it is to be reduced to, or null. Default: nothing is reduced. */
+  readonly reductions?: readonly (LogitReduction | null)[];
   /** Blocks to copy before the first op, one after the other, in every K/V cache that the plan uses. */
   readonly copies?: readonly BlockCopy[];
 }
@@ -185,6 +234,8 @@ export interface Device {
   createConstant(name: string, values: Float32Array): Constant;
   createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor;
   createKvCache(shape: KvShape & { blocks: number }): KvCache;
+  /** @param logits  in the `logits` domain */
+  createReduction(logits: Tensor): Reduction;
 
   /** Bytes that one K/V block takes over all layers, to size a cache before making it. */
   kvBlockBytes(shape: KvShape): number;
@@ -205,6 +256,9 @@ export interface Device {
 
   /** The first `rows` rows of a tensor, tightly packed `[rows, cols]`, as the last run left them. The copy is the caller's. */
   read(tensor: Tensor, rows: number): Promise<Float32Array>;
+
+  /** What the last run reduced each row of logits to; null where it was not asked. */
+  readReduction(reduction: Reduction): Promise<(ReducedLogits | null)[]>;
 
   /** Frees everything. Later calls throw `DeviceError`. */
   close(): Promise<void>;

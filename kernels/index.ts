@@ -9,15 +9,18 @@ export type {
   KvCache,
   KvFormat,
   KvShape,
+  LogitReduction,
   OpRecorder,
   Plan,
+  ReducedLogits,
+  Reduction,
   RowDomain,
   StepInput,
   StepLimits,
   Tensor,
   Weight,
 } from './contract.ts';
-export { KV_BLOCK_SIZE } from './contract.ts';
+export { KV_BLOCK_SIZE, MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from './contract.ts';
 export { DeviceError } from './errors.ts';
 export type { BlockShape, WeightFormat } from './formats.ts';
 export {

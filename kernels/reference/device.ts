@@ -10,6 +10,8 @@ import type {
   KvShape,
   OpRecorder,
   Plan,
+  ReducedLogits,
+  Reduction,
   RowDomain,
   StepInput,
   StepLimits,
@@ -20,6 +22,7 @@ import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { dequantize, floatToHalf, halfToFloat, quantize, rowBytes, type WeightFormat } from '../formats.ts';
 import { activate, attendOne, linear, type Pages, pageOffset, rmsNorm, rotate } from './ops.ts';
+import { reduceRow } from './reduce-logits.ts';
 
 class ReferenceWeight implements Weight {
   readonly name: string;
@@ -69,6 +72,15 @@ class ReferenceConstant implements Constant {
 
   get length(): number {
     return this.values.length;
+  }
+}
+
+class ReferenceReduction implements Reduction {
+  readonly logits: ReferenceTensor;
+  rows: (ReducedLogits | null)[] = [];
+
+  constructor(logits: ReferenceTensor) {
+    this.logits = logits;
   }
 }
 
@@ -156,6 +168,11 @@ export class ReferenceDevice implements Device {
     return new ReferenceKvCache(shape);
   }
 
+  createReduction(logits: Tensor): Reduction {
+    this.#assertOpen();
+    return new ReferenceReduction(logits as ReferenceTensor);
+  }
+
   kvBlockBytes(shape: KvShape): number {
     return 2 * shape.layers * shape.kvHeads * KV_BLOCK_SIZE * shape.headDim * 4;
   }
@@ -183,6 +200,7 @@ export class ReferenceDevice implements Device {
         vocabSize: recorder.vocabSize,
         positions: recorder.positions,
         blocks: recorder.blocks,
+        reducedCols: recorder.reducedCols,
       },
     };
     return plan;
@@ -201,6 +219,11 @@ export class ReferenceDevice implements Device {
     return (tensor as ReferenceTensor).values.slice(0, rows * tensor.cols);
   }
 
+  async readReduction(reduction: Reduction): Promise<(ReducedLogits | null)[]> {
+    this.#assertOpen();
+    return (reduction as ReferenceReduction).rows;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }
@@ -216,6 +239,7 @@ class ReferenceRecorder implements OpRecorder {
   vocabSize = Number.POSITIVE_INFINITY;
   positions = Number.POSITIVE_INFINITY;
   blocks = Number.POSITIVE_INFINITY;
+  reducedCols = 0;
 
   embed(op: Parameters<OpRecorder['embed']>[0]): void {
     const { values, rows, cols } = op.table as ReferenceWeight;
@@ -342,6 +366,18 @@ class ReferenceRecorder implements OpRecorder {
       for (let j = 0; j < logitRows.length; j++) {
         out.set(x.subarray(logitRows[j] * cols, (logitRows[j] + 1) * cols), j * cols);
       }
+    });
+  }
+
+  reduceLogits(op: Parameters<OpRecorder['reduceLogits']>[0]): void {
+    const { values, cols } = op.logits as ReferenceTensor;
+    const out = op.out as ReferenceReduction;
+    this.reducedCols = cols;
+    this.ops.push(({ logitRows, reductions = [] }) => {
+      out.rows = Array.from(logitRows, (_, row) => {
+        const wanted = reductions[row];
+        return wanted ? reduceRow(values.slice(row * cols, (row + 1) * cols), wanted) : null;
+      });
     });
   }
 }

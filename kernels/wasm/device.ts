@@ -8,6 +8,8 @@ import type {
   KvShape,
   OpRecorder,
   Plan,
+  ReducedLogits,
+  Reduction,
   RowDomain,
   StepInput,
   StepLimits,
@@ -25,6 +27,7 @@ import { type KernelOps, kernelModule } from './module.ts';
 import { PackPool } from './pack-pool.ts';
 import { type Pool, startInline, startPool } from './pool.ts';
 import { type Move, recordRead, type Segment, WasmRecorder } from './record.ts';
+import { WasmReduction } from './reductions.ts';
 import { logicalProcessors } from './spawn.ts';
 import { StepBuffers } from './step-buffers.ts';
 
@@ -42,6 +45,7 @@ interface WasmPlan extends Plan {
   /** Where each tensor is when the plan has run. */
   readonly homes: ReadonlyMap<WasmTensor, Heap>;
   readonly caches: ReadonlySet<WasmKvCache>;
+  readonly reductions: readonly WasmReduction[];
   readonly bounds: StepBounds;
 }
 
@@ -125,6 +129,11 @@ export class WasmDevice implements Device {
     return new WasmKvCache(this.#memories, shape);
   }
 
+  createReduction(logits: Tensor): Reduction {
+    this.#assertOpen();
+    return new WasmReduction(logits as WasmTensor);
+  }
+
   kvBlockBytes(shape: KvShape): number {
     return kvBlockBytes(shape);
   }
@@ -163,13 +172,15 @@ export class WasmDevice implements Device {
       this.#pool.threads,
     );
     ops(checkedRecorder(recorder));
-    const { caches, vocabSize, positions, blocks, homes } = recorder;
+    const { caches, reductions, vocabSize, positions, blocks, homes } = recorder;
+    const reducedCols = Math.max(0, ...reductions.map(({ logits }) => logits.cols));
     const plan: WasmPlan = {
       maxRows,
       segments: recorder.finish(),
       homes,
       caches,
-      bounds: { limits, maxRows, vocabSize, positions, blocks },
+      reductions,
+      bounds: { limits, maxRows, vocabSize, positions, blocks, reducedCols },
     };
     return plan;
   }
@@ -177,10 +188,11 @@ export class WasmDevice implements Device {
   async run(plan: Plan, step: StepInput): Promise<void> {
     this.#assertOpen();
     if (this.#running) throw new DeviceError('run: the last step has not ended');
-    const { segments, homes, caches, bounds } = plan as WasmPlan;
+    const { segments, homes, caches, reductions, bounds } = plan as WasmPlan;
     checkStep(step, bounds);
     for (const copy of step.copies ?? []) for (const cache of caches) cache.copyBlock(copy);
     for (const heap of new Set(segments.map(({ heap }) => heap))) this.#steps.get(heap)?.write(step);
+    for (const reduction of reductions) reduction.write(step);
     this.#running = true;
     try {
       for (const { heap, table, moves } of segments) {
@@ -202,6 +214,11 @@ export class WasmDevice implements Device {
     const out = new Float32Array(rows * cols);
     for (let r = 0; r < rows; r++) out.set(heap.floats(address + r * strideBytes, cols), r * cols);
     return out;
+  }
+
+  async readReduction(reduction: Reduction): Promise<(ReducedLogits | null)[]> {
+    this.#assertOpen();
+    return (reduction as WasmReduction).read();
   }
 
   /**

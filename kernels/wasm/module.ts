@@ -16,6 +16,7 @@ import { codeBits, type QuantizedFormat, quantizedLoop } from './ops/linear-quan
 import { norm } from './ops/norm.ts';
 import { quantizeActivations } from './ops/quantize-activations.ts';
 import { readMemory } from './ops/read-memory.ts';
+import { reduceLogits } from './ops/reduce-logits.ts';
 import { ropeAndCache } from './ops/rope-and-cache.ts';
 import { awaitRun, runFunction } from './run-loop.ts';
 
@@ -38,6 +39,7 @@ export function kernelOps(methods: DotMethods) {
     attentionMerge,
     gatedActivation,
     gatherRows,
+    reduceLogits,
     readMemory,
   };
   const all: OpKernel[] = [
@@ -50,6 +52,7 @@ export function kernelOps(methods: DotMethods) {
     attentionMerge,
     gatedActivation,
     gatherRows,
+    reduceLogits,
     readMemory,
   ];
   return { ...ops, all, codeBits: (format: QuantizedFormat) => codeBits(methods[format]) };

@@ -19,6 +19,7 @@ import { ACTIVATION_CODE, STRETCH as ACTIVATION_STRETCH } from './ops/gated-acti
 import type { QuantizedFormat } from './ops/linear-quantized.ts';
 import { ACTIVATION_BLOCK_BYTES, STRETCH as QUANTIZE_STRETCH } from './ops/quantize-activations.ts';
 import { CHUNK } from './ops/read-memory.ts';
+import type { WasmReduction } from './reductions.ts';
 import { RECORD_HEADER_BYTES } from './run-loop.ts';
 import type { StepBuffers } from './step-buffers.ts';
 
@@ -72,6 +73,7 @@ export class WasmRecorder implements OpRecorder {
   positions = Number.POSITIVE_INFINITY;
   blocks = Number.POSITIVE_INFINITY;
   readonly caches = new Set<WasmKvCache>();
+  readonly reductions: WasmReduction[] = [];
 
   /** @param stepIn  the step buffers of a memory */
   constructor(memories: Memories, kernels: KernelOps, stepIn: (heap: Heap) => StepBuffers, threads: number) {
@@ -266,6 +268,23 @@ export class WasmRecorder implements OpRecorder {
       outStride: out.strideBytes,
       rowBytes: 4 * x.cols,
       logitRows: this.#step.logitRows,
+      rows: this.#step.logitRowCount,
+    });
+  }
+
+  reduceLogits(op: Parameters<OpRecorder['reduceLogits']>[0]): void {
+    const out = op.out as WasmReduction;
+    const { logits, words, requestStride, resultStride } = out;
+    this.#enter(op);
+    const { requests, results } = out.settle(this.#memories.current);
+    this.reductions.push(out);
+    this.#add(this.#kernels.reduceLogits, {
+      logits: logits.address,
+      stride: logits.strideBytes,
+      words,
+      tailBytes: 4 * (logits.cols - 32 * (words - 1)),
+      ...{ requests, requestStride, results, resultStride },
+      ...this.#step.reductionScratch(words),
       rows: this.#step.logitRowCount,
     });
   }

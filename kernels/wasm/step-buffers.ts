@@ -63,6 +63,12 @@ export class StepBuffers {
     return { scratch: this.#scratch.address, scratchStride: this.#scratch.stride, partials: this.#partials.address };
   }
 
+  /** Scratch for each thread that reduces rows of logits: a word's logits, then the maxima of all words. */
+  reductionScratch(words: number) {
+    const scratchStride = 128 + 16 * words;
+    return { scratch: this.#heap.allocate(scratchStride * this.#threads, 'reduction scratch'), scratchStride };
+  }
+
   write(step: StepInput): void {
     const rows = step.tokens.length;
     const put = (address: number, values: ArrayLike<number>): void => {

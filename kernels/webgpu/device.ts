@@ -8,6 +8,8 @@ import type {
   KvShape,
   OpRecorder,
   Plan,
+  ReducedLogits,
+  Reduction,
   RowDomain,
   StepInput,
   StepLimits,
@@ -125,6 +127,14 @@ export class WebGpuDevice implements Device {
     return new WebGpuKvCache(this.#memory, shape);
   }
 
+  createReduction(): Reduction {
+    throw new DeviceError('webgpu device: logits are not reduced there; expected to read them');
+  }
+
+  async readReduction(): Promise<(ReducedLogits | null)[]> {
+    return [];
+  }
+
   kvBlockBytes(shape: KvShape): number {
     return kvBlockBytes(shape);
   }
@@ -159,7 +169,7 @@ export class WebGpuDevice implements Device {
       maxRows,
       dispatches,
       caches,
-      bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks },
+      bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks, reducedCols: 0 },
     };
     return plan;
   }

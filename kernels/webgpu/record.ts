@@ -1,6 +1,7 @@
 /** Turns recorded ops into dispatches: pipelines, bind groups and arguments, made once and replayed every step. */
 
 import type { OpRecorder } from '../contract.ts';
+import { DeviceError } from '../errors.ts';
 import { isQuantized } from '../formats.ts';
 import { WebGpuConstant, type WebGpuKvCache, type WebGpuTensor, type WebGpuWeight } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
@@ -277,6 +278,10 @@ export class WebGpuRecorder implements OpRecorder {
     this.#add(KERNELS.gatherRows, [x.stride], [x.buffer, out.buffer], (counts) => [
       Math.ceil((counts.logitRows * x.stride) / ELEMENT_THREADS),
     ]);
+  }
+
+  reduceLogits(): void {
+    throw new DeviceError('webgpu device: logits are not reduced there; expected to read them');
   }
 
   #add(
