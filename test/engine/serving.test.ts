@@ -66,7 +66,7 @@ test('64 mixed requests in a cache too small for them, some cancelled: each give
   await withEngine({ maxModelLen: 192 }, async (engine) => {
     for (let i = 0; i < count; i++) alone.push(await textsOf(engine, mixedRequest(i)));
   });
-  const small = { maxModelLen: 192, maxNumSeqs: 12, maxNumBatchedTokens: 96, kvCacheBytes: 18 * BLOCK_BYTES };
+  const small = { maxModelLen: 192, maxNumSeqs: 12, maxNumBatchedTokens: 96, kvCacheBytes: 14 * BLOCK_BYTES };
   for (const options of [small, { ...small, numSpeculativeTokens: 3 }]) {
     await withEngine(options, async (engine) => {
       const cancelled = new Set<number>();
