@@ -149,17 +149,13 @@ export class Engine {
     const { vocabSize, maxModelLen, eosTokenIds, tokenizer } = this;
     const prompt = this.promptTokens(request);
     const { badWords = [], ...params } = request.sampling ?? {};
-    const maxTokens = roomForOutput(
-      prompt.length,
-      params.maxTokens,
-      maxModelLen,
-      request.messages ? 'messages' : 'prompt',
-    );
+    const { maxTokens = Number.POSITIVE_INFINITY } = this.generationDefaults;
+    const room = roomForOutput(prompt.length, params.maxTokens, maxModelLen, request.messages ? 'messages' : 'prompt');
     return createSearch(
       request,
       prompt,
       { ...params, badTokens: badWordTokens(badWords, tokenizer) },
-      { ...this.generationDefaults, logprobsMode: this.#logprobsMode, maxTokens },
+      { ...this.generationDefaults, logprobsMode: this.#logprobsMode, maxTokens: Math.min(room, maxTokens) },
       { tokenizer, vocabSize, eosTokenIds, draftLength: this.#draftLength },
     );
   }

@@ -3,6 +3,7 @@
 import { LOGPROBS_MODES } from '../sampling/index.ts';
 import { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
 import { CALL_FORMATS } from './chat/index.ts';
+import type { GenerationConfig } from './checkpoint/generation-config.ts';
 import { parseJsonObject } from './checkpoint/json.ts';
 import { type ModelSource, readText } from './checkpoint/model-source.ts';
 import { createDevice } from './create-device.ts';
@@ -23,11 +24,17 @@ export async function loadEngineParts(path: string, options: LoadOptions): Promi
     const { tokenizer, chatTemplate } = await loadTokenizer(source, options);
     options.signal?.throwIfAborted();
     const model = await loadModel(source, { ...options, device: await createDevice(options) });
-    const { generation, device } = model.info;
+    const { device } = model.info;
+    const generation =
+      options.generationConfig === 'vllm' ? onlyEndTokens(model.info.generation) : model.info.generation;
     return { modelName: nameOf(path), model, tokenizer, chatTemplate, generation, device, serving };
   } finally {
     await source.close();
   }
+}
+
+function onlyEndTokens({ eosTokenIds }: GenerationConfig): GenerationConfig {
+  return { eosTokenIds };
 }
 
 function servingOptions({

@@ -34,6 +34,8 @@ export interface LoadOptions {
   readonly chatTemplate?: string;
   /** How the model writes calls. Default: what its chat template shows. */
   readonly toolCallParser?: CallFormatName;
+  /** `vllm`: of the checkpoint's generation config only the end tokens count. Default `auto`: all of it. */
+  readonly generationConfig?: 'auto' | 'vllm';
   /** What stands for a token's log-probability. Default `processed_logprobs`. */
   readonly logprobsMode?: LogprobsMode;
   /** Called as the files and then the weights come in. */

@@ -1,13 +1,14 @@
-/** Answers of the engine on their way out: one JSON object, or an event stream. */
+/** Answers on their way out: one JSON object, an event stream, or plain text. */
 
 import { AnswerStream } from '../engine/chat/index.ts';
 import { toHttpError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
-import type { Exchange } from './exchange.ts';
+import { type Exchange, PlainText } from './exchange.ts';
 
 /** Sends an answer. No header of a stream goes out before there is a first token. */
 export async function sendAnswer(exchange: Exchange, answer: unknown): Promise<void> {
   if (answer instanceof AnswerStream) await streamAnswer(exchange, answer);
+  else if (answer instanceof PlainText) await exchange.sendText(answer);
   else await exchange.sendJson(200, answer);
 }
 

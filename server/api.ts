@@ -4,18 +4,19 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ChatOptions } from '../engine/chat/index.ts';
 import { sendAnswer } from './answer.ts';
 import { type ApiKey, type Authenticate, keyRing, unauthorized } from './auth.ts';
 import { ClientGone, readJsonBody } from './body.ts';
+import { Cors, type CorsOptions } from './cors.ts';
 import { HttpError, toHttpError } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { isLoopback } from './loopback.ts';
+import { Metrics } from './metrics.ts';
 import { createRoutes, type Route, routeOf, type ServerEngine } from './routes.ts';
 
-export interface HandlerOptions {
-  /** Names of the model; the first is the one in answers. Default: the engine's own. */
-  readonly modelNames?: readonly string[];
-  /** Keys that open every path but /health and /version. Default none: everybody is let in. */
+export interface HandlerOptions extends ChatOptions, CorsOptions {
+  /** Keys that open every path but the health and the version. Default none: everybody is let in. */
   readonly apiKeys?: readonly (string | ApiKey)[];
   /** Takes the place of the keys: says who sent a request, or null for somebody who may not come in. */
   readonly authenticate?: Authenticate;
@@ -29,10 +30,10 @@ export interface HandlerOptions {
   readonly stallMs?: number;
   /** Lets requests bring a chat template of their own, which runs in this process. Default false. */
   readonly trustRequestChatTemplate?: boolean;
-  /** The usage of chat answers says how many tokens of the prompt were cached. Default false. */
-  readonly promptTokensDetails?: boolean;
   /** Called once for each request when it is over. */
   readonly onRequest?: (entry: RequestLogEntry) => void;
+  /** Called the first time that a request has a field that nothing here knows, once for each name. */
+  readonly onUnknownField?: (field: string, path: string) => void;
 }
 
 /** What the log tells of a request. There is no text of prompts or answers in it. */
@@ -52,13 +53,20 @@ export interface RequestLogEntry {
 }
 
 const CLIENT_CLOSED_REQUEST = 499;
-const HEALTH = '/health';
+const HEALTH_PATHS: readonly string[] = ['/health', '/v1/health', '/ping'];
+/** Names that strangers send are told once, and not without end. */
+const MAX_UNKNOWN_FIELDS = 100;
+const MAX_FIELD_NAME = 100;
 
 export class Api {
-  readonly #options: Required<Omit<HandlerOptions, 'apiKeys' | 'authenticate' | 'onRequest'>>;
+  readonly #options: Required<Pick<HandlerOptions, 'loopbackOnly' | 'maxBodyBytes' | 'maxAnswers' | 'stallMs'>>;
   readonly #routes: ReadonlyMap<string, Route>;
+  readonly #cors: Cors;
+  readonly #metrics = new Metrics();
   readonly #authenticate: Authenticate;
   readonly #onRequest: (entry: RequestLogEntry) => void;
+  readonly #onUnknownField: (field: string, path: string) => void;
+  readonly #unknownFields = new Set<string>();
   readonly #active = new Set<Exchange>();
   #answers = 0;
   #draining = false;
@@ -66,20 +74,24 @@ export class Api {
   /** The device failed, and no answer has succeeded since. */
   #isFailing = false;
 
-  constructor(engine: ServerEngine, handlerOptions: HandlerOptions = {}) {
-    const { apiKeys = [], authenticate, onRequest = () => {}, ...options } = handlerOptions;
+  constructor(engine: ServerEngine, options: HandlerOptions = {}) {
+    const { apiKeys = [], authenticate, onRequest = () => {}, onUnknownField = () => {} } = options;
     this.#authenticate = authenticate ?? keyRing(apiKeys);
     this.#onRequest = onRequest;
+    this.#onUnknownField = onUnknownField;
     this.#options = {
-      modelNames: options.modelNames?.length ? options.modelNames : [engine.modelName],
       loopbackOnly: options.loopbackOnly ?? false,
       maxBodyBytes: options.maxBodyBytes ?? 8 * 2 ** 20,
       maxAnswers: options.maxAnswers ?? 512,
       stallMs: options.stallMs ?? 60_000,
-      trustRequestChatTemplate: options.trustRequestChatTemplate ?? false,
-      promptTokensDetails: options.promptTokensDetails ?? false,
     };
-    this.#routes = createRoutes(engine, this.#options);
+    this.#cors = new Cors(options);
+    this.#routes = createRoutes(engine, {
+      ...options,
+      modelNames: options.modelNames?.length ? options.modelNames : [engine.modelName],
+      trustRequestChatTemplate: options.trustRequestChatTemplate ?? false,
+      metrics: this.#metrics,
+    });
   }
 
   /**
@@ -87,7 +99,7 @@ export class Api {
    * @param willRead called before the body is read, for a client that waits to be told to go on
    */
   async handle(request: IncomingMessage, response: ServerResponse, willRead: () => void = () => {}): Promise<void> {
-    const exchange = new Exchange(request, response, this.#options.stallMs);
+    const exchange = new Exchange(request, response, this.#options.stallMs, this.#metrics);
     this.#active.add(exchange);
     let failure: unknown = null;
     try {
@@ -101,7 +113,9 @@ export class Api {
     } finally {
       this.#active.delete(exchange);
       if (this.#active.size === 0) this.#onIdle?.();
-      this.#onRequest(logEntry(exchange, exchange.lateError ?? failure));
+      const entry = logEntry(exchange, exchange.lateError ?? failure);
+      this.#metrics.response(entry.status, entry.ms / 1000, entry.completionTokens > 0);
+      this.#onRequest(entry);
     }
   }
 
@@ -121,26 +135,25 @@ export class Api {
 
   /** @throws HttpError: 404, 405, 403, 401, 503, in this order; then what the route throws */
   async #answer(exchange: Exchange, willRead: () => void): Promise<void> {
-    const { method, path, request } = exchange;
-    const route = path === HEALTH ? null : routeOf(this.#routes, path);
+    const { method, path, request, response } = exchange;
+    if (this.#cors.apply(request, response)) return exchange.sendEmpty(200);
+    const route = HEALTH_PATHS.includes(path) ? null : routeOf(this.#routes, path);
     checkMethod(exchange, route?.method ?? 'GET');
     if (this.#options.loopbackOnly && !isLoopback(request.headers.host ?? '')) {
       throw new HttpError(403, 'The Host header is not a name of this machine');
     }
-    if (!route) {
-      await exchange.sendEmpty(this.#isHealthy ? 200 : 503);
-      return;
-    }
+    if (!route) return exchange.sendEmpty(this.#isHealthy ? 200 : 503);
     if (!route.isOpen) exchange.user = await this.#authenticate(request);
     if (!exchange.user) throw unauthorized();
     if (this.#draining && !route.isOpen) throw shuttingDown();
     if (method === 'POST') await this.#compute(exchange, route, willRead);
-    else await exchange.sendJson(200, await route.answer(exchange, undefined));
+    else await sendAnswer(exchange, await route.answer(exchange, undefined));
   }
 
   async #compute(exchange: Exchange, route: Route, willRead: () => void): Promise<void> {
     const { maxBodyBytes, maxAnswers } = this.#options;
     const body = await readJsonBody(exchange.request, maxBodyBytes, willRead);
+    this.#noteUnknownFields(exchange.path, route, body);
     if (this.#answers >= maxAnswers) {
       const headers = { 'retry-after': '1' };
       throw new HttpError(429, `There are ${this.#answers} answers under way; try again later`, { headers });
@@ -154,6 +167,16 @@ export class Api {
       throw error;
     } finally {
       this.#answers--;
+    }
+  }
+
+  #noteUnknownFields(path: string, { schema }: Route, body: unknown): void {
+    if (!schema || typeof body !== 'object' || body === null) return;
+    for (const name of Object.keys(body)) {
+      if (Object.hasOwn(schema.shape, name) || this.#unknownFields.has(name)) continue;
+      if (this.#unknownFields.size >= MAX_UNKNOWN_FIELDS || name.length > MAX_FIELD_NAME) return;
+      this.#unknownFields.add(name);
+      this.#onUnknownField(name, path);
     }
   }
 

@@ -26,6 +26,11 @@ export interface ServeCommand extends ModelOptions {
   readonly apiKeys: readonly ApiKey[];
   readonly trustRequestChatTemplate: boolean;
   readonly promptTokensDetails: boolean;
+  readonly excludeToolsWhenNone: boolean;
+  readonly maxLogprobs?: number;
+  readonly allowedOrigins?: readonly string[];
+  readonly allowedMethods?: readonly string[];
+  readonly allowedHeaders?: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -42,6 +47,7 @@ const MODEL_FLAGS = {
   'kv-cache-dtype': { type: 'string' },
   'chat-template': { type: 'string' },
   'logprobs-mode': { type: 'string' },
+  'generation-config': { type: 'string' },
 } as const;
 
 const SERVE_FLAGS = {
@@ -55,6 +61,11 @@ const SERVE_FLAGS = {
   'tool-call-parser': { type: 'string' },
   'trust-request-chat-template': { type: 'boolean' },
   'enable-prompt-tokens-details': { type: 'boolean' },
+  'exclude-tools-when-tool-choice-none': { type: 'boolean' },
+  'max-logprobs': { type: 'string' },
+  'allowed-origins': { type: 'string', multiple: true },
+  'allowed-methods': { type: 'string', multiple: true },
+  'allowed-headers': { type: 'string', multiple: true },
   'log-level': { type: 'string', default: 'info' },
 } as const;
 
@@ -78,6 +89,8 @@ Flags of serve and chat:
   --kv-cache-bytes N     bytes for keys and values
   --kv-cache-dtype TYPE  f32 (default) or f16: half the bytes, rounded
   --chat-template FILE   a Jinja template instead of the model's own
+  --generation-config HOW  auto (default): requests that leave sampling parameters out get those that the model's
+                         makers advise; vllm: they get none but the end tokens
   --logprobs-mode MODE   ${LOGPROBS_MODES.join(', ')}
                          (default: the first)
 
@@ -91,6 +104,11 @@ Flags of serve:
                             (default: what its chat template shows)
   --trust-request-chat-template  requests may bring a chat template of their own
   --enable-prompt-tokens-details  the usage says how many tokens of the prompt were cached
+  --exclude-tools-when-tool-choice-none  the chat template does not see tools that may not be called
+  --max-logprobs N          most alternatives that a request may ask for (20)
+  --allowed-origins ORIGIN  web pages that may use the server; repeated for several, or a JSON list (default: any)
+  --allowed-methods METHOD  what those pages may send, likewise (default: any)
+  --allowed-headers NAME    headers that they may send, likewise (default: any)
   --max-queued-requests N   requests that may wait for others (512); more are refused
   --log-level LEVEL         error, warning or info (default)
 `;
@@ -100,6 +118,7 @@ export function parseServe(args: readonly string[]): ServeCommand {
   const { values } = parse(args, SERVE_FLAGS, false);
   const { model, load } = modelOptions(values);
   const parser = values['tool-call-parser'];
+  const mostLogprobs = values['max-logprobs'];
   return {
     model,
     load:
@@ -110,6 +129,11 @@ export function parseServe(args: readonly string[]): ServeCommand {
     apiKeys: [...keysGiven(values['api-key']), ...keysIn(values['api-keys-file'])],
     trustRequestChatTemplate: values['trust-request-chat-template'] ?? false,
     promptTokensDetails: values['enable-prompt-tokens-details'] ?? false,
+    excludeToolsWhenNone: values['exclude-tools-when-tool-choice-none'] ?? false,
+    ...(mostLogprobs === undefined ? {} : { maxLogprobs: integer('max-logprobs', mostLogprobs, 0) }),
+    ...listOf('allowedOrigins', 'allowed-origins', values['allowed-origins']),
+    ...listOf('allowedMethods', 'allowed-methods', values['allowed-methods']),
+    ...listOf('allowedHeaders', 'allowed-headers', values['allowed-headers']),
     logLevel: oneOf('log-level', values['log-level'], LOG_LEVELS),
   };
 }
@@ -159,10 +183,30 @@ function modelOptions(values: ModelFlags & { readonly model: string }): ModelOpt
     const value = values[flag];
     if (value !== undefined) load[option] = integer(flag, value, least);
   }
+  const defaults = values['generation-config'];
+  if (defaults !== undefined) load.generationConfig = oneOf('generation-config', defaults, ['auto', 'vllm']);
   const mode = values['logprobs-mode'];
   if (mode !== undefined) load.logprobsMode = oneOf('logprobs-mode', mode, LOGPROBS_MODES);
   if (template !== undefined) load.chatTemplate = fileText('chat-template', template);
   return { model: nonEmpty('model', values.model), load };
+}
+
+/** A flag that is given several times, or once with a JSON list; what is not given is left out. */
+function listOf<K extends string>(option: K, flag: string, values: readonly string[] | undefined) {
+  if (values === undefined) return {};
+  const list = values.flatMap((value) => (value.startsWith('[') ? jsonList(flag, value) : [nonEmpty(flag, value)]));
+  return { [option]: list } as { [P in K]: string[] };
+}
+
+function jsonList(flag: string, text: string): string[] {
+  let list: unknown;
+  try {
+    list = JSON.parse(text);
+  } catch {
+    list = null;
+  }
+  if (Array.isArray(list) && list.every((item) => typeof item === 'string' && item !== '')) return list;
+  throw new UsageError(`--${flag} must be a text or a JSON list of texts, got ${JSON.stringify(text)}`);
 }
 
 function nonEmpty(flag: string, value: string): string {

@@ -44,14 +44,16 @@ async function loadUntil(signal: AbortSignal, { model, load }: ServeCommand): Pr
 }
 
 async function listen(engine: Engine, command: ServeCommand, log: Log): Promise<RunningServer> {
-  const { host, port, apiKeys, modelNames, trustRequestChatTemplate, promptTokensDetails } = command;
+  const { model, load, logLevel, ...options } = command;
+  const { host, port, apiKeys } = options;
   if (apiKeys.length === 0 && !isLoopback(host.includes(':') ? `[${host}]` : host)) {
     log.warning('listening to other machines without an API key', { host });
   }
   try {
     return await serve(engine, {
-      ...{ host, port, apiKeys, modelNames, trustRequestChatTemplate, promptTokensDetails },
+      ...options,
       onRequest: (entry) => log.request(entry),
+      onUnknownField: (field, path) => log.info('a field of a request is ignored', { field, path }),
     });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -7,6 +7,18 @@ import type { User } from './auth.ts';
 import { ClientGone } from './body.ts';
 import type { HttpError } from './errors.ts';
 import { sendLast } from './event-stream.ts';
+import type { Metrics } from './metrics.ts';
+
+/** An answer that is no JSON. */
+export class PlainText {
+  readonly text: string;
+  readonly type: string;
+
+  constructor(text: string, type: string) {
+    this.text = text;
+    this.type = type;
+  }
+}
 
 export class Exchange {
   readonly request: IncomingMessage;
@@ -14,7 +26,9 @@ export class Exchange {
   readonly method: string;
   /** The request's target up to the first question mark: routes and keys go by this and nothing else. */
   readonly path: string;
-  /** The caller's `x-request-id`, if it can be one, else a random one. A label for the log. */
+  /** The caller's `x-request-id`, if it can be one. */
+  readonly label: string | undefined;
+  /** The label, else a random one: for the log, and for the answer's headers. */
   readonly id: string;
   /** How long a client may take nothing before it is cut off. */
   readonly stallMs: number;
@@ -24,16 +38,22 @@ export class Exchange {
   /** What went wrong after the headers had gone out. */
   lateError: unknown = null;
   readonly #controller = new AbortController();
+  readonly #metrics: Metrics;
   readonly #started = performance.now();
+  /** Prompts that have had an output, and when each choice had its last. */
+  readonly #prompts = new Set<number>();
+  readonly #lastOutput = new Map<number, number>();
 
-  constructor(request: IncomingMessage, response: ServerResponse, stallMs: number) {
+  constructor(request: IncomingMessage, response: ServerResponse, stallMs: number, metrics: Metrics) {
     this.request = request;
     this.response = response;
     this.stallMs = stallMs;
+    this.#metrics = metrics;
     this.method = request.method ?? 'GET';
     this.path = (request.url ?? '/').split('?', 1)[0];
     const label = request.headers['x-request-id'];
-    this.id = typeof label === 'string' && /^[\x21-\x7e]{1,256}$/.test(label) ? label : randomUUID();
+    this.label = typeof label === 'string' && /^[\x21-\x7e]{1,256}$/.test(label) ? label : undefined;
+    this.id = this.label ?? randomUUID();
     // A broken connection shows as `close`; without a listener its `error` would end the process.
     request.on('error', () => {});
     response.on('error', () => {});
@@ -52,10 +72,18 @@ export class Exchange {
     return performance.now() - this.#started;
   }
 
-  /** Counts what an answer costs, for the log. */
-  readonly count = ({ promptTokens, tokenIds }: GenerateOutput): void => {
-    this.usage.promptTokens = promptTokens;
-    this.usage.completionTokens += tokenIds.length;
+  /** Counts what an answer costs, for the log and the metrics. */
+  readonly count = (output: GenerateOutput, prompt: number): void => {
+    const seconds = this.milliseconds / 1000;
+    if (!this.#prompts.has(prompt)) {
+      this.#prompts.add(prompt);
+      this.usage.promptTokens += output.promptTokens;
+      this.#metrics.firstOutput(output, seconds);
+    }
+    const last = this.#lastOutput.get(output.index);
+    this.#lastOutput.set(output.index, seconds);
+    this.usage.completionTokens += output.tokenIds.length;
+    this.#metrics.output(output, last === undefined ? null : seconds - last);
   };
 
   abort(reason: Error): void {
@@ -64,8 +92,12 @@ export class Exchange {
 
   /** @throws ClientGone */
   async sendJson(status: number, body: unknown): Promise<void> {
-    this.response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
-    await sendLast(this.response, JSON.stringify(body), this.stallMs);
+    await this.#send(status, 'application/json; charset=utf-8', JSON.stringify(body));
+  }
+
+  /** @throws ClientGone */
+  async sendText({ type, text }: PlainText): Promise<void> {
+    await this.#send(200, type, text);
   }
 
   async sendEmpty(status: number): Promise<void> {
@@ -79,6 +111,11 @@ export class Exchange {
     // The rest of an unread body would be taken for the next request.
     if (this.#hasBody && !this.request.complete) this.response.setHeader('connection', 'close');
     await this.sendJson(error.status, error.body);
+  }
+
+  async #send(status: number, type: string, text: string): Promise<void> {
+    this.response.writeHead(status, { 'content-type': type });
+    await sendLast(this.response, text, this.stallMs);
   }
 
   get #hasBody(): boolean {

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import {
   type ApiEngine,
   type ChatCompletionCreateParams,
+  type ChatOptions,
   chatRequestSchema,
   createChatCompletions,
   detokenize,
@@ -17,22 +18,24 @@ import {
   createCompletions,
 } from '../engine/completions/index.ts';
 import { createEmbeddings, type EmbeddingCreateParams, embeddingRequestSchema } from '../engine/embeddings/index.ts';
+import type { SchedulerStats } from '../engine/index.ts';
 import { createResponses, type ResponseCreateParams, responseRequestSchema } from '../engine/responses/index.ts';
 import { HttpError } from './errors.ts';
-import type { Exchange } from './exchange.ts';
+import { type Exchange, PlainText } from './exchange.ts';
+import { METRICS_TYPE, type Metrics } from './metrics.ts';
 import { openApi } from './openapi.ts';
 import { packageVersion } from './version.ts';
 
 /** What the server needs of an engine. */
 export interface ServerEngine extends ApiEngine {
-  readonly maxModelLen: number;
+  readonly stats: SchedulerStats;
 }
 
-export interface RouteOptions {
+export interface RouteOptions extends ChatOptions {
   /** Names of the model; the first is the one in answers. */
   readonly modelNames: readonly string[];
   readonly trustRequestChatTemplate: boolean;
-  readonly promptTokensDetails: boolean;
+  readonly metrics: Metrics;
 }
 
 export interface Route {
@@ -41,8 +44,8 @@ export interface Route {
   /** Needs no key. */
   readonly isOpen?: boolean;
   /** What the body is; a route with a body has one. */
-  readonly schema?: z.ZodType;
-  /** Gives what is to be sent: an object, or a stream of them. `body` is parsed JSON of any kind. */
+  readonly schema?: z.ZodObject;
+  /** Gives what is to be sent: an object, a stream of them, or plain text. `body` is parsed JSON of any kind. */
   readonly answer: (exchange: Exchange, body: unknown) => unknown;
 }
 
@@ -57,7 +60,7 @@ export function createRoutes(engine: ServerEngine, options: RouteOptions): Reado
   const embeddings = createEmbeddings(engine, options);
   const responses = createResponses(engine, options);
   const card = (id: string) => modelCard(id, engine, created);
-  const callOptions = ({ signal, count }: Exchange) => ({ signal, observe: count });
+  const callOptions = ({ signal, count, label }: Exchange) => ({ signal, observe: count, requestId: label });
 
   // The engine checks what the bodies really are.
   const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
@@ -136,6 +139,14 @@ export function createRoutes(engine: ServerEngine, options: RouteOptions): Reado
         answer: () => ({ version: packageVersion() }),
       },
     ],
+    [
+      '/metrics',
+      {
+        method: 'GET',
+        summary: 'What the server has done so far, for Prometheus.',
+        answer: () => new PlainText(options.metrics.text(engine.stats), METRICS_TYPE),
+      },
+    ],
     ['/openapi.json', { method: 'GET', summary: 'This description.', answer: () => openApi(routes) }],
   ]);
   return routes;
@@ -159,6 +170,25 @@ function modelCard(id: string, engine: ServerEngine, created: number) {
     root: engine.modelName,
     parent: null,
     max_model_len: engine.maxModelLen,
+    permission: [permissionFor(id, created)],
+  };
+}
+
+/** What clients of the older kind look for: whatever the model can do is allowed. */
+function permissionFor(id: string, created: number) {
+  return {
+    id: `modelperm-${id}`,
+    object: 'model_permission',
+    created,
+    allow_create_engine: false,
+    allow_sampling: true,
+    allow_logprobs: true,
+    allow_search_indices: false,
+    allow_view: true,
+    allow_fine_tuning: false,
+    organization: '*',
+    group: null,
+    is_blocking: false,
   };
 }
 

@@ -69,13 +69,14 @@ export function startGenerating<T>(param: 'messages' | 'prompt', start: () => T)
   }
 }
 
-/** The same outputs, each shown to `observe` first. */
+/** The same outputs, each shown to `observe` first, with which prompt of the request it belongs to. */
 export async function* observed(
   outputs: AsyncIterable<GenerateOutput>,
-  observe: (output: GenerateOutput) => void,
+  observe: (output: GenerateOutput, prompt: number) => void,
+  prompt = 0,
 ): AsyncGenerator<GenerateOutput, void, undefined> {
   for await (const output of outputs) {
-    observe(output);
+    observe(output, prompt);
     yield output;
   }
 }

@@ -39,8 +39,10 @@ export interface ChatOptions {
 export interface ChatCallOptions {
   /** Ends the answer and frees what it holds. */
   readonly signal?: AbortSignal;
-  /** Sees every output of the engine on its way into the answer. */
-  readonly observe?: (output: GenerateOutput) => void;
+  /** Sees every output of the engine on its way into the answer; `prompt` tells those of several prompts apart. */
+  readonly observe?: (output: GenerateOutput, prompt: number) => void;
+  /** Takes the place of the random part of the answer's id, and of the request's own `request_id`. */
+  readonly requestId?: string;
 }
 
 export interface ChatCompletions {
@@ -65,7 +67,7 @@ export function createChatCompletions(engine: ApiEngine, options: ChatOptions = 
   const { excludeToolsWhenNone = false, maxLogprobs = MAX_LOGPROBS } = options;
   const served: ServedModel = { names: modelNames };
 
-  async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
+  async function create(params: unknown, { signal, observe, requestId }: ChatCallOptions = {}) {
     const request = parseChatRequest(params);
     const choice = toolChoiceOf(request);
     checkModel(request.model, served);
@@ -73,7 +75,7 @@ export function createChatCompletions(engine: ApiEngine, options: ChatOptions = 
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
     const shown = excludeToolsWhenNone && choice === 'none' ? { ...request, tools: undefined } : request;
-    const answer = startAnswer(engine, shown, choice, { served, maxLogprobs, signal: ending });
+    const answer = startAnswer(engine, shown, choice, { served, maxLogprobs, requestId, signal: ending });
     const head = { ...answer.head, withCachedTokens: promptTokensDetails };
     const chunks = chatChunks(observe ? observed(answer.outputs, observe) : answer.outputs, head);
     if (request.stream) return new AnswerStream(chunks, controller);
@@ -88,6 +90,7 @@ export function createChatCompletions(engine: ApiEngine, options: ChatOptions = 
 interface AnswerContext {
   readonly served: ServedModel;
   readonly maxLogprobs: number;
+  readonly requestId?: string;
   readonly signal: AbortSignal;
 }
 
@@ -96,7 +99,7 @@ interface AnswerContext {
  * parameters, the grammar. Work begins when the outputs are read.
  */
 function startAnswer(engine: ApiEngine, request: ChatRequest, choice: ToolChoice, context: AnswerContext) {
-  const { served, maxLogprobs, signal } = context;
+  const { served, maxLogprobs, requestId, signal } = context;
   const sampling = chatSampling(request);
   const source = promptSourceOf(request);
   const tokens = startGenerating('messages', () => engine.promptTokens({ ...source, sampling }));
@@ -114,7 +117,7 @@ function startAnswer(engine: ApiEngine, request: ChatRequest, choice: ToolChoice
   const speaker = request.messages[request.messages.length - 1];
   const role = request.add_generation_prompt === false ? speaker.role : 'assistant';
   const head: Omit<AnswerHead, 'withCachedTokens'> = {
-    id: `chatcmpl-${request.request_id ?? randomHex()}`,
+    id: `chatcmpl-${requestId ?? request.request_id ?? randomHex()}`,
     created: Math.floor(Date.now() / 1000),
     model: served.names[0],
     n: request.n ?? 1,

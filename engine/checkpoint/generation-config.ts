@@ -11,6 +11,8 @@ export interface GenerationConfig {
   readonly topP?: number;
   readonly minP?: number;
   readonly repetitionPenalty?: number;
+  /** Most tokens of an answer. */
+  readonly maxTokens?: number;
 }
 
 /**
@@ -35,5 +37,6 @@ export function readGenerationConfig(
     topP: optional('top_p', (name) => generation.positive(name, undefined, 1)),
     minP: optional('min_p', (name) => generation.number(name, { min: 0, max: 1 })),
     repetitionPenalty: optional('repetition_penalty', (name) => generation.positive(name)),
+    maxTokens: optional('max_new_tokens', (name) => generation.integer(name, { min: 1, max: 2 ** 31 })),
   };
 }

@@ -40,16 +40,18 @@ export function createCompletions(engine: ApiEngine, options: ChatOptions = {}):
   const { modelNames, maxLogprobs = MAX_LOGPROBS } = options;
   const served = { names: modelNames ?? [engine.modelName] };
 
-  async function create(params: unknown, { signal, observe }: ChatCallOptions = {}) {
+  async function create(params: unknown, { signal, observe, requestId }: ChatCallOptions = {}) {
     const request = parseCompletionRequest(params);
     checkModel(request.model, served);
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
     const parts = startGenerating('prompt', () =>
-      request.prompt.map((prompt, index) => startPart(engine, request, prompt, index, { maxLogprobs, signal: ending })),
+      request.prompt.map((prompt, index) =>
+        startPart(engine, request, prompt, index, { maxLogprobs, observe, signal: ending }),
+      ),
     );
     const head: CompletionHead = {
-      id: `cmpl-${request.request_id ?? randomHex()}`,
+      id: `cmpl-${requestId ?? request.request_id ?? randomHex()}`,
       created: Math.floor(Date.now() / 1000),
       model: served.names[0],
       n: request.n ?? 1,
@@ -58,7 +60,7 @@ export function createCompletions(engine: ApiEngine, options: ChatOptions = {}):
       naming: { tokenizer: engine.tokenizer, asIds: request.return_tokens_as_token_ids ?? false },
     };
     const outputs = merged(parts.map(({ outputs }) => outputs));
-    const chunks = completionChunks(observe ? observed(outputs, observe) : outputs, parts, head);
+    const chunks = completionChunks(outputs, parts, head);
     if (request.stream) return new AnswerStream(chunks, controller);
     // What one prompt fails with ends the others.
     return collectCompletion(chunks, head).finally(() => controller.abort());
@@ -69,6 +71,7 @@ export function createCompletions(engine: ApiEngine, options: ChatOptions = {}):
 
 interface PartContext {
   readonly maxLogprobs: number;
+  readonly observe: ChatCallOptions['observe'];
   readonly signal: AbortSignal;
 }
 
@@ -81,7 +84,7 @@ function startPart(
   request: CompletionRequest,
   prompt: Prompt,
   place: number,
-  { maxLogprobs, signal }: PartContext,
+  { maxLogprobs, observe, signal }: PartContext,
 ): StartedPart {
   const sampling = completionSampling(request, maxLogprobs);
   const tokens = engine.promptTokens({
@@ -99,6 +102,8 @@ function startPart(
   const grammar = constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
   const outputs = isEcho ? nothing(n, tokens.length) : engine.generate({ ...search, grammar, signal });
 
+  const ofPart = placed(outputs, place * n);
+
   const echoedLogprobs = request.echo ? request.logprobs : undefined;
   const count = Math.max(promptCount ?? -1, echoedLogprobs ?? -1);
   return {
@@ -107,7 +112,7 @@ function startPart(
     withLogprobs: echoedLogprobs,
     withPromptLogprobs: promptCount,
     logprobs: async () => (count < 0 ? [] : engine.promptLogprobs(tokens, count, signal)),
-    outputs: placed(outputs, place * n),
+    outputs: observe ? observed(ofPart, observe, place) : ofPart,
   };
 }
 

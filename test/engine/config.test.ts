@@ -185,7 +185,8 @@ generation('end tokens come from it, or else from config.json', () => {
 });
 
 generation('sampling settings are taken over', () => {
-  const found = generate({ temperature: 0.3, top_k: 20, top_p: 0.9, min_p: 0.05, repetition_penalty: 1.1 });
+  const sampling = { temperature: 0.3, top_k: 20, top_p: 0.9, min_p: 0.05, repetition_penalty: 1.1 };
+  const found = generate({ ...sampling, max_new_tokens: 50 });
   assert.equal(found, {
     eosTokenIds: [],
     temperature: 0.3,
@@ -193,6 +194,7 @@ generation('sampling settings are taken over', () => {
     topP: 0.9,
     minP: 0.05,
     repetitionPenalty: 1.1,
+    maxTokens: 50,
   });
 });
 
@@ -206,6 +208,7 @@ generation('values out of range are refused', async () => {
     [{ top_k: 2.5 }, /top_k is 2.5/],
     [{ min_p: 2 }, /min_p is 2/],
     [{ repetition_penalty: 0 }, /repetition_penalty is 0/],
+    [{ max_new_tokens: 0 }, /max_new_tokens is 0/],
   ];
   for (const [members, message] of wrong) {
     await rejects(() => generate(members), new RegExp(`^generation_config\\.json: ${message.source}`));

@@ -166,6 +166,9 @@ test('sampling defaults are those of generation_config.json, and a request overr
   const advised = await request({});
   assert.equal(await request({ temperature: 0.3, topK: 20, topP: 0.9 }), advised);
   assert.is.not((await request({ temperature: 5, topK: 0, topP: 1 })).text, advised.text);
+  const plain = await tinyChat({ device: 'wasm', generationConfig: 'vllm' });
+  assert.equal(plain.generationDefaults, {});
+  assert.equal(plain.eosTokenIds, engine.eosTokenIds);
 });
 
 test('the tokenizer and the limits can be asked', async () => {

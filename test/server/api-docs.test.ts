@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Metrics } from '../../server/metrics.ts';
 import { bodySchema } from '../../server/openapi.ts';
 import { createRoutes } from '../../server/routes.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -13,7 +14,7 @@ const test = suite('docs/api.md');
 
 const FILE = new URL('../../docs/api.md', import.meta.url);
 const TABLES = /<!-- fields: (\S+) -->\n([\s\S]*?)<!-- end -->/g;
-const options = { modelNames: ['m'], trustRequestChatTemplate: false, promptTokensDetails: false };
+const options = { modelNames: ['m'], trustRequestChatTemplate: false, metrics: new Metrics() };
 const routes = createRoutes(new FakeEngine(), options);
 
 interface FieldSchema {

@@ -144,9 +144,20 @@ test('every flag of serve is read', () => {
       'api-keys-file': join(folder, 'keys'),
       'log-level': 'warning',
       'tool-call-parser': 'mistral',
+      'generation-config': 'vllm',
+      'logprobs-mode': 'raw_logits',
+      'max-logprobs': '5',
+      'allowed-origins': '["https://a.example", "https://b.example"]',
+      'allowed-methods': 'POST',
+      'allowed-headers': 'authorization',
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-    assert.equal(parseServe([...args, '--trust-request-chat-template', '--enable-prompt-tokens-details']), {
+    const switches = [
+      '--trust-request-chat-template',
+      '--enable-prompt-tokens-details',
+      '--exclude-tools-when-tool-choice-none',
+    ];
+    assert.equal(parseServe([...args, ...switches, '--allowed-methods', 'GET']), {
       model: 'm',
       load: {
         device: 'wasm',
@@ -161,6 +172,8 @@ test('every flag of serve is read', () => {
         kvCacheDtype: 'f16',
         chatTemplate: '{{ messages }}',
         toolCallParser: 'mistral',
+        generationConfig: 'vllm',
+        logprobsMode: 'raw_logits',
       },
       modelNames: ['x'],
       host: '0.0.0.0',
@@ -168,6 +181,11 @@ test('every flag of serve is read', () => {
       apiKeys: [{ key: 'zero' }, { key: 'one' }, { name: 'bob', key: 'two' }],
       trustRequestChatTemplate: true,
       promptTokensDetails: true,
+      excludeToolsWhenNone: true,
+      maxLogprobs: 5,
+      allowedOrigins: ['https://a.example', 'https://b.example'],
+      allowedMethods: ['POST', 'GET'],
+      allowedHeaders: ['authorization'],
       logLevel: 'warning',
     });
   } finally {
@@ -200,6 +218,11 @@ const wrong: [flag: string, value: string][] = [
   ['api-keys-file', '/nowhere'],
   ['chat-template', '/nowhere'],
   ['tool-call-parser', 'guess'],
+  ['generation-config', 'magic'],
+  ['logprobs-mode', 'cooked'],
+  ['max-logprobs', '-1'],
+  ['allowed-origins', '[1]'],
+  ['allowed-headers', ''],
 ];
 
 for (const [flag, value] of wrong) {

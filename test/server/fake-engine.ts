@@ -53,6 +53,11 @@ export class FakeEngine implements ServerEngine {
     decode: (ids: ArrayLike<number>) => (ids[0] === END ? END_TEXT : new TextDecoder().decode(this.#bytes(ids[0]))),
   };
 
+  get stats() {
+    const blocks = { freeBlocks: 3, cachedBlocks: 1, totalBlocks: 4 };
+    return { running: this.running, waiting: 0, preemptions: 0, ...blocks };
+  }
+
   get replyFormat() {
     return this.#options.replyFormat ?? { reasoning: false };
   }

@@ -1,39 +1,16 @@
+/** Routes, bodies, and what is not HTTP. */
+
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createHandler, type RequestLogEntry } from '../../server/index.ts';
-import { FakeEngine, type FakeOptions } from './fake-engine.ts';
-import { until, withServer } from './with-server.ts';
+import { createHandler } from '../../server/index.ts';
+import { FakeEngine } from './fake-engine.ts';
+import { CHAT, errorOf, MESSAGES, post, serving } from './requests.ts';
+import { withServer } from './with-server.ts';
 
 const test = suite('server');
-
-const CHAT = '/v1/chat/completions';
-const MESSAGES = [{ role: 'user', content: 'hi' }];
-
-function post(url: string, body: object | string, headers: Record<string, string> = {}, signal?: AbortSignal) {
-  return fetch(url + CHAT, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-    signal,
-  });
-}
-
-async function errorOf(response: Response): Promise<{ message: string; type: string; param: unknown; code: unknown }> {
-  assert.match(response.headers.get('content-type')!, 'application/json');
-  const { error, ...rest } = (await response.json()) as { error: never };
-  assert.equal(rest, {});
-  assert.equal(Object.keys(error), ['message', 'type', 'param', 'code']);
-  return error;
-}
-
-const serving = (use: (url: string, engine: FakeEngine) => Promise<void>, options?: FakeOptions) => async () => {
-  const engine = new FakeEngine(options);
-  await withServer(engine, {}, (url) => use(url, engine));
-  assert.is(engine.running, 0);
-};
 
 test(
   'a chat request is answered with JSON',
@@ -216,9 +193,9 @@ test('models are listed under every name', async () => {
   await withServer(new FakeEngine(), { modelNames: ['org/first', 'second'] }, async (url) => {
     const list = (await (await fetch(`${url}/v1/models?limit=5`)).json()) as {
       object: string;
-      data: { created: number }[];
+      data: { created: number; permission: unknown }[];
     };
-    const { created, ...card } = list.data[0];
+    const { created, permission, ...card } = list.data[0];
     assert.ok(Number.isInteger(created));
     assert.equal(card, {
       id: 'org/first',
@@ -228,6 +205,8 @@ test('models are listed under every name', async () => {
       parent: null,
       max_model_len: 100,
     });
+    const [{ allow_sampling: maySample, object, organization }] = permission as never as Record<string, unknown>[];
+    assert.equal([maySample, object, organization], [true, 'model_permission', '*']);
     assert.is(list.object, 'list');
     assert.is(list.data.length, 2);
     for (const path of ['org/first', 'org%2Ffirst', 'second']) {
@@ -244,221 +223,16 @@ test('models are listed under every name', async () => {
 test(
   'health is empty, version is that of the package, HEAD works',
   serving(async (url) => {
-    const health = await fetch(`${url}/health`);
-    assert.is(health.status, 200);
-    assert.is(await health.text(), '');
+    for (const path of ['/health', '/v1/health', '/ping']) {
+      const health = await fetch(url + path);
+      assert.is(health.status, 200);
+      assert.is(await health.text(), '');
+    }
     const { version } = (await (await fetch(`${url}/version`)).json()) as { version: string };
     assert.match(version, /^\d+\.\d+\.\d+/);
     assert.is((await fetch(`${url}/v1/models`, { method: 'HEAD' })).status, 200);
   }),
 );
-
-test('with keys, everything that computes or tells needs one of them', async () => {
-  const engine = new FakeEngine();
-  await withServer(engine, { apiKeys: ['first', 'second'] }, async (url) => {
-    for (const authorization of ['Bearer first', 'bearer second', 'BEARER  second']) {
-      assert.is((await post(url, { messages: MESSAGES }, { authorization })).status, 200, authorization);
-    }
-    const wrong: Record<string, string>[] = [
-      {},
-      { authorization: 'Bearer' },
-      { authorization: 'Bearer firs' },
-      { authorization: 'Bearer first ,' },
-      { authorization: 'first' },
-      { authorization: 'Basic first' },
-      { 'x-api-key': 'first' },
-    ];
-    for (const headers of wrong) {
-      const response = await post(url, 'not even JSON', headers);
-      assert.is(response.status, 401, JSON.stringify(headers));
-      assert.is(response.headers.get('www-authenticate'), 'Bearer');
-      assert.equal(await errorOf(response), {
-        message: 'Unauthorized: missing or wrong API key',
-        type: 'invalid_request_error',
-        param: null,
-        code: 'invalid_api_key',
-      });
-    }
-    assert.is((await fetch(`${url}/v1/models`)).status, 401);
-    assert.is((await fetch(`${url}/health`)).status, 200);
-    assert.is((await fetch(`${url}/version`)).status, 200);
-  });
-  assert.is(engine.requests.length, 3);
-});
-
-test('a key may have a name, and the log tells it; the key itself is nowhere', async () => {
-  const entries: RequestLogEntry[] = [];
-  const apiKeys = [{ key: 'secret-1', name: 'alice' }, { key: 'secret-2' }];
-  await withServer(new FakeEngine(), { apiKeys, onRequest: (entry) => entries.push(entry) }, async (url) => {
-    for (const key of ['secret-1', 'secret-2', 'secret-3']) {
-      await (await post(url, { messages: MESSAGES }, { authorization: `Bearer ${key}` })).text();
-    }
-    await until(() => entries.length === 3, 'three entries');
-  });
-  assert.equal(
-    entries.map(({ user, status }) => [user, status]),
-    [
-      ['alice', 200],
-      [undefined, 200],
-      [undefined, 401],
-    ],
-  );
-  assert.not.match(JSON.stringify(entries), 'secret');
-});
-
-test('an embedder says who may come in, sees the request, and may take its time', async () => {
-  const entries: RequestLogEntry[] = [];
-  const authenticate = async (request: IncomingMessage) => {
-    await new Promise((resolve) => setTimeout(resolve, 2));
-    const { cookie } = request.headers;
-    if (cookie === 'broken') throw new Error('the database is gone');
-    return cookie === undefined ? null : { name: cookie, plan: 'free' };
-  };
-  const options = { authenticate, apiKeys: ['unused'], onRequest: (entry: RequestLogEntry) => entries.push(entry) };
-  await withServer(new FakeEngine(), options, async (url) => {
-    const statuses = [];
-    for (const headers of [{ cookie: 'bob' }, { authorization: 'Bearer unused' }, { cookie: 'broken' }]) {
-      statuses.push((await post(url, { messages: MESSAGES }, headers as unknown as Record<string, string>)).status);
-    }
-    assert.equal(statuses, [200, 401, 500]);
-    assert.is((await fetch(`${url}/health`)).status, 200);
-    for (const path of ['/v1/completions', '/tokenize', '/detokenize']) {
-      assert.is((await fetch(url + path, { method: 'POST' })).status, 401, path);
-    }
-    assert.is((await fetch(`${url}/openapi.json`)).status, 401);
-  });
-  assert.is(entries[0].user, 'bob');
-});
-
-test(
-  'a client that leaves ends its generation, streaming or not',
-  serving(
-    async (url, engine) => {
-      for (const stream of [false, true]) {
-        const controller = new AbortController();
-        const response = post(url, { messages: MESSAGES, stream }, {}, controller.signal).catch(() => null);
-        await until(() => engine.running === 1, 'generation begins');
-        controller.abort();
-        await response;
-        await until(() => engine.running === 0, 'generation ends');
-      }
-    },
-    { endless: true, delayMs: 2 },
-  ),
-);
-
-test('a reader that stalls is cut off and its generation ends', async () => {
-  const engine = new FakeEngine({ endless: true, pieces: ['x'.repeat(10_000)] });
-  await withServer(engine, { stallMs: 50 }, async (url) => {
-    const body = JSON.stringify({ messages: MESSAGES, stream: true });
-    const socket = connect(Number(new URL(url).port), '127.0.0.1');
-    socket.on('error', () => {});
-    const head = `POST ${CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n`;
-    socket.write(head + body);
-    socket.pause();
-    await until(() => engine.tokens > 5, 'tokens come');
-    await until(() => engine.running === 0, 'the reader is cut off');
-    socket.destroy();
-  });
-});
-
-test('many requests at once each get their own answer', async () => {
-  const engine = new FakeEngine({ delayMs: 30 });
-  await withServer(engine, {}, async (url) => {
-    const answers = Array.from({ length: 40 }, async (_, i) => {
-      const response = await post(url, { messages: MESSAGES, max_tokens: 1 + (i % 3), stream: i % 2 === 0 });
-      const text = await response.text();
-      return i % 2 === 0 ? text.match(/"content":"[^"]+"/g)!.length : JSON.parse(text).usage.completion_tokens;
-    });
-    assert.equal(
-      await Promise.all(answers),
-      Array.from({ length: 40 }, (_, i) => 1 + (i % 3)),
-    );
-  });
-  assert.ok(engine.mostRunning > 10, `${engine.mostRunning} at once`);
-  assert.is(engine.running, 0);
-});
-
-test('more answers than there may be at one time get a 429', async () => {
-  const engine = new FakeEngine({ endless: true, delayMs: 2 });
-  await withServer(engine, { maxAnswers: 1 }, async (url) => {
-    const controller = new AbortController();
-    const first = post(url, { messages: MESSAGES }, {}, controller.signal).catch(() => null);
-    await until(() => engine.running === 1, 'generation begins');
-    const second = await post(url, { messages: MESSAGES });
-    assert.is(second.status, 429);
-    assert.is(second.headers.get('retry-after'), '1');
-    await errorOf(second);
-    controller.abort();
-    await first;
-    await until(() => engine.running === 0, 'generation ends');
-    const third = await post(url, { messages: MESSAGES, max_tokens: 1 });
-    assert.is(third.status, 200);
-  });
-});
-
-test('a failure of the engine is a 500 without its words, and a device failure shows in the health', async () => {
-  const log: RequestLogEntry[] = [];
-  const error = Object.assign(new Error('secret/path: lost'), { name: 'DeviceError' });
-  const engine = new FakeEngine({ failAfter: { tokens: 0, error } });
-  await withServer(engine, { onRequest: (entry) => log.push(entry) }, async (url) => {
-    for (const stream of [false, true]) {
-      const response = await post(url, { messages: MESSAGES, stream });
-      assert.is(response.status, 500);
-      const { message, type, code } = await errorOf(response);
-      assert.not.match(message, 'secret');
-      assert.match(message, response.headers.get('x-request-id')!);
-      assert.equal([type, code], ['InternalServerError', 500]);
-    }
-    assert.is((await fetch(`${url}/health`)).status, 503);
-  });
-  assert.is(log[0].error, error);
-});
-
-test('a failure in the middle of a stream is an event, then the stream ends', async () => {
-  const log: RequestLogEntry[] = [];
-  const error = new Error('secret');
-  const engine = new FakeEngine({ failAfter: { tokens: 2, error } });
-  await withServer(engine, { onRequest: (entry) => log.push(entry) }, async (url) => {
-    const text = await (await post(url, { messages: MESSAGES, stream: true })).text();
-    const events = text.split('\n\n');
-    assert.is(events.at(-1), '');
-    assert.is(events.at(-2), 'data: [DONE]');
-    const { error: told } = JSON.parse(events.at(-3)!.slice('data: '.length));
-    assert.equal([told.type, told.param, told.code], ['InternalServerError', null, 500]);
-    assert.not.match(text, 'secret');
-    assert.not.match(text, '"finish_reason":"');
-  });
-  assert.is(log[0].error, error);
-});
-
-test('the log has one entry a request, with counts and without text', async () => {
-  const log: RequestLogEntry[] = [];
-  await withServer(new FakeEngine(), { onRequest: (entry) => log.push(entry) }, async (url) => {
-    await post(url, { messages: MESSAGES, user: 'somebody' }, { 'x-request-id': 'my-label' });
-    await (await post(url, { messages: MESSAGES, stream: true })).text();
-    await post(url, 'nonsense');
-    await fetch(`${url}/nothing?key=secret`);
-    await until(() => log.length === 4, 'four entries');
-  });
-  assert.equal(
-    log.map(({ method, path, status, promptTokens, completionTokens }) => [
-      method,
-      path,
-      status,
-      promptTokens,
-      completionTokens,
-    ]),
-    [
-      ['POST', CHAT, 200, 14, 4],
-      ['POST', CHAT, 200, 14, 4],
-      ['POST', CHAT, 400, 0, 0],
-      ['GET', '/nothing', 404, 0, 0],
-    ],
-  );
-  assert.is(log[0].id, 'my-label');
-  assert.not.match(JSON.stringify(log), /somebody|secret|Paris/);
-});
 
 test('on this machine alone, a foreign Host gets a 403', async () => {
   await withServer(new FakeEngine(), {}, async (url) => {
