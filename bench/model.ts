@@ -7,36 +7,46 @@
  *
  *   npm run bench -- model                                   Qwen2.5-0.5B shape, Q8_0 and Q4_0, 1 and 2 threads
  *   npm run bench -- model --model DIR --quantization none --threads 2 --pp 512 --tg 128 --repeat 5
+ *   npm run bench -- model --device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,none
+ *
+ * On the WebGPU device weights are a few made-up rows repeated, so that a 7B shape is there in seconds, and each kernel's
+ * share of a step is told by the GPU's own clock.
  */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import type { DecoderDescription } from '../engine/architectures/description.ts';
-import { type LoadedModel, loadModel } from '../engine/load-model.ts';
+import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
-import { KV_BLOCK_SIZE, WasmDevice } from '../kernels/index.ts';
+import { WasmDevice } from '../kernels/index.ts';
+import type { KernelTime } from '../kernels/webgpu/timestamps.ts';
+import { GpuBench, parseVariants } from './support/bench-device.ts';
+import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
+import { measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
+import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
 const { values: options } = parseArgs({
   options: {
+    device: { type: 'string', default: 'wasm' },
     model: { type: 'string' },
     shape: { type: 'string', default: 'qwen2.5-0.5b' },
     quantization: { type: 'string', default: 'q8_0,q4_0' },
     threads: { type: 'string', default: '1,2' },
+    set: { type: 'string', default: '' },
     pp: { type: 'string', default: '512' },
     tg: { type: 'string', default: '128' },
     repeat: { type: 'string', default: '5' },
   },
 });
 const [pp, tg, repeat] = [options.pp, options.tg, options.repeat].map(Number);
-if (!options.model && !SHAPES[options.shape]) {
-  console.error(`no shape ${options.shape}; there are: ${Object.keys(SHAPES).join(', ')}`);
+const shapes = options.shape.split(',');
+const unknown = shapes.find((shape) => !SHAPES[shape]);
+if (!options.model && unknown !== undefined) {
+  console.error(`no shape ${unknown}; there are: ${Object.keys(SHAPES).join(', ')}`);
   process.exit(1);
 }
 
-const contextLength = Math.max(pp, tg);
-const modelName = options.model ?? `${options.shape} (random weights)`;
 /** Larger than any cache. */
 const READ_BYTES = 256 * 2 ** 20;
 
@@ -53,55 +63,114 @@ interface Result {
   loopDelayP99: number;
 }
 
-const results: Result[] = [];
-for (const quantization of options.quantization.split(',')) {
-  for (const threads of options.threads.split(',').map(Number)) results.push(await measure(quantization, threads));
+if (options.device === 'webgpu') for (const shape of shapes) await measureOnGpu(shape);
+else await measureOnThreads(options.model ?? shapes[0]);
+
+async function measureOnGpu(shape: string): Promise<void> {
+  const bench = await GpuBench.open();
+  const { readBandwidth } = bench.peaks;
+  bench.close();
+  const results: WebGpuModelResult[] = [];
+  for (const quantization of options.quantization.split(',')) {
+    const variants = options.set ? parseVariants(options.set) : undefined;
+    results.push(await measureWebGpuModel({ shape, quantization, variants, pp, tg, repeat }, readBandwidth));
+  }
+  console.log(`${shape} (random weights), pp${pp}, tg${tg}, median of ${repeat}; read ${rounded(readBandwidth)} GB/s`);
+  console.log(`${results[0].device}\n`);
+  printTable(
+    [
+      'weights',
+      'load s',
+      'pp tok/s',
+      'GFLOP/s',
+      'tg tok/s',
+      'queued',
+      'GB/s',
+      'share',
+      'dispatches',
+      'encode µs',
+      'GPU ms',
+    ],
+    results.map((r) => [
+      r.quantization,
+      rounded(r.loadSeconds),
+      rounded(r.ppTokensPerSecond),
+      rounded(r.ppGigaflops, 0),
+      rounded(r.tgTokensPerSecond),
+      rounded(r.queuedTokensPerSecond),
+      rounded(r.gigabytesPerSecond),
+      `${Math.round(100 * r.share)}%`,
+      r.dispatches,
+      rounded(r.encodeMicroseconds, 0),
+      rounded(r.gpuMilliseconds, 3),
+    ]),
+  );
+  for (const { quantization, decodeKernels, promptKernels } of results) {
+    console.log(`\n${quantization}, one token: ${kernelTimes(decodeKernels)}`);
+    console.log(`${quantization}, prompt: ${kernelTimes(promptKernels)}`);
+  }
+  writeResult(`model-${shape}-${results[0].device}`, { bench: 'model', shape, pp, tg, readBandwidth, results });
 }
 
-console.log(`${modelName}, pp${pp}, tg${tg}, median of ${repeat}; ${machine().cpu}, Node ${process.version}\n`);
-printTable(
-  [
-    'weights',
-    'threads',
-    'load s',
-    'pp tok/s',
-    'GMAC/s·thread',
-    'tg tok/s',
-    'GB/s',
-    'of read GB/s',
-    'share',
-    'loop delay p99 ms',
-  ],
-  results.map((r) => [
-    r.quantization,
-    r.threads,
-    rounded(r.loadSeconds),
-    rounded(r.ppTokensPerSecond),
-    rounded(r.ppGmacPerThread),
-    rounded(r.tgTokensPerSecond),
-    rounded(r.tgGigabytesPerSecond),
-    rounded(r.bandwidth),
-    `${Math.round(100 * r.share)}%`,
-    rounded(r.loopDelayP99, 2),
-  ]),
-);
-console.log(`\n${JSON.stringify({ bench: 'model', ...machine(), pp, tg, results })}`);
+function kernelTimes(times: readonly KernelTime[]): string {
+  return times
+    .map(({ name, dispatches, milliseconds }) => `${name} ${dispatches}× ${rounded(1000 * milliseconds, 0)} µs`)
+    .join('; ');
+}
 
-async function measure(quantization: string, threads: number): Promise<Result> {
+async function measureOnThreads(shape: string): Promise<void> {
+  const results: Result[] = [];
+  for (const quantization of options.quantization.split(',')) {
+    for (const threads of options.threads.split(',').map(Number)) {
+      results.push(await measure(shape, quantization, threads));
+    }
+  }
+  const name = options.model ?? `${shape} (random weights)`;
+  console.log(`${name}, pp${pp}, tg${tg}, median of ${repeat}; ${machine().cpu}, Node ${process.version}\n`);
+  printTable(
+    [
+      'weights',
+      'threads',
+      'load s',
+      'pp tok/s',
+      'GMAC/s·thread',
+      'tg tok/s',
+      'GB/s',
+      'of read GB/s',
+      'share',
+      'loop delay p99 ms',
+    ],
+    results.map((r) => [
+      r.quantization,
+      r.threads,
+      rounded(r.loadSeconds),
+      rounded(r.ppTokensPerSecond),
+      rounded(r.ppGmacPerThread),
+      rounded(r.tgTokensPerSecond),
+      rounded(r.tgGigabytesPerSecond),
+      rounded(r.bandwidth),
+      `${Math.round(100 * r.share)}%`,
+      rounded(r.loopDelayP99, 2),
+    ]),
+  );
+  console.log(`\n${JSON.stringify({ bench: 'model', ...machine(), pp, tg, results })}`);
+}
+
+async function measure(shape: string, quantization: string, threads: number): Promise<Result> {
   const device = await WasmDevice.create({ threads });
-  const source = options.model ? await openDirectory(options.model) : await randomModel(options.shape);
+  const source = options.model ? await openDirectory(options.model) : await randomModel(shape);
   const started = performance.now();
   const model = await loadModel(source, {
     device,
     quantize: quantization === 'none' ? undefined : (quantization as 'q8_0' | 'q4_0'),
-    maxModelLen: contextLength,
+    maxModelLen: Math.max(pp, tg),
     maxNumSeqs: 1,
     maxNumBatchedTokens: Math.max(pp, 1),
   });
   const loadSeconds = (performance.now() - started) / 1000;
 
-  await promptStep(model);
-  const promptTimes = await times(repeat, () => promptStep(model));
+  await promptStep(model, pp);
+  const promptTimes = await times(repeat, () => promptStep(model, pp));
   const delay = monitorEventLoopDelay({ resolution: 1 });
   await generate(model, 8);
   delay.enable();
@@ -122,7 +191,7 @@ async function measure(quantization: string, threads: number): Promise<Result> {
     threads,
     loadSeconds,
     ppTokensPerSecond: pp / promptTime,
-    ppGmacPerThread: promptMacs(model) / promptTime / 1e9 / threads,
+    ppGmacPerThread: promptMacs(model, pp) / promptTime / 1e9 / threads,
     tgTokensPerSecond: 1 / tokenTime,
     tgGigabytesPerSecond: bytes / tokenTime / 1e9,
     bandwidth,
@@ -132,62 +201,6 @@ async function measure(quantization: string, threads: number): Promise<Result> {
   await model.close();
   await source.close();
   return result;
-}
-
-/** A prompt of `pp` tokens in one step. */
-async function promptStep(model: LoadedModel): Promise<void> {
-  const positions = Array.from({ length: pp }, (_, i) => i);
-  await model.forward({
-    tokens: positions.map((position) => (position * 7919) % model.vocabSize),
-    positions,
-    slots: positions.map(() => 0),
-    blockTables: [blockTable()],
-    logitRows: [pp - 1],
-  });
-}
-
-/** `count` tokens of a text that begins with them, one a step, each the likeliest after the last. */
-async function generate(model: LoadedModel, count: number): Promise<void> {
-  let token = 1;
-  for (let i = 0; i < count; i++) {
-    const step = { tokens: [token], positions: [i], slots: [0], blockTables: [blockTable()], logitRows: [0] };
-    token = argmax(await model.forward(step));
-  }
-}
-
-function blockTable(): number[] {
-  return Array.from({ length: Math.ceil(contextLength / KV_BLOCK_SIZE) }, (_, i) => i);
-}
-
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  return best;
-}
-
-/** Multiply-adds of a prompt step: every matrix once a token, the head for one row alone, and attention. */
-function promptMacs({ info: { description } }: LoadedModel): number {
-  const { layers, heads, headDim, head } = description;
-  const attention = layers.length * heads * headDim * pp * (pp + 1);
-  return pp * layerParameters(description) + head.rows * head.cols + attention;
-}
-
-/** Bytes of weights that a token reads: all, but for an embedding table that is not the head as well. */
-function bytesPerToken({ info: { description, weightBytes } }: LoadedModel): number {
-  const { embedding, head } = description;
-  if (embedding === head) return weightBytes;
-  const once = layerParameters(description) + head.rows * head.cols;
-  return (weightBytes * once) / (once + embedding.rows * embedding.cols);
-}
-
-function layerParameters({ layers }: DecoderDescription): number {
-  const matrices = layers.flatMap(({ attention, feedForward }) => [
-    ...attention.qkv,
-    attention.output,
-    ...feedForward.gateUp,
-    feedForward.down,
-  ]);
-  return matrices.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
 }
 
 async function times(count: number, run: () => Promise<void>): Promise<number[]> {

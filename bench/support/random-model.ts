@@ -44,6 +44,18 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, unknown>>>>
     max_position_embeddings: 32_768,
     tie_word_embeddings: true,
   },
+  'mistral-7b': {
+    ...base,
+    model_type: 'llama',
+    vocab_size: 32_000,
+    hidden_size: 4096,
+    intermediate_size: 14_336,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    max_position_embeddings: 32_768,
+    tie_word_embeddings: false,
+  },
 };
 
 /** A checkpoint in memory whose bfloat16 tensors are made up as they are read. */

@@ -6,7 +6,18 @@ import { DeviceError } from '../errors.ts';
  * What Dawn may leave out: checks of every index, of divisors, and zeros in workgroup memory. A step's indices are checked
  * on the host before it runs, and kernels write workgroup memory before they read it. Browsers always check.
  */
-const TOGGLES = ['disable_robustness', 'disable_workgroup_init', 'disable_polyfills_on_integer_div_and_mod'];
+const TOGGLES = [
+  'disable_robustness',
+  'disable_workgroup_init',
+  'disable_polyfills_on_integer_div_and_mod',
+  // NVIDIA's driver has halves, which Dawn hides.
+  'vulkan_enable_f16_on_nvidia',
+  // For subgroup matrices.
+  'allow_unsafe_apis',
+];
+
+/** Optional features that the kernels or the benches use where an adapter has them. */
+const FEATURES = ['timestamp-query', 'subgroups', 'shader-f16'] as const satisfies GPUFeatureName[];
 
 /** `hardware` refuses adapters that compute on the CPU; `any` takes them too. */
 export type AdapterChoice = 'any' | 'hardware';
@@ -18,6 +29,8 @@ export interface AdapterFeatures {
   readonly packedDot: boolean;
   /** The adapter computes on the CPU. */
   readonly software: boolean;
+  /** The GPU can tell when a pass begins and ends. */
+  readonly timestamps: boolean;
 }
 
 export interface OpenedAdapter {
@@ -43,7 +56,10 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
   }
   const { maxBufferSize, maxStorageBufferBindingSize } = limits;
   const device = await adapter
-    .requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } })
+    .requestDevice({
+      requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+      requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+    })
     .catch((error) => {
       throw new DeviceError(`device webgpu: ${description} does not open: ${(error as Error).message}`);
     });
@@ -54,6 +70,7 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
       description,
       packedDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
       software,
+      timestamps: device.features.has('timestamp-query'),
     },
   };
 }
@@ -64,7 +81,11 @@ async function findGpu(): Promise<GPU> {
   const name = 'webgpu';
   try {
     const { create } = (await import(/* @vite-ignore */ name)) as { create: (options: string[]) => GPU };
-    return create([`enable-dawn-features=${TOGGLES.join()}`]);
+    return create([
+      `enable-dawn-features=${TOGGLES.join()}`,
+      // Else times are rounded to a tenth of a millisecond.
+      'disable-dawn-features=timestamp_quantization',
+    ]);
   } catch (error) {
     throw new DeviceError(
       `device webgpu: no navigator.gpu, and the npm package "webgpu" does not load (${(error as Error).message}); run npm install webgpu, or use --device wasm`,

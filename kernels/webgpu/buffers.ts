@@ -70,6 +70,18 @@ export class WebGpuWeight implements Weight {
     }
     return packed.length;
   }
+
+  /** Repeats the rows of `pattern`, a weight of the same width and format, from the first row to the last. */
+  fill(encoder: GPUCommandEncoder, pattern: WebGpuWeight): void {
+    const [{ buffer, base, rows }] = pattern.parts;
+    for (const part of this.parts) {
+      for (let row = 0; row < part.rows; row += rows) {
+        const bytes = this.rowBytes * Math.min(rows, part.rows - row);
+        const to = (part.base + row) * this.rowBytes;
+        encoder.copyBufferToBuffer(buffer, base * this.rowBytes, part.buffer, to, bytes);
+      }
+    }
+  }
 }
 
 /** Rows of `stride` floats; the padding columns stay zero for ever, since no kernel writes there. */

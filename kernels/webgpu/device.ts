@@ -28,6 +28,7 @@ import { type Dispatch, type UnusedBindings, WebGpuRecorder } from './record.ts'
 import { type Fault, findFault } from './self-check.ts';
 import type { ShaderName } from './shaders.ts';
 import { StepBuffers, type StepCounts } from './step-buffers.ts';
+import { type KernelTime, Timestamps, timesByKernel } from './timestamps.ts';
 
 /** Uploads wait for the GPU when so many bytes are on their way, so that loading needs no second copy of the model. */
 const UPLOAD_BYTES = 64 * 2 ** 20;
@@ -39,6 +40,8 @@ export interface WebGpuDeviceOptions {
   readonly limits?: Partial<GpuLimits>;
   /** WGSL files that stand in for the package's own, by name, for work on a kernel. */
   readonly shaders?: Partial<Record<ShaderName, string>>;
+  /** Variants and tile sizes other than those that suit the adapter best, not checked; for work on a kernel. */
+  readonly variants?: Partial<Variants>;
 }
 
 interface WebGpuPlan extends Plan {
@@ -71,7 +74,9 @@ export class WebGpuDevice implements Device {
     const gpu = new Gpu(await openAdapter(options.adapter ?? 'any'), options.limits);
     const pipelines = new Pipelines(gpu, options.shaders);
     try {
-      const variants = await soundVariants(gpu, pipelines);
+      const variants = options.variants
+        ? { ...bestVariants(gpu.features), ...options.variants }
+        : await soundVariants(gpu, pipelines);
       return new WebGpuDevice(gpu, pipelines, variants, true);
     } catch (error) {
       gpu.close();
@@ -110,6 +115,14 @@ export class WebGpuDevice implements Device {
     this.#uploading = 0;
     queue.submit([]);
     await this.#gpu.settled(queue.onSubmittedWorkDone());
+  }
+
+  /** Fills a weight with copies of another one's rows, on the GPU: large weights for benches, made at once. */
+  fillWeight(weight: Weight, pattern: Weight): void {
+    this.#assertUsable();
+    const encoder = this.#gpu.device.createCommandEncoder();
+    (weight as WebGpuWeight).fill(encoder, pattern as WebGpuWeight);
+    this.#gpu.device.queue.submit([encoder.finish()]);
   }
 
   createConstant(name: string, values: Float32Array): Constant {
@@ -176,9 +189,49 @@ export class WebGpuDevice implements Device {
 
   /** Settles when the step is on the GPU's queue; {@link read} waits for its end. */
   async run(plan: Plan, step: StepInput): Promise<void> {
+    const encoder = await this.#begin(plan as WebGpuPlan, step, (encoder, work) => {
+      const pass = encoder.beginComputePass();
+      for (const one of work) encodeDispatch(pass, one);
+      pass.end();
+    });
+    this.#gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** Settles when the GPU has done all that was submitted. */
+  async idle(): Promise<void> {
+    await this.#gpu.settled(this.#gpu.device.queue.onSubmittedWorkDone());
+  }
+
+  /**
+   * Runs a step and tells how long the GPU was at it, by its own clock: the step as it is run, or each kernel apart.
+   * @throws DeviceError where the adapter has no timestamps
+   */
+  async profile(plan: Plan, step: StepInput, apart = false): Promise<KernelTime[]> {
+    let names: string[] = [];
+    let timestamps: Timestamps | undefined;
+    const encoder = await this.#begin(plan as WebGpuPlan, step, (encoder, work) => {
+      const passes = apart ? work.map((one) => [one]) : [work];
+      names = work.map(({ name }) => name);
+      timestamps = new Timestamps(this.#gpu, this.#memory, passes.length);
+      for (const [i, dispatches] of passes.entries()) {
+        const pass = encoder.beginComputePass(timestamps.descriptor(i));
+        for (const one of dispatches) encodeDispatch(pass, one);
+        pass.end();
+      }
+    });
+    const milliseconds = await (timestamps as unknown as Timestamps).submit(encoder);
+    if (apart) return timesByKernel(names, milliseconds);
+    return [{ name: 'step', dispatches: names.length, milliseconds: milliseconds[0] }];
+  }
+
+  /** Writes the step's inputs and encodes its dispatches. */
+  async #begin(
+    { dispatches, caches, bounds }: WebGpuPlan,
+    step: StepInput,
+    encode: (encoder: GPUCommandEncoder, work: readonly Work[]) => void,
+  ): Promise<GPUCommandEncoder> {
     this.#assertUsable();
     if (this.#running) throw new DeviceError('run: the last step has not ended');
-    const { dispatches, caches, bounds } = plan as WebGpuPlan;
     checkStep(step, bounds);
     const counts = (this.#step as StepBuffers).write(step);
     const encoder = this.#gpu.device.createCommandEncoder();
@@ -186,33 +239,27 @@ export class WebGpuDevice implements Device {
     this.#running = true;
     try {
       await this.#memory.settle();
-      await this.#encode(encoder, dispatches, counts);
+      encode(encoder, await this.#work(dispatches, counts));
       this.#assertUsable();
-      this.#gpu.device.queue.submit([encoder.finish()]);
     } finally {
       this.#running = false;
     }
+    return encoder;
   }
 
-  async #encode(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], counts: StepCounts): Promise<void> {
+  /** What a step of so many rows has to do, its pipelines compiled. */
+  async #work(dispatches: readonly Dispatch[], counts: StepCounts): Promise<Work[]> {
     const most = this.#gpu.limits.workgroupsPerDimension;
-    const work = dispatches.map(({ workgroups }) => workgroups(counts));
-    const isEmpty = ([count, times = 1]: readonly [number, number?]) => count * times === 0;
-    const pipelines = await Promise.all(
-      dispatches.map(({ pipeline }, i) => (isEmpty(work[i]) ? undefined : pipeline())),
-    );
-    const pass = encoder.beginComputePass();
-    for (const [i, { bindGroup }] of dispatches.entries()) {
-      const pipeline = pipelines[i];
-      const [count, times = 1] = work[i];
-      if (!pipeline) continue;
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
+    const work: Promise<Work>[] = [];
+    for (const { name, pipeline, bindGroup, workgroups } of dispatches) {
+      const [count, times = 1] = workgroups(counts);
+      if (count * times === 0) continue;
       // More than one dimension holds are folded into a second one; kernels put them together again.
       const folds = Math.ceil(count / most);
-      pass.dispatchWorkgroups(Math.ceil(count / folds), folds, times);
+      const size = [Math.ceil(count / folds), folds, times] as const;
+      work.push(pipeline().then((compiled) => ({ name, pipeline: compiled, bindGroup, size })));
     }
-    pass.end();
+    return Promise.all(work);
   }
 
   async read(tensor: Tensor, rows: number): Promise<Float32Array> {
@@ -231,6 +278,20 @@ export class WebGpuDevice implements Device {
     if (this.#closed) throw new DeviceError('webgpu device is closed');
     this.#gpu.assertUsable();
   }
+}
+
+/** A dispatch of one step. */
+interface Work {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly size: readonly [x: number, y: number, z: number];
+}
+
+function encodeDispatch(pass: GPUComputePassEncoder, { pipeline, bindGroup, size }: Work): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bindGroup);
+  pass.dispatchWorkgroups(...size);
 }
 
 /** The best variants that pass the self-check. */

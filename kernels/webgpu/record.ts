@@ -42,6 +42,8 @@ interface Recorded {
 type Workgroups = (counts: StepCounts) => readonly [count: number, times?: number];
 
 export interface Dispatch {
+  /** Of the kernel, for people. */
+  readonly name: string;
   /** Compiled when first asked for. */
   readonly pipeline: () => Promise<GPUComputePipeline>;
   readonly bindGroup: GPUBindGroup;
@@ -98,7 +100,7 @@ export class WebGpuRecorder implements OpRecorder {
           ...buffers.map((bound, at) => ({ binding: at + 1, resource: { buffer: bound } })),
         ],
       });
-      return { pipeline: () => this.#pipelines.compile(kernel, constants), bindGroup, workgroups };
+      return { name: kernel.name, pipeline: () => this.#pipelines.compile(kernel, constants), bindGroup, workgroups };
     });
     device.queue.writeBuffer(buffer, 0, args);
     return dispatches;

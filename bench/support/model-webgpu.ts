@@ -1,0 +1,147 @@
+/** A whole model on the WebGPU device: by the host's clock with and without waiting for each token, and kernel by kernel. */
+
+import { loadModel } from '../../engine/load-model.ts';
+import { type Device, WebGpuDevice } from '../../kernels/index.ts';
+import type { Variants } from '../../kernels/webgpu/kernels.ts';
+import type { KernelTime } from '../../kernels/webgpu/timestamps.ts';
+import { fillByCopies } from './bench-device.ts';
+import { bytesPerToken, generate, promptMacs, promptStep } from './model-steps.ts';
+import { randomModel } from './random-model.ts';
+import { median } from './table.ts';
+
+/** Generated before anything is timed. */
+const WARM_TOKENS = 8;
+
+export interface WebGpuModelOptions {
+  readonly shape: string;
+  /** `none` keeps the BF16 of the random checkpoint. */
+  readonly quantization: string;
+  readonly variants?: Partial<Variants>;
+  readonly pp: number;
+  readonly tg: number;
+  readonly repeat: number;
+}
+
+export interface WebGpuModelResult {
+  readonly quantization: string;
+  readonly device: string;
+  readonly loadSeconds: number;
+  readonly ppTokensPerSecond: number;
+  readonly ppGigaflops: number;
+  /** Each token waited for and its logits read, as the engine does. */
+  readonly tgTokensPerSecond: number;
+  /** Steps queued one after the other, and waited for at the end: no host, no readback. */
+  readonly queuedTokensPerSecond: number;
+  /** GB/s of weights of the latter, and its share of the read bandwidth. */
+  readonly gigabytesPerSecond: number;
+  readonly share: number;
+  /** Of a decode step. */
+  readonly dispatches: number;
+  readonly encodeMicroseconds: number;
+  readonly gpuMilliseconds: number;
+  /** A decode step and a prompt step, each kernel in a pass of its own. */
+  readonly decodeKernels: readonly KernelTime[];
+  readonly promptKernels: readonly KernelTime[];
+}
+
+export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth: number): Promise<WebGpuModelResult> {
+  const { pp, tg, repeat, quantization } = options;
+  const device = await WebGpuDevice.create({ variants: options.variants });
+  const writes = useRepeatedWeights(device);
+  const source = await randomModel(options.shape);
+  const started = performance.now();
+  const model = await loadModel(source, {
+    device,
+    quantize: quantization === 'none' ? undefined : (quantization as 'q8_0' | 'q4_0'),
+    maxModelLen: Math.max(pp, tg, WARM_TOKENS),
+    maxNumSeqs: 1,
+    maxNumBatchedTokens: pp,
+  });
+  await writes.done();
+  await promptStep(model, pp);
+  const loadSeconds = (performance.now() - started) / 1000;
+  await generate(model, WARM_TOKENS);
+
+  const promptSeconds = await medianSeconds(repeat, () => promptStep(model, pp));
+  const tokenSeconds = (await medianSeconds(repeat, () => generate(model, tg))) / tg;
+  const encoded: number[] = [];
+  const queued = await medianSeconds(repeat, async () => {
+    const start = performance.now();
+    await withMethods(device, { read: async (_, rows) => new Float32Array(rows) }, () => generate(model, tg));
+    encoded.push((1000 * (performance.now() - start)) / tg);
+    await device.idle();
+  });
+  const queuedSeconds = queued / tg;
+  const [step] = await profile(device, false, () => generate(model, 1));
+  const bytes = bytesPerToken(model);
+  const result: WebGpuModelResult = {
+    quantization,
+    device: device.description,
+    loadSeconds,
+    ppTokensPerSecond: pp / promptSeconds,
+    ppGigaflops: (2 * promptMacs(model, pp)) / promptSeconds / 1e9,
+    tgTokensPerSecond: 1 / tokenSeconds,
+    queuedTokensPerSecond: 1 / queuedSeconds,
+    gigabytesPerSecond: bytes / queuedSeconds / 1e9,
+    share: bytes / queuedSeconds / 1e9 / bandwidth,
+    dispatches: step.dispatches,
+    encodeMicroseconds: median(encoded),
+    gpuMilliseconds: step.milliseconds,
+    decodeKernels: await profile(device, true, () => generate(model, 1)),
+    promptKernels: await profile(device, true, () => promptStep(model, pp)),
+  };
+  await model.close();
+  await source.close();
+  return result;
+}
+
+/** Writes the first rows of each weight, made up in its own format, and repeats them on the GPU. */
+function useRepeatedWeights(device: WebGpuDevice): { done(): Promise<void> } {
+  const filled = new Map<string, Promise<void>>();
+  const plain = {
+    createWeight: device.createWeight.bind(device),
+    writeWeight: device.writeWeight.bind(device),
+    fillWeight: device.fillWeight.bind(device),
+  };
+  device.writeWeight = async (weight) => {
+    if (!filled.has(weight.name)) filled.set(weight.name, fillByCopies(plain, weight));
+    await filled.get(weight.name);
+  };
+  return {
+    async done() {
+      await Promise.all(filled.values());
+      Reflect.deleteProperty(device, 'writeWeight');
+    },
+  };
+}
+
+/** The times of the last step that `run` makes. */
+async function profile(device: WebGpuDevice, apart: boolean, run: () => Promise<void>): Promise<KernelTime[]> {
+  const original = device.profile.bind(device);
+  let times: KernelTime[] = [];
+  const timed: Device['run'] = async (plan, step) => {
+    times = await original(plan, step, apart);
+  };
+  await withMethods(device, { run: timed }, run);
+  return times;
+}
+
+/** Runs something with other methods in the place of the device's own. */
+async function withMethods(device: Device, methods: Partial<Device>, run: () => Promise<void>): Promise<void> {
+  Object.assign(device, methods);
+  try {
+    await run();
+  } finally {
+    for (const name of Object.keys(methods)) Reflect.deleteProperty(device, name);
+  }
+}
+
+async function medianSeconds(count: number, run: () => Promise<void>): Promise<number> {
+  const seconds: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const start = performance.now();
+    await run();
+    seconds.push((performance.now() - start) / 1000);
+  }
+  return median(seconds);
+}
