@@ -1,6 +1,6 @@
 /** Shape and range checks that every device makes, so that a wrong plan or step fails at once and in the same words. */
 
-import type { Constant, KvCache, OpRecorder, StepInput, StepLimits, Tensor } from './contract.ts';
+import type { Constant, KvCache, OpRecorder, Routes, StepInput, StepLimits, Tensor, Weight } from './contract.ts';
 import { KV_BLOCK_SIZE, MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from './contract.ts';
 import { DeviceError } from './errors.ts';
 
@@ -13,14 +13,23 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
       record.embed(op);
     },
     norm(op) {
-      sameCols('norm', op.out, op.x.cols);
-      domain('norm', op.out, op.x.domain);
-      length('norm weight', op.weight, op.x.cols);
-      if (op.add) {
-        sameCols('norm add', op.add, op.x.cols);
-        domain('norm add', op.add, op.x.domain);
-      }
+      sameShape('norm', op.out, op.x);
+      if (op.columns) columns('norm', op.x, op.columns.first, op.weight.length);
+      else length('norm weight', op.weight, op.x.cols);
+      if (op.bias) length('norm bias', op.bias, op.weight.length);
+      if (op.add) sameShape('norm add', op.add, op.x);
       record.norm(op);
+    },
+    addScaled(op) {
+      sameShape('addScaled', op.add, op.x);
+      if (op.gate) {
+        sameCols('addScaled gate', op.gate, 1);
+        sameRows('addScaled gate', op.gate, op.x);
+      }
+      record.addScaled(op);
+    },
+    scaleAndCap(op) {
+      record.scaleAndCap(op);
     },
     linear(op) {
       if (op.weights.length === 0) throw new DeviceError('linear: expected at least one weight');
@@ -31,7 +40,7 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
       }
       const rows = op.weights.reduce((sum, weight) => sum + weight.rows, 0);
       sameCols(`linear ${op.weights[0].name}`, op.out, rows);
-      domain('linear', op.out, op.x.domain);
+      sameRows('linear', op.out, op.x);
       if (op.bias) length('linear bias', op.bias, rows);
       record.linear(op);
     },
@@ -41,8 +50,8 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
       if (rotaryDim % 2 !== 0 || rotaryDim > cache.headDim) {
         throw new DeviceError(`ropeAndCache: rotaryDim ${rotaryDim} must be even and at most ${cache.headDim}`);
       }
-      if (rotaryDim > 0 && op.rope.length % rotaryDim !== 0) {
-        throw new DeviceError(`ropeAndCache: rope table of ${op.rope.length} is not rows of ${rotaryDim}`);
+      if (op.rope === undefined ? rotaryDim > 0 : rotaryDim === 0 || op.rope.length % rotaryDim !== 0) {
+        throw new DeviceError(`ropeAndCache: rope table of ${op.rope?.length ?? 0} is not rows of ${rotaryDim}`);
       }
       if (op.qNorm) length('ropeAndCache qNorm', op.qNorm, cache.headDim);
       if (op.kNorm) length('ropeAndCache kNorm', op.kNorm, cache.headDim);
@@ -56,13 +65,44 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
       }
       sameCols('attention', op.qkv, (heads + 2 * cache.kvHeads) * cache.headDim);
       sameCols('attention out', op.out, heads * cache.headDim);
+      if (op.sinks) length('attention sinks', op.sinks, heads);
       layer('attention', cache, op.layer);
       record.attention(op);
     },
     gatedActivation(op) {
       sameCols('gatedActivation', op.x, 2 * op.out.cols);
-      domain('gatedActivation', op.out, op.x.domain);
+      sameRows('gatedActivation', op.out, op.x);
       record.gatedActivation(op);
+    },
+    activation(op) {
+      sameShape('activation', op.out, op.x);
+      record.activation(op);
+    },
+    route(op) {
+      sameCols('route', op.scores, op.routes.experts);
+      domain('route', op.scores, 'tokens');
+      record.route(op);
+    },
+    gatherRoutes(op) {
+      sameCols('gatherRoutes', op.out, op.x.cols);
+      routed('gatherRoutes', op.out, op.x, op.routes);
+      record.gatherRoutes(op);
+    },
+    expertLinear(op) {
+      const { x, weight, routes, out } = op;
+      expertMatrices(weight, routes);
+      sameCols(`expertLinear ${weight.name}`, x, weight.cols);
+      sameCols(`expertLinear ${weight.name}`, out, weight.rows / routes.experts);
+      sameRows('expertLinear', out, x);
+      if (x.perRow !== routes.perToken)
+        throw new DeviceError(`expertLinear: tensor ${x.name} has no row for each route`);
+      if (op.bias) length('expertLinear bias', op.bias, weight.rows);
+      record.expertLinear(op);
+    },
+    mixRoutes(op) {
+      sameCols('mixRoutes', op.out, op.x.cols);
+      routed('mixRoutes', op.x, op.out, op.routes);
+      record.mixRoutes(op);
     },
     gatherRows(op) {
       sameCols('gatherRows', op.out, op.x.cols);
@@ -83,6 +123,43 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
 function sameCols(where: string, tensor: Tensor, cols: number): void {
   if (tensor.cols !== cols) {
     throw new DeviceError(`${where}: tensor ${tensor.name} has ${tensor.cols} columns, expected ${cols}`);
+  }
+}
+
+function sameRows(where: string, tensor: Tensor, other: Tensor): void {
+  domain(where, tensor, other.domain);
+  if (tensor.perRow !== other.perRow) {
+    throw new DeviceError(`${where}: tensor ${tensor.name} has ${tensor.perRow} rows a row, expected ${other.perRow}`);
+  }
+}
+
+function sameShape(where: string, tensor: Tensor, other: Tensor): void {
+  sameCols(where, tensor, other.cols);
+  sameRows(where, tensor, other);
+}
+
+/** `many` has a row for each route of the token rows of `one`. */
+function routed(where: string, many: Tensor, one: Tensor, routes: Routes): void {
+  domain(where, many, 'tokens');
+  domain(where, one, 'tokens');
+  if (many.perRow !== routes.perToken || one.perRow !== 1) {
+    throw new DeviceError(
+      `${where}: tensors ${many.name} and ${one.name} have ${many.perRow} and ${one.perRow} rows a token, expected ${routes.perToken} and 1`,
+    );
+  }
+}
+
+function expertMatrices(weight: Weight, { experts }: Routes): void {
+  if (weight.matrices !== experts) {
+    throw new DeviceError(
+      `expertLinear ${weight.name}: ${weight.matrices} matrices, expected one for each of ${experts} experts`,
+    );
+  }
+}
+
+function columns(where: string, tensor: Tensor, first: number, count: number): void {
+  if (!(Number.isInteger(first) && first >= 0 && first + count <= tensor.cols)) {
+    throw new DeviceError(`${where}: columns ${first} … ${first + count - 1} are outside tensor ${tensor.name}`);
   }
 }
 
@@ -111,7 +188,7 @@ export interface StepBounds {
   readonly maxRows: number;
   /** Rows of the embedding table; token ids must be below. */
   readonly vocabSize: number;
-  /** Rows of the shortest rope table; positions must be below. */
+  /** Rows of the shortest rope table. */
   readonly positions: number;
   /** Blocks of the K/V cache. */
   readonly blocks: number;
@@ -130,6 +207,9 @@ export function checkStep(step: StepInput, bounds: StepBounds): void {
   atMost('sequences', step.blockTables.length, limits.maxSlots);
   atMost('logit rows', step.logitRows.length, limits.maxLogitRows);
   if (rows === 0) throw new DeviceError('step: no token rows');
+  if (step.ropeRows && step.ropeRows.length !== rows) {
+    throw new DeviceError(`step: ${rows} tokens and ${step.ropeRows.length} rope rows; expected as many of each`);
+  }
   if (step.positions.length !== rows || step.slots.length !== rows) {
     throw new DeviceError(
       `step: ${rows} tokens, ${step.positions.length} positions and ${step.slots.length} slots; expected as many of each`,
@@ -137,7 +217,8 @@ export function checkStep(step: StepInput, bounds: StepBounds): void {
   }
   for (let r = 0; r < rows; r++) {
     inRange('token id', step.tokens[r], bounds.vocabSize, r);
-    inRange('position', step.positions[r], bounds.positions, r);
+    inRange('position', step.positions[r], Number.MAX_SAFE_INTEGER, r);
+    inRange('rope row', (step.ropeRows ?? step.positions)[r], bounds.positions, r);
     inRange('slot', step.slots[r], step.blockTables.length, r);
     const needed = Math.floor(step.positions[r] / KV_BLOCK_SIZE) + 1;
     const table = step.blockTables[step.slots[r]];

@@ -17,11 +17,14 @@ import type { WeightFormat } from './formats.ts';
 /** Positions in one K/V block (page). A sequence's block table has one entry for every `KV_BLOCK_SIZE` positions. */
 export const KV_BLOCK_SIZE = 16;
 
-/** A weight matrix `[rows, cols]` (out × in features) in the device's own layout. */
+/** A weight matrix `[rows, cols]` (out × in features) in the device's own layout, or several of them. */
 export interface Weight {
   readonly name: string;
+  /** Rows of all matrices together. */
   readonly rows: number;
   readonly cols: number;
+  /** How many matrices lie one under the other, one for each expert; mostly 1. */
+  readonly matrices: number;
   readonly format: WeightFormat;
   /** Bytes that the weight takes on the device, scales and padding included. */
   readonly byteLength: number;
@@ -36,6 +39,40 @@ export interface Tensor {
   readonly maxRows: number;
   readonly cols: number;
   readonly domain: RowDomain;
+  /**
+   * Rows for each row of the domain, mostly 1. More for what the experts of each token compute: then the order of the
+   * rows is the device's own, as {@link OpRecorder.gatherRoutes} leaves them.
+   */
+  readonly perRow: number;
+}
+
+/** What a tensor is to be. */
+export interface TensorShape {
+  readonly name: string;
+  /** `perRow` times the most rows of its domain. */
+  readonly maxRows: number;
+  readonly cols: number;
+  /** Default `tokens`. */
+  readonly domain?: RowDomain;
+  /** Default 1. */
+  readonly perRow?: number;
+}
+
+/** What a weight is to be. */
+export interface WeightShape {
+  readonly name: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly format: WeightFormat;
+  /** Divides `rows`. Default 1. */
+  readonly matrices?: number;
+}
+
+/** Which experts each token of a step goes to, and with what weights; made by {@link OpRecorder.route}. */
+export interface Routes {
+  readonly experts: number;
+  /** Experts of each token. */
+  readonly perToken: number;
 }
 
 /** Float32 values that never change: norm weights, biases, rope tables. */
@@ -76,10 +113,29 @@ export interface OpRecorder {
 
   /**
    * Root-mean-square norm, with the residual add before it:
-   * x[r] += add[r] (if given); out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i].
-   * `x` keeps the sum. `out` may be `x` itself. Source: Zhang and Sennrich, arXiv:1910.07467.
+   * x[r] += addScale · add[r] (if given); out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i] + bias[i].
+   * `centered` takes the mean off x[r] first, and with it out of the squares. `x` keeps the sum. `out` may be `x` itself.
+   * `columns` norms those columns only, from `first` as many as there are weights, as if they were the whole row.
+   * Sources: Zhang and Sennrich, arXiv:1910.07467; centred: Ba et al., arXiv:1607.06450.
    */
-  norm(op: { x: Tensor; add?: Tensor; weight: Constant; eps: number; out: Tensor }): void;
+  norm(op: {
+    x: Tensor;
+    add?: Tensor;
+    /** Default 1. */
+    addScale?: number;
+    centered?: boolean;
+    weight: Constant;
+    bias?: Constant;
+    eps: number;
+    columns?: { readonly first: number };
+    out: Tensor;
+  }): void;
+
+  /** x[r] += scale · add[r], times sigmoid(gate[r]) if there is a gate, `[rows, 1]`. Scale is 1 by default. */
+  addScaled(op: { x: Tensor; add: Tensor; scale?: number; gate?: Tensor }): void;
+
+  /** x[r] = cap · tanh(scale · x[r] / cap), or scale · x[r] without a cap. */
+  scaleAndCap(op: { x: Tensor; scale: number; cap?: number }): void;
 
   /**
    * out[r] = x[r] · weightᵀ + bias. Several weights side by side fill consecutive columns of `out`, and share one
@@ -91,13 +147,15 @@ export interface OpRecorder {
    * Takes `qkv` rows `[heads·headDim | kvHeads·headDim | kvHeads·headDim]`, norms each q and k head if asked (RMS over
    * headDim), rotates the first `rotaryDim` elements of q and k by the row's position (half-split pairs: i with
    * i + rotaryDim/2), leaves q in place and writes k and v to the row's position in the cache.
-   * `rope` is `[positions, rotaryDim]`: rotaryDim/2 cosines, then rotaryDim/2 sines. Source: arXiv:2104.09864.
+   * `rope` is `[positions, rotaryDim]`: rotaryDim/2 cosines, then rotaryDim/2 sines; a step may name other rows of it
+   * than the positions ({@link StepInput.ropeRows}). Without it nothing is rotated. Source: arXiv:2104.09864.
    */
   ropeAndCache(op: {
     qkv: Tensor;
     heads: number;
+    /** 0 without `rope`. */
     rotaryDim: number;
-    rope: Constant;
+    rope?: Constant;
     qNorm?: Constant;
     kNorm?: Constant;
     normEps?: number;
@@ -109,19 +167,49 @@ export interface OpRecorder {
    * Causal attention of each row's q heads (the first `heads·headDim` columns of `qkv`) over the cached positions of
    * its own sequence, 0 to its own position, or only the last `window` of them. Query head h reads K/V head
    * floor(h · kvHeads / heads). out is `[rows, heads·headDim]`.
+   *
+   * With a `softcap` c a score s becomes c · tanh(s / c) (Gemma 2, arXiv:2408.00118). A sink is one more score of a head,
+   * `[heads]`, that takes its share of the weights and adds nothing to the result (arXiv:2309.17453; gpt-oss).
    */
   attention(op: {
     qkv: Tensor;
     heads: number;
     scale: number;
     window?: number;
+    softcap?: number;
+    sinks?: Constant;
     cache: KvCache;
     layer: number;
     out: Tensor;
   }): void;
 
-  /** out[r][i] = act(x[r][i]) · x[r][n + i] with n = out.cols: the gate is the first half of `x`, the up part the second. */
-  gatedActivation(op: { x: Tensor; activation: Activation; out: Tensor }): void;
+  /**
+   * out[r][i] = act(x[r][i]) · x[r][n + i] with n = out.cols: the gate is the first half of `x`, the up part the second.
+   * With a `limit` (gpt-oss): gate = min(gate, limit), up = min(max(up, −limit), limit) + 1.
+   */
+  gatedActivation(op: { x: Tensor; activation: Activation; limit?: number; out: Tensor }): void;
+
+  /** out[r][i] = act(x[r][i]); `out` may be `x` itself. */
+  activation(op: { x: Tensor; activation: Activation; out: Tensor }): void;
+
+  /**
+   * Chooses the experts of each token: the `routes.perToken` greatest of `scores` `[tokens, experts]`, of equals the first.
+   * Their weights are the softmax of the scores over all experts; `normalize` makes those of a token sum to 1; in the end
+   * each is multiplied by `scale` (1 by default). Source: Shazeer et al., arXiv:1701.06538.
+   */
+  route(op: { scores: Tensor; normalize: boolean; scale?: number; routes: Routes }): void;
+
+  /** Copies each row of `x` `[tokens, n]` to the rows of `out`, one for each of its routes. */
+  gatherRoutes(op: { x: Tensor; routes: Routes; out: Tensor }): void;
+
+  /**
+   * out[p] = x[p] · W[e]ᵀ + bias[e] where e is the expert of row p, and W[e] its matrix of `weight`. x and out have a row
+   * for each route, `bias` is `[experts · out.cols]`.
+   */
+  expertLinear(op: { x: Tensor; routes: Routes; weight: Weight; bias?: Constant; out: Tensor }): void;
+
+  /** out[r] = Σ weight · x[p] over the routes p of row r, in the order in which they were chosen. */
+  mixRoutes(op: { x: Tensor; routes: Routes; out: Tensor }): void;
 
   /** out[j] = x[logitRows[j]]: picks the rows whose logits are wanted. `out` is in the `logits` domain. */
   gatherRows(op: { x: Tensor; out: Tensor }): void;
@@ -169,7 +257,11 @@ export interface ReducedLogits {
   readonly picked: Float32Array;
 }
 
-export type Activation = 'silu' | 'gelu_tanh';
+/**
+ * silu: x · σ(x); quick_gelu: x · σ(1.702 · x); gelu: x · Φ(x), and gelu_tanh its approximation by tanh
+ * (arXiv:1606.08415); relu: max(x, 0).
+ */
+export type Activation = 'silu' | 'quick_gelu' | 'gelu' | 'gelu_tanh' | 'relu';
 
 /** A recorded forward pass. */
 export interface Plan {
@@ -183,6 +275,8 @@ export interface StepInput {
   readonly tokens: ArrayLike<number>;
   /** `[rows]` absolute position of each token in its sequence. */
   readonly positions: ArrayLike<number>;
+  /** `[rows]` row of the rope tables for each token; by default its position. */
+  readonly ropeRows?: ArrayLike<number>;
   /** `[rows]` index into `blockTables` of each row's sequence. */
   readonly slots: ArrayLike<number>;
   /** For each sequence of the step its K/V blocks in order; entry i holds positions i·KV_BLOCK_SIZE and on. */
@@ -222,7 +316,7 @@ export interface Device {
    * Makes room for a weight. `rows` are written with {@link Device.writeWeight}.
    * @throws DeviceError when it does not fit or the format cannot have such a row length.
    */
-  createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight;
+  createWeight(shape: WeightShape): Weight;
 
   /**
    * Converts and repacks rows `firstRow …` of a weight from their file layout (rows back to back, little-endian).
@@ -232,7 +326,9 @@ export interface Device {
   writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void>;
 
   createConstant(name: string, values: Float32Array): Constant;
-  createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor;
+  createTensor(shape: TensorShape): Tensor;
+  /** Room for the routes of a step's tokens. Called after {@link Device.setStepLimits}. */
+  createRoutes(shape: { experts: number; perToken: number }): Routes;
   createKvCache(shape: KvShape & { blocks: number }): KvCache;
   /** @param logits  in the `logits` domain */
   createReduction(logits: Tensor): Reduction;

@@ -14,11 +14,14 @@ export type {
   Plan,
   ReducedLogits,
   Reduction,
+  Routes,
   RowDomain,
   StepInput,
   StepLimits,
   Tensor,
+  TensorShape,
   Weight,
+  WeightShape,
 } from './contract.ts';
 export { KV_BLOCK_SIZE, MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from './contract.ts';
 export { DeviceError } from './errors.ts';

@@ -12,30 +12,47 @@ import type {
   Plan,
   ReducedLogits,
   Reduction,
+  Routes,
   RowDomain,
   StepInput,
   StepLimits,
   Tensor,
+  TensorShape,
   Weight,
+  WeightShape,
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { dequantize, floatToHalf, halfToFloat, quantize, rowBytes, type WeightFormat } from '../formats.ts';
-import { activate, attendOne, linear, type Pages, pageOffset, rmsNorm, rotate } from './ops.ts';
+import {
+  activate,
+  attendOne,
+  chooseExperts,
+  layerNorm,
+  linear,
+  type Pages,
+  pageOffset,
+  rmsNorm,
+  rotate,
+  scaleAndCap,
+  sigmoid,
+} from './ops.ts';
 import { reduceRow } from './reduce-logits.ts';
 
 class ReferenceWeight implements Weight {
   readonly name: string;
   readonly rows: number;
   readonly cols: number;
+  readonly matrices: number;
   readonly format: WeightFormat;
   /** `[rows, cols]`, widened to float32. */
   readonly values: Float32Array;
 
-  constructor(shape: { name: string; rows: number; cols: number; format: WeightFormat }) {
+  constructor(shape: WeightShape) {
     this.name = shape.name;
     this.rows = shape.rows;
     this.cols = shape.cols;
+    this.matrices = shape.matrices ?? 1;
     this.format = shape.format;
     this.values = new Float32Array(shape.rows * shape.cols);
   }
@@ -50,13 +67,15 @@ class ReferenceTensor implements Tensor {
   readonly maxRows: number;
   readonly cols: number;
   readonly domain: RowDomain;
+  readonly perRow: number;
   values: Float32Array;
 
-  constructor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
+  constructor(shape: TensorShape) {
     this.name = shape.name;
     this.maxRows = shape.maxRows;
     this.cols = shape.cols;
     this.domain = shape.domain ?? 'tokens';
+    this.perRow = shape.perRow ?? 1;
     this.values = new Float32Array(shape.maxRows * shape.cols);
   }
 }
@@ -81,6 +100,22 @@ class ReferenceReduction implements Reduction {
 
   constructor(logits: ReferenceTensor) {
     this.logits = logits;
+  }
+}
+
+/** Route j of row r is row r · perToken + j of the tensors that have a row for each route. */
+class ReferenceRoutes implements Routes {
+  readonly experts: number;
+  readonly perToken: number;
+  /** `[tokens, perToken]` */
+  readonly chosen: Uint32Array;
+  readonly weights: Float32Array;
+
+  constructor(shape: { experts: number; perToken: number }, limits: StepLimits) {
+    this.experts = shape.experts;
+    this.perToken = shape.perToken;
+    this.chosen = new Uint32Array(limits.maxRows * shape.perToken);
+    this.weights = new Float32Array(limits.maxRows * shape.perToken);
   }
 }
 
@@ -136,7 +171,7 @@ export class ReferenceDevice implements Device {
   #limits: StepLimits | null = null;
   #closed = false;
 
-  createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
+  createWeight(shape: WeightShape): Weight {
     this.#assertOpen();
     rowBytes(shape.format, shape.cols);
     return new ReferenceWeight(shape);
@@ -158,9 +193,15 @@ export class ReferenceDevice implements Device {
     return new ReferenceConstant(name, values.slice());
   }
 
-  createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
+  createTensor(shape: TensorShape): Tensor {
     this.#assertOpen();
     return new ReferenceTensor(shape);
+  }
+
+  createRoutes(shape: { experts: number; perToken: number }): Routes {
+    this.#assertOpen();
+    if (!this.#limits) throw new DeviceError('createRoutes: setStepLimits must come first');
+    return new ReferenceRoutes(shape, this.#limits);
   }
 
   createKvCache(shape: KvShape & { blocks: number }): KvCache {
@@ -258,12 +299,41 @@ class ReferenceRecorder implements OpRecorder {
     const add = op.add && (op.add as ReferenceTensor).values;
     const out = (op.out as ReferenceTensor).values;
     const weight = (op.weight as ReferenceConstant).values;
+    const bias = op.bias && (op.bias as ReferenceConstant).values;
     const { cols } = op.x;
+    const { addScale = 1 } = op;
+    const first = op.columns?.first ?? 0;
     this.ops.push((step) => {
       const rows = rowsOf(op.x, step);
-      if (add) for (let i = 0; i < rows * cols; i++) x[i] += add[i];
-      if (out !== x) out.set(x.subarray(0, rows * cols));
-      for (let r = 0; r < rows; r++) rmsNorm(out, r * cols, weight, op.eps);
+      if (add) for (let i = 0; i < rows * cols; i++) x[i] += Math.fround(addScale) * add[i];
+      for (let r = 0; r < rows; r++) {
+        const at = r * cols + first;
+        if (out !== x) out.set(x.subarray(at, at + weight.length), at);
+        if (op.centered) layerNorm(out, at, weight, op.eps);
+        else rmsNorm(out, at, weight, op.eps);
+        if (bias) for (let i = 0; i < bias.length; i++) out[at + i] += bias[i];
+      }
+    });
+  }
+
+  addScaled(op: Parameters<OpRecorder['addScaled']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const add = (op.add as ReferenceTensor).values;
+    const gate = op.gate && (op.gate as ReferenceTensor).values;
+    const { cols } = op.x;
+    this.ops.push((step) => {
+      for (let r = 0; r < rowsOf(op.x, step); r++) {
+        const scale = (op.scale ?? 1) * (gate ? sigmoid(gate[r]) : 1);
+        for (let i = 0; i < cols; i++) x[r * cols + i] += scale * add[r * cols + i];
+      }
+    });
+  }
+
+  scaleAndCap(op: Parameters<OpRecorder['scaleAndCap']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    this.ops.push((step) => {
+      const count = rowsOf(op.x, step) * op.x.cols;
+      for (let i = 0; i < count; i++) x[i] = scaleAndCap(x[i], Math.fround(op.scale), op.cap);
     });
   }
 
@@ -288,21 +358,21 @@ class ReferenceRecorder implements OpRecorder {
   ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {
     const qkv = op.qkv as ReferenceTensor;
     const cache = op.cache as ReferenceKvCache;
-    const rope = (op.rope as ReferenceConstant).values;
+    const rope = op.rope && (op.rope as ReferenceConstant).values;
     const { heads, rotaryDim, normEps = 0 } = op;
     const { kvHeads, headDim } = cache;
     const qNorm = op.qNorm && (op.qNorm as ReferenceConstant).values;
     const kNorm = op.kNorm && (op.kNorm as ReferenceConstant).values;
-    if (rotaryDim > 0) this.positions = Math.min(this.positions, rope.length / rotaryDim);
+    if (rope) this.positions = Math.min(this.positions, rope.length / rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
     this.caches.add(cache);
-    this.ops.push(({ positions, slots, blockTables }) => {
+    this.ops.push(({ positions, slots, blockTables, ropeRows = positions }) => {
       for (let r = 0; r < positions.length; r++) {
         for (let h = 0; h < heads + kvHeads; h++) {
           const at = r * qkv.cols + h * headDim;
           const weight = h < heads ? qNorm : kNorm;
           if (weight) rmsNorm(qkv.values, at, weight, normEps);
-          rotate(qkv.values, at, rope, positions[r], rotaryDim);
+          if (rope) rotate(qkv.values, at, rope, ropeRows[r], rotaryDim);
         }
         for (let h = 0; h < kvHeads; h++) {
           const to = pageOffset(cache.keys[op.layer], blockTables[slots[r]], positions[r], h);
@@ -321,6 +391,7 @@ class ReferenceRecorder implements OpRecorder {
     const cache = op.cache as ReferenceKvCache;
     const { headDim } = cache;
     const groupSize = op.heads / cache.kvHeads;
+    const sinks = op.sinks && (op.sinks as ReferenceConstant).values;
     this.ops.push(({ positions, slots, blockTables }) => {
       for (let r = 0; r < positions.length; r++) {
         const last = positions[r];
@@ -335,7 +406,7 @@ class ReferenceRecorder implements OpRecorder {
             Math.floor(h / groupSize),
             first,
             last,
-            op.scale,
+            { scale: op.scale, softcap: op.softcap, sink: sinks?.[h] },
             out.values,
             r * out.cols + h * headDim,
           );
@@ -348,11 +419,84 @@ class ReferenceRecorder implements OpRecorder {
     const x = (op.x as ReferenceTensor).values;
     const out = (op.out as ReferenceTensor).values;
     const { cols } = op.out;
+    const { activation, limit } = op;
     this.ops.push((step) => {
       for (let r = 0; r < rowsOf(op.x, step); r++) {
         for (let i = 0; i < cols; i++) {
-          const gate = x[r * 2 * cols + i];
-          out[r * cols + i] = activate(op.activation, gate) * x[r * 2 * cols + cols + i];
+          let gate = x[r * 2 * cols + i];
+          let up = x[r * 2 * cols + cols + i];
+          if (limit !== undefined) {
+            gate = Math.min(gate, limit);
+            up = Math.min(Math.max(up, -limit), limit) + 1;
+          }
+          out[r * cols + i] = activate(activation, gate) * up;
+        }
+      }
+    });
+  }
+
+  activation(op: Parameters<OpRecorder['activation']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const out = (op.out as ReferenceTensor).values;
+    this.ops.push((step) => {
+      const count = rowsOf(op.x, step) * op.x.cols;
+      for (let i = 0; i < count; i++) out[i] = activate(op.activation, x[i]);
+    });
+  }
+
+  route(op: Parameters<OpRecorder['route']>[0]): void {
+    const scores = (op.scores as ReferenceTensor).values;
+    const { chosen, weights, experts, perToken } = op.routes as ReferenceRoutes;
+    this.ops.push(({ tokens }) => {
+      for (let r = 0; r < tokens.length; r++) {
+        const routes = chooseExperts(scores.subarray(r * experts, (r + 1) * experts), perToken, op);
+        chosen.set(routes.chosen, r * perToken);
+        weights.set(routes.weights, r * perToken);
+      }
+    });
+  }
+
+  gatherRoutes(op: Parameters<OpRecorder['gatherRoutes']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const out = (op.out as ReferenceTensor).values;
+    const { cols } = op.x;
+    const { perToken } = op.routes;
+    this.ops.push(({ tokens }) => {
+      for (let p = 0; p < tokens.length * perToken; p++) {
+        const from = Math.floor(p / perToken) * cols;
+        out.set(x.subarray(from, from + cols), p * cols);
+      }
+    });
+  }
+
+  expertLinear(op: Parameters<OpRecorder['expertLinear']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const out = (op.out as ReferenceTensor).values;
+    const weight = (op.weight as ReferenceWeight).values;
+    const bias = op.bias && (op.bias as ReferenceConstant).values;
+    const { chosen, perToken } = op.routes as ReferenceRoutes;
+    const [cols, outs] = [op.x.cols, op.out.cols];
+    this.ops.push(({ tokens }) => {
+      for (let p = 0; p < tokens.length * perToken; p++) {
+        const first = chosen[p] * outs;
+        const matrix = weight.subarray(first * cols, (first + outs) * cols);
+        const row = x.subarray(p * cols, (p + 1) * cols);
+        out.set(linear(row, matrix, bias?.subarray(first, first + outs), 1, cols), p * outs);
+      }
+    });
+  }
+
+  mixRoutes(op: Parameters<OpRecorder['mixRoutes']>[0]): void {
+    const x = (op.x as ReferenceTensor).values;
+    const out = (op.out as ReferenceTensor).values;
+    const { cols } = op.x;
+    const { weights, perToken } = op.routes as ReferenceRoutes;
+    this.ops.push(({ tokens }) => {
+      for (let r = 0; r < tokens.length; r++) {
+        for (let i = 0; i < cols; i++) {
+          let sum = 0;
+          for (let p = r * perToken; p < (r + 1) * perToken; p++) sum += weights[p] * x[p * cols + i];
+          out[r * cols + i] = sum;
         }
       }
     });
@@ -383,5 +527,5 @@ class ReferenceRecorder implements OpRecorder {
 }
 
 function rowsOf(tensor: Tensor, step: StepInput): number {
-  return tensor.domain === 'tokens' ? step.tokens.length : step.logitRows.length;
+  return tensor.perRow * (tensor.domain === 'tokens' ? step.tokens.length : step.logitRows.length);
 }

@@ -45,6 +45,18 @@ export function rmsNorm(x: Float32Array, at: number, weight: Float32Array, eps: 
   for (let i = 0; i < n; i++) x[at + i] = x[at + i] * scale * weight[i];
 }
 
+/** (x − mean(x)) / sqrt(mean((x − mean(x))²) + eps) · weight over `x[at … at + weight.length]`, into the same place. */
+export function layerNorm(x: Float32Array, at: number, weight: Float32Array, eps: number): void {
+  const n = weight.length;
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += x[at + i];
+  const mean = sum / n;
+  let squares = 0;
+  for (let i = 0; i < n; i++) squares += (x[at + i] - mean) ** 2;
+  const scale = 1 / Math.sqrt(squares / n + eps);
+  for (let i = 0; i < n; i++) x[at + i] = (x[at + i] - mean) * scale * weight[i];
+}
+
 /** Rotates the first `rotaryDim` elements of a head: pairs (i, i + rotaryDim/2), angle i of `position` in `table`. */
 export function rotate(x: Float32Array, at: number, table: Float32Array, position: number, rotaryDim: number): void {
   const half = rotaryDim / 2;
@@ -58,9 +70,65 @@ export function rotate(x: Float32Array, at: number, table: Float32Array, positio
   }
 }
 
+export function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
+}
+
 export function activate(activation: Activation, x: number): number {
-  if (activation === 'silu') return x / (1 + Math.exp(-x));
-  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+  switch (activation) {
+    case 'silu':
+      return x * sigmoid(x);
+    case 'quick_gelu':
+      return x * sigmoid(1.702 * x);
+    case 'gelu':
+      return 0.5 * x * (1 + erf(x / Math.SQRT2));
+    case 'gelu_tanh':
+      return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+    case 'relu':
+      return Math.max(x, 0);
+  }
+}
+
+/**
+ * The error function: its power series below 3, where no term is large enough to cost digits that matter, and a continued
+ * fraction of 1 − erf beyond. Source: Abramowitz and Stegun, 7.1.6 and 7.1.14.
+ */
+export function erf(x: number): number {
+  if (x < 0) return -erf(-x);
+  if (x > 6) return 1;
+  if (x < 3) {
+    let term = x;
+    let sum = x;
+    for (let n = 1; term > sum * 1e-17; n++) {
+      term *= (2 * x * x) / (2 * n + 1);
+      sum += term;
+    }
+    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  }
+  let fraction = x;
+  for (let n = 60; n > 0; n--) fraction = x + n / 2 / fraction;
+  return 1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction);
+}
+
+/** cap · tanh(scale · x / cap), or scale · x without a cap. */
+export function scaleAndCap(x: number, scale: number, cap: number | undefined): number {
+  return cap === undefined ? scale * x : cap * Math.tanh((scale * x) / cap);
+}
+
+/** The `count` greatest of the scores, of equals the first, and their shares of the softmax over all of them. */
+export function chooseExperts(
+  scores: Float32Array,
+  count: number,
+  { normalize, scale = 1 }: { readonly normalize: boolean; readonly scale?: number },
+): { chosen: number[]; weights: number[] } {
+  const chosen = Array.from(scores, (_, i) => i)
+    .sort((a, b) => scores[b] - scores[a] || a - b)
+    .slice(0, count);
+  const greatest = scores[chosen[0]];
+  const powers = chosen.map((i) => Math.exp(scores[i] - greatest));
+  const among = normalize ? powers : Array.from(scores, (score) => Math.exp(score - greatest));
+  const total = among.reduce((sum, power) => sum + power, 0);
+  return { chosen, weights: powers.map((power) => (power / total) * scale) };
 }
 
 /** Keys or values of one layer: `[blocks, kvHeads, KV_BLOCK_SIZE, headDim]`. */
@@ -76,6 +144,13 @@ export function pageOffset(pages: Pages, blockTable: ArrayLike<number>, position
   return ((block * pages.kvHeads + kvHead) * KV_BLOCK_SIZE + (position % KV_BLOCK_SIZE)) * pages.headDim;
 }
 
+/** What is done to the scores of one head: see `attention` of the device contract. */
+export interface Scoring {
+  readonly scale: number;
+  readonly softcap?: number;
+  readonly sink?: number;
+}
+
 /** softmax(scale · q · Kᵀ) · V of one query head over positions `first … last`; writes headDim values at `out[outAt]`. */
 export function attendOne(
   q: Float32Array,
@@ -86,18 +161,19 @@ export function attendOne(
   kvHead: number,
   first: number,
   last: number,
-  scale: number,
+  { scale, softcap, sink }: Scoring,
   out: Float32Array,
   outAt: number,
 ): void {
   const { headDim } = keys;
   const scores: number[] = [];
   for (let p = first; p <= last; p++) {
-    scores.push(scale * dot(q, qAt, keys.data, pageOffset(keys, blockTable, p, kvHead), headDim));
+    const product = dot(q, qAt, keys.data, pageOffset(keys, blockTable, p, kvHead), headDim);
+    scores.push(scaleAndCap(product, scale, softcap));
   }
-  const max = Math.max(...scores);
+  const max = Math.max(...scores, sink ?? Number.NEGATIVE_INFINITY);
   const weights = scores.map((score) => Math.exp(score - max));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const total = weights.reduce((sum, weight) => sum + weight, sink === undefined ? 0 : Math.exp(sink - max));
   for (let d = 0; d < headDim; d++) {
     let sum = 0;
     for (let p = first; p <= last; p++) {

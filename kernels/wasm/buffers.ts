@@ -4,12 +4,27 @@
  * the memory that is recorded for.
  */
 
-import type { BlockCopy, Constant, KvCache, KvFormat, KvShape, RowDomain, Tensor, Weight } from '../contract.ts';
+import type {
+  BlockCopy,
+  Constant,
+  KvCache,
+  KvFormat,
+  KvShape,
+  Routes,
+  RowDomain,
+  StepInput,
+  StepLimits,
+  Tensor,
+  TensorShape,
+  Weight,
+  WeightShape,
+} from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
 import type { Heap } from './heap.ts';
 import { KV_ELEMENT_BYTES, panelBytes, panelCount } from './layout.ts';
 import type { Memories, Place } from './memories.ts';
+import { GROUP_BYTES } from './ops/linear.ts';
 
 /** Tensor rows and constants are padded with zeros to this many floats. */
 const PADDING = 16;
@@ -22,40 +37,56 @@ export class WasmWeight implements Weight {
   readonly name: string;
   readonly rows: number;
   readonly cols: number;
+  readonly matrices: number;
   readonly format: WeightFormat;
   readonly byteLength: number;
   readonly heap: Heap;
   readonly address: number;
 
-  constructor(memories: Memories, shape: { name: string; rows: number; cols: number; format: WeightFormat }) {
+  constructor(memories: Memories, shape: WeightShape) {
     rowBytes(shape.format, shape.cols);
     this.name = shape.name;
     this.rows = shape.rows;
     this.cols = shape.cols;
+    this.matrices = shape.matrices ?? 1;
     this.format = shape.format;
-    this.byteLength = panelCount(shape.rows) * panelBytes(shape.format, shape.cols);
+    this.byteLength = this.matrices * this.matrixBytes;
     const { heap, address } = memories.placeWeight(this.byteLength, `weight ${shape.name}`);
     this.heap = heap;
     this.address = address;
   }
+
+  /** Bytes of one matrix: each begins with a panel of its own. */
+  get matrixBytes(): number {
+    return panelCount(this.rows / this.matrices) * panelBytes(this.format, this.cols);
+  }
+}
+
+/** What follows the ops from memory to memory. */
+export interface Movable {
+  addressIn(heap: Heap): number;
+  /** Bytes that a step leaves there. */
+  usedBytes(step: StepInput): number;
 }
 
 /** Rows of `strideBytes`; the padding columns stay zero for ever, since no op writes there. */
-export class WasmTensor implements Tensor {
+export class WasmTensor implements Tensor, Movable {
   readonly name: string;
   readonly maxRows: number;
   readonly cols: number;
   readonly domain: RowDomain;
+  readonly perRow: number;
   readonly strideBytes: number;
   readonly #memories: Memories;
   readonly #addresses = new Map<Heap, number>();
   readonly #quantized = new Map<Heap, { readonly address: number; readonly bytes: number }>();
 
-  constructor(memories: Memories, shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
+  constructor(memories: Memories, shape: TensorShape) {
     this.name = shape.name;
     this.maxRows = shape.maxRows;
     this.cols = shape.cols;
     this.domain = shape.domain ?? 'tokens';
+    this.perRow = shape.perRow ?? 1;
     this.strideBytes = 4 * padded(shape.cols);
     this.#memories = memories;
     this.addressIn(memories.current);
@@ -72,6 +103,10 @@ export class WasmTensor implements Tensor {
       this.#addresses.set(heap, address);
     }
     return address;
+  }
+
+  usedBytes({ tokens, logitRows }: StepInput): number {
+    return this.strideBytes * this.perRow * (this.domain === 'tokens' ? tokens : logitRows).length;
   }
 
   /** Room for the 8-bit form of the tensor in the memory that is recorded for. */
@@ -112,6 +147,49 @@ export class WasmConstant implements Constant {
     heap.floats(address, values.length).set(values);
     this.#addresses.set(heap, address);
     return address;
+  }
+}
+
+/** The routes of a step, in every memory where they are used; see `ops/routes.ts`. */
+export class WasmRoutes implements Routes, Movable {
+  readonly experts: number;
+  readonly perToken: number;
+  readonly #memories: Memories;
+  readonly #routes: number;
+  readonly #addresses = new Map<Heap, number>();
+
+  constructor(memories: Memories, { experts, perToken }: { experts: number; perToken: number }, limits: StepLimits) {
+    this.experts = experts;
+    this.perToken = perToken;
+    this.#memories = memories;
+    this.#routes = limits.maxRows * perToken;
+  }
+
+  /** Addresses of words or floats, one for each route, and of the table of groups and of words to count experts with. */
+  get addresses() {
+    const chosen = this.addressIn(this.#memories.current);
+    const array = 4 * this.#routes;
+    const groups = chosen + 3 * array;
+    return {
+      chosen,
+      weights: chosen + array,
+      places: chosen + 2 * array,
+      groups,
+      counts: groups + 4 + this.experts * GROUP_BYTES,
+    };
+  }
+
+  addressIn(heap: Heap): number {
+    let address = this.#addresses.get(heap);
+    if (address === undefined) {
+      address = heap.allocate(this.usedBytes(), 'routes');
+      this.#addresses.set(heap, address);
+    }
+    return address;
+  }
+
+  usedBytes(): number {
+    return 4 * (3 * this.#routes + 1 + this.experts) + this.experts * GROUP_BYTES;
   }
 }
 

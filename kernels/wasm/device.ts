@@ -10,16 +10,26 @@ import type {
   Plan,
   ReducedLogits,
   Reduction,
-  RowDomain,
+  Routes,
   StepInput,
   StepLimits,
   Tensor,
+  TensorShape,
   Weight,
+  WeightShape,
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
-import { kvBlockBytes, WasmConstant, WasmKvCache, WasmTensor, WasmWeight } from './buffers.ts';
+import {
+  kvBlockBytes,
+  type Movable,
+  WasmConstant,
+  WasmKvCache,
+  WasmRoutes,
+  WasmTensor,
+  WasmWeight,
+} from './buffers.ts';
 import { chooseDotMethods, type DotMethods } from './features.ts';
 import { type Heap, MAX_MEMORY_BYTES } from './heap.ts';
 import { Memories } from './memories.ts';
@@ -43,7 +53,7 @@ export interface WasmDeviceOptions {
 interface WasmPlan extends Plan {
   readonly segments: readonly Segment[];
   /** Where each tensor is when the plan has run. */
-  readonly homes: ReadonlyMap<WasmTensor, Heap>;
+  readonly homes: ReadonlyMap<Movable, Heap>;
   readonly caches: ReadonlySet<WasmKvCache>;
   readonly reductions: readonly WasmReduction[];
   readonly bounds: StepBounds;
@@ -59,7 +69,7 @@ export class WasmDevice implements Device {
   #limits: StepLimits | null = null;
   readonly #steps = new Map<Heap, StepBuffers>();
   /** Where the last run left each tensor. */
-  #homes: ReadonlyMap<WasmTensor, Heap> = new Map();
+  #homes: ReadonlyMap<Movable, Heap> = new Map();
   #running = false;
   #closed = false;
 
@@ -98,20 +108,34 @@ export class WasmDevice implements Device {
     return this.#memories.all.length;
   }
 
-  createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
+  createWeight(shape: WeightShape): Weight {
     this.#assertOpen();
     return new WasmWeight(this.#memories, shape);
   }
 
   async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
     this.#assertOpen();
-    const { name, rows, cols, format, heap, address, byteLength } = weight as WasmWeight;
-    const count = data.length / rowBytes(sourceFormat, cols);
+    const { name, rows, cols, format, heap, address, matrices, matrixBytes } = weight as WasmWeight;
+    const bytesPerRow = rowBytes(sourceFormat, cols);
+    const count = data.length / bytesPerRow;
     if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
       throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
     }
-    await this.#packers.pack({ target: heap.bytes(address, byteLength), format, cols, firstRow, data, sourceFormat });
-    this.#assertOpen();
+    const rowsPerMatrix = rows / matrices;
+    for (let row = firstRow; row < firstRow + count; ) {
+      const matrix = Math.floor(row / rowsPerMatrix);
+      const end = Math.min((matrix + 1) * rowsPerMatrix, firstRow + count);
+      await this.#packers.pack({
+        target: heap.bytes(address + matrix * matrixBytes, matrixBytes),
+        format,
+        cols,
+        firstRow: row - matrix * rowsPerMatrix,
+        data: data.subarray((row - firstRow) * bytesPerRow, (end - firstRow) * bytesPerRow),
+        sourceFormat,
+      });
+      this.#assertOpen();
+      row = end;
+    }
   }
 
   createConstant(name: string, values: Float32Array): Constant {
@@ -119,9 +143,15 @@ export class WasmDevice implements Device {
     return new WasmConstant(this.#memories, name, values);
   }
 
-  createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
+  createTensor(shape: TensorShape): Tensor {
     this.#assertOpen();
     return new WasmTensor(this.#memories, shape);
+  }
+
+  createRoutes(shape: { experts: number; perToken: number }): Routes {
+    this.#assertOpen();
+    if (!this.#limits) throw new DeviceError('createRoutes: setStepLimits must come first');
+    return new WasmRoutes(this.#memories, shape, this.#limits);
   }
 
   createKvCache(shape: KvShape & { blocks: number }): KvCache {
@@ -251,10 +281,9 @@ export class WasmDevice implements Device {
 }
 
 /** Copies the rows of a step from one memory to another, on the calling thread: some kilobytes for each token. */
-function moveRows({ tensor, from }: Move, to: Heap, step: StepInput): void {
-  const rows = tensor.domain === 'tokens' ? step.tokens.length : step.logitRows.length;
-  const bytes = rows * tensor.strideBytes;
-  to.bytes(tensor.addressIn(to), bytes).set(from.bytes(tensor.addressIn(from), bytes));
+function moveRows({ moved, from }: Move, to: Heap, step: StepInput): void {
+  const bytes = moved.usedBytes(step);
+  to.bytes(moved.addressIn(to), bytes).set(from.bytes(moved.addressIn(from), bytes));
 }
 
 /**

@@ -6,9 +6,10 @@ import { isQuantized, WEIGHT_FORMATS, type WeightFormat } from '../formats.ts';
 import type { OpKernel } from './emit.ts';
 import type { DotMethods } from './features.ts';
 import { moduleBytes } from './module-bytes.ts';
+import { activation, gatedActivation } from './ops/activation.ts';
 import { attention, attentionMerge } from './ops/attention.ts';
+import { addScaled, scaleAndCap } from './ops/elementwise.ts';
 import { embed } from './ops/embed.ts';
-import { gatedActivation } from './ops/gated-activation.ts';
 import { gatherRows } from './ops/gather-rows.ts';
 import { linear } from './ops/linear.ts';
 import { floatLoop } from './ops/linear-float.ts';
@@ -18,6 +19,7 @@ import { quantizeActivations } from './ops/quantize-activations.ts';
 import { readMemory } from './ops/read-memory.ts';
 import { reduceLogits } from './ops/reduce-logits.ts';
 import { ropeAndCache } from './ops/rope-and-cache.ts';
+import { gatherRoutes, groupRoutes, mixRoutes, route } from './ops/routes.ts';
 import { awaitRun, runFunction } from './run-loop.ts';
 
 /** Every op of the module; its place in `all` is its index in the function table. */
@@ -29,31 +31,36 @@ export function kernelOps(methods: DotMethods) {
       ? quantizedLoop(format as QuantizedFormat, methods[format as QuantizedFormat])
       : floatLoop(format as 'F32' | 'F16' | 'BF16');
 
+  const single = {
+    norm,
+    addScaled,
+    scaleAndCap,
+    attentionMerge,
+    activation,
+    gatedActivation,
+    route,
+    groupRoutes,
+    gatherRoutes,
+    mixRoutes,
+    gatherRows,
+    reduceLogits,
+    readMemory,
+  };
   const ops = {
     embed: byFormat(embed),
     linear: byFormat((format) => linear(loopOf(format))),
     quantizeActivations: { 8: quantizeActivations(8), 16: quantizeActivations(16) },
-    norm,
     ropeAndCache: { F32: ropeAndCache('F32'), F16: ropeAndCache('F16') },
     attention: { F32: attention('F32'), F16: attention('F16') },
-    attentionMerge,
-    gatedActivation,
-    gatherRows,
-    reduceLogits,
-    readMemory,
+    ...single,
   };
   const all: OpKernel[] = [
     ...Object.values(ops.embed),
     ...Object.values(ops.linear),
     ...Object.values(ops.quantizeActivations),
-    norm,
     ...Object.values(ops.ropeAndCache),
     ...Object.values(ops.attention),
-    attentionMerge,
-    gatedActivation,
-    gatherRows,
-    reduceLogits,
-    readMemory,
+    ...Object.values(single),
   ];
   return { ...ops, all, codeBits: (format: QuantizedFormat) => codeBits(methods[format]) };
 }

@@ -5,17 +5,18 @@
  * begins, and the tensors that its ops use move there before it runs. A tensor is in one memory at a time.
  */
 
-import type { OpRecorder } from '../contract.ts';
+import type { Constant, OpRecorder } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { isQuantized } from '../formats.ts';
-import { type WasmConstant, WasmKvCache, WasmTensor, type WasmWeight } from './buffers.ts';
+import { type Movable, type WasmConstant, WasmKvCache, WasmRoutes, WasmTensor, type WasmWeight } from './buffers.ts';
 import type { ArgKinds, ArgLocals, OpKernel } from './emit.ts';
 import type { Heap } from './heap.ts';
 import { BLOCK, PANEL_ROWS, panelBytes, panelCount, unitsOf, ZERO_POINT } from './layout.ts';
 import type { Memories } from './memories.ts';
 import type { KernelOps } from './module.ts';
+import { ACTIVATION_CODE, STRETCH as ACTIVATION_STRETCH } from './ops/activation.ts';
 import { attentionScratchBytes, partialBytes } from './ops/attention.ts';
-import { ACTIVATION_CODE, STRETCH as ACTIVATION_STRETCH } from './ops/gated-activation.ts';
+import { ELEMENT_STRETCH } from './ops/elementwise.ts';
 import type { QuantizedFormat } from './ops/linear-quantized.ts';
 import { ACTIVATION_BLOCK_BYTES, STRETCH as QUANTIZE_STRETCH } from './ops/quantize-activations.ts';
 import { CHUNK } from './ops/read-memory.ts';
@@ -38,12 +39,12 @@ export interface Segment {
   readonly heap: Heap;
   /** Address of its op table. */
   readonly table: number;
-  /** Tensors to bring in from the memories where earlier segments left them. */
+  /** Tensors and routes to bring in from the memories where earlier segments left them. */
   readonly moves: readonly Move[];
 }
 
 export interface Move {
-  readonly tensor: WasmTensor;
+  readonly moved: Movable;
   readonly from: Heap;
 }
 
@@ -66,8 +67,8 @@ export class WasmRecorder implements OpRecorder {
   readonly #kernels: KernelOps;
   readonly #stepIn: (heap: Heap) => StepBuffers;
   readonly #threads: number;
-  /** Where each tensor is at the end. */
-  readonly homes = new Map<WasmTensor, Heap>();
+  /** Where each tensor and the routes are at the end. */
+  readonly homes = new Map<Movable, Heap>();
   /** Limits that a step's inputs are checked against. */
   vocabSize = Number.POSITIVE_INFINITY;
   positions = Number.POSITIVE_INFINITY;
@@ -89,7 +90,7 @@ export class WasmRecorder implements OpRecorder {
   }
 
   /**
-   * Turns to the memory where an op is to run, and brings its tensors there: where its weight lies, or its layer's keys and
+   * Turns to the memory where an op is to run, and brings its tensors and routes there: where its weight lies, or its layer's keys and
    * values; else it goes on where the last op ran. Comes before an op takes any address.
    */
   #enter(op: Operands, weight?: WasmWeight): void {
@@ -98,9 +99,9 @@ export class WasmRecorder implements OpRecorder {
     const heap = this.#memories.current;
     if (this.#segments.at(-1)?.heap !== heap) this.#segments.push({ heap, words: [], moves: [] });
     for (const operand of Object.values(op)) {
-      if (!(operand instanceof WasmTensor)) continue;
+      if (!(operand instanceof WasmTensor || operand instanceof WasmRoutes)) continue;
       const from = this.homes.get(operand);
-      if (from !== undefined && from !== heap) this.#segments.at(-1)?.moves.push({ tensor: operand, from });
+      if (from !== undefined && from !== heap) this.#segments.at(-1)?.moves.push({ moved: operand, from });
       this.homes.set(operand, heap);
     }
   }
@@ -122,26 +123,68 @@ export class WasmRecorder implements OpRecorder {
       out: out.address,
       outStride: out.strideBytes,
       scale: op.scale ?? 1,
-      rows: this.#rowsOf(out),
+      rows: this.#step.rowsOf(out),
     });
   }
 
   norm(op: Parameters<OpRecorder['norm']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
     const add = op.add as WasmTensor | undefined;
+    const first = op.columns?.first ?? 0;
+    const cols = op.weight.length;
+    // A range is walked in vectors, the padding of a whole row included.
+    if (op.columns && (first % 4 !== 0 || cols % 4 !== 0)) {
+      throw new DeviceError(`norm: columns ${first} … ${first + cols - 1} must be whole fours on the wasm device`);
+    }
+    if (op.columns && add) this.addScaled({ x, add, scale: op.addScale });
+    const residual = op.columns ? undefined : add;
     this.#enter(op);
     this.#add(this.#kernels.norm, {
-      x: x.address,
-      add: add?.address ?? 0,
-      weight: (op.weight as WasmConstant).address,
-      out: out.address,
+      x: x.address + 4 * first,
+      add: residual?.address ?? 0,
+      addScale: op.addScale ?? 1,
+      centered: op.centered ? 1 : 0,
+      weight: addressOf(op.weight),
+      bias: addressOf(op.bias),
+      out: out.address + 4 * first,
       xStride: x.strideBytes,
-      addStride: add?.strideBytes ?? 0,
+      addStride: residual?.strideBytes ?? 0,
       outStride: out.strideBytes,
-      rowBytes: 16 * Math.ceil(x.cols / 4),
-      cols: x.cols,
+      cols,
       eps: op.eps,
-      rows: this.#rowsOf(x),
+      rows: this.#step.rowsOf(x),
+    });
+  }
+
+  addScaled(op: Parameters<OpRecorder['addScaled']>[0]): void {
+    const [x, add] = [op.x as WasmTensor, op.add as WasmTensor];
+    const gate = op.gate as WasmTensor | undefined;
+    this.#enter(op);
+    this.#add(this.#kernels.addScaled, {
+      x: x.address,
+      add: add.address,
+      gate: gate?.address ?? 0,
+      xStride: x.strideBytes,
+      addStride: add.strideBytes,
+      gateStride: gate?.strideBytes ?? 0,
+      rowBytes: rowBytesOf(x),
+      stretches: Math.ceil(x.cols / ELEMENT_STRETCH),
+      scale: op.scale ?? 1,
+      rows: this.#step.rowsOf(x),
+    });
+  }
+
+  scaleAndCap(op: Parameters<OpRecorder['scaleAndCap']>[0]): void {
+    const x = op.x as WasmTensor;
+    this.#enter(op);
+    this.#add(this.#kernels.scaleAndCap, {
+      x: x.address,
+      stride: x.strideBytes,
+      rowBytes: rowBytesOf(x),
+      stretches: Math.ceil(x.cols / ELEMENT_STRETCH),
+      scale: op.scale,
+      cap: op.cap ?? 0,
+      rows: this.#step.rowsOf(x),
     });
   }
 
@@ -154,43 +197,65 @@ export class WasmRecorder implements OpRecorder {
     let column = 0;
     for (const weight of op.weights as readonly WasmWeight[]) {
       this.#enter(op, weight);
-      const panels = panelCount(weight.rows);
-      const bytes = panelBytes(weight.format, weight.cols);
-      let source = { address: x.address, strideBytes: x.strideBytes };
       if (isQuantized(weight.format)) {
         const format = weight.format as QuantizedFormat;
-        source = this.#quantizedCopy(x, format);
         // The copy depends on the zero point; weights of one format side by side share it.
         if (quantizedFor !== ZERO_POINT[format] || quantizedIn !== weight.heap) this.#quantize(x, format);
         quantizedFor = ZERO_POINT[format];
         quantizedIn = weight.heap;
       }
-      this.#add(this.#kernels.linear[weight.format], {
-        x: source.address,
-        xStride: source.strideBytes,
-        weight: weight.address,
-        panelBytes: bytes,
-        panels,
-        panelsPerTask: Math.max(
-          1,
-          Math.min(Math.ceil(TASK_BYTES / bytes), Math.ceil(panels / (this.#threads * TASKS_PER_THREAD))),
-        ),
-        units: unitsOf(weight.format, weight.cols),
-        tailRows: weight.rows % PANEL_ROWS || PANEL_ROWS,
-        bias: bias ? bias.address + 4 * column : 0,
-        out: out.address + 4 * column,
-        outStride: out.strideBytes,
-        rows: this.#rowsOf(x),
-      });
+      const groups = this.#step.groupOf(x);
+      this.#multiply(x, weight, { groups, bias: bias ? bias.address + 4 * column : 0, out, column });
       column += weight.rows;
     }
+  }
+
+  expertLinear(op: Parameters<OpRecorder['expertLinear']>[0]): void {
+    const x = op.x as WasmTensor;
+    const weight = op.weight as WasmWeight;
+    this.#enter(op, weight);
+    const { groups } = (op.routes as WasmRoutes).addresses;
+    if (isQuantized(weight.format)) this.#quantize(x, weight.format as QuantizedFormat);
+    this.#multiply(x, weight, { groups, bias: addressOf(op.bias), out: op.out as WasmTensor, column: 0 });
+  }
+
+  /** One `linear` over groups of rows; x is quantised already where the format wants it. */
+  #multiply(
+    x: WasmTensor,
+    weight: WasmWeight,
+    to: { groups: number; bias: number; out: WasmTensor; column: number },
+  ): void {
+    const { format, cols, matrices, matrixBytes } = weight;
+    const rows = weight.rows / matrices;
+    const panels = panelCount(rows);
+    const bytes = panelBytes(format, cols);
+    const source = isQuantized(format) ? this.#quantizedCopy(x, format as QuantizedFormat) : x;
+    this.#add(this.#kernels.linear[format], {
+      x: source.address,
+      xStride: source.strideBytes,
+      weight: weight.address,
+      matrixBytes,
+      panelBytes: bytes,
+      panels,
+      panelsPerTask: Math.max(
+        1,
+        Math.min(Math.ceil(TASK_BYTES / bytes), Math.ceil(panels / (this.#threads * TASKS_PER_THREAD))),
+      ),
+      units: unitsOf(format, cols),
+      tailRows: rows % PANEL_ROWS || PANEL_ROWS,
+      bias: to.bias,
+      biasBytes: 4 * rows,
+      out: to.out.address + 4 * to.column,
+      outStride: to.out.strideBytes,
+      groups: to.groups,
+    });
   }
 
   ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {
     const qkv = op.qkv as WasmTensor;
     const cache = op.cache as WasmKvCache;
     this.#enter(op);
-    if (op.rotaryDim > 0) this.positions = Math.min(this.positions, op.rope.length / op.rotaryDim);
+    if (op.rope) this.positions = Math.min(this.positions, op.rope.length / op.rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
     this.caches.add(cache);
     this.#add(this.#kernels.ropeAndCache[cache.format], {
@@ -200,9 +265,10 @@ export class WasmRecorder implements OpRecorder {
       kvHeads: cache.kvHeads,
       headDim: cache.headDim,
       rotaryDim: op.rotaryDim,
-      rope: (op.rope as WasmConstant).address,
-      qNorm: (op.qNorm as WasmConstant | undefined)?.address ?? 0,
-      kNorm: (op.kNorm as WasmConstant | undefined)?.address ?? 0,
+      rope: addressOf(op.rope),
+      ropeRows: this.#step.ropeRows,
+      qNorm: addressOf(op.qNorm),
+      kNorm: addressOf(op.kNorm),
       headDimFloat: cache.headDim,
       eps: op.normEps ?? 0,
       ...this.#pagesOf(cache, op.layer),
@@ -226,6 +292,8 @@ export class WasmRecorder implements OpRecorder {
       headDim: cache.headDim,
       scale: op.scale,
       window: op.window ?? 0,
+      softcap: op.softcap ?? 0,
+      sinks: addressOf(op.sinks),
       ...this.#pagesOf(cache, op.layer),
       out: out.address,
       outStride: out.strideBytes,
@@ -243,10 +311,20 @@ export class WasmRecorder implements OpRecorder {
   }
 
   gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
+    this.#activate(this.#kernels.gatedActivation, op);
+  }
+
+  activation(op: Parameters<OpRecorder['activation']>[0]): void {
+    this.#activate(this.#kernels.activation, op);
+  }
+
+  #activate(kernel: KernelOps['activation'], op: Parameters<OpRecorder['gatedActivation']>[0]): void {
     const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
     this.#enter(op);
-    if (out.cols < 4) throw new DeviceError(`gatedActivation: ${out.cols} columns, at least 4 on the wasm device`);
-    this.#add(this.#kernels.gatedActivation, {
+    if (kernel === this.#kernels.gatedActivation && out.cols < 4) {
+      throw new DeviceError(`gatedActivation: ${out.cols} columns, at least 4 on the wasm device`);
+    }
+    this.#add(kernel, {
       x: x.address,
       out: out.address,
       xStride: x.strideBytes,
@@ -254,7 +332,63 @@ export class WasmRecorder implements OpRecorder {
       cols: out.cols,
       stretches: Math.ceil(out.cols / ACTIVATION_STRETCH),
       activation: ACTIVATION_CODE[op.activation],
-      rows: this.#rowsOf(x),
+      limit: op.limit ?? 0,
+      rows: this.#step.rowsOf(x),
+    });
+  }
+
+  route(op: Parameters<OpRecorder['route']>[0]): void {
+    const scores = op.scores as WasmTensor;
+    const { experts, perToken } = op.routes;
+    this.#enter(op);
+    const { chosen, weights, counts, places, groups } = (op.routes as WasmRoutes).addresses;
+    this.#add(this.#kernels.route, {
+      scores: scores.address,
+      stride: scores.strideBytes,
+      experts,
+      perToken,
+      normalize: op.normalize ? 1 : 0,
+      scale: op.scale ?? 1,
+      chosen,
+      weights,
+      rows: this.#step.rows,
+    });
+    const routes = this.#step.rowsOf({ domain: 'tokens', perRow: perToken });
+    this.#add(this.#kernels.groupRoutes, { chosen, experts, counts, places, groups, routes });
+  }
+
+  gatherRoutes(op: Parameters<OpRecorder['gatherRoutes']>[0]): void {
+    const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
+    const { perToken } = op.routes;
+    this.#enter(op);
+    const { places } = (op.routes as WasmRoutes).addresses;
+    this.#add(this.#kernels.gatherRoutes, {
+      x: x.address,
+      out: out.address,
+      xStride: x.strideBytes,
+      outStride: out.strideBytes,
+      rowBytes: 4 * x.cols,
+      perToken,
+      places,
+      routes: this.#step.rowsOf(out),
+    });
+  }
+
+  mixRoutes(op: Parameters<OpRecorder['mixRoutes']>[0]): void {
+    const [x, out] = [op.x as WasmTensor, op.out as WasmTensor];
+    const { perToken } = op.routes;
+    this.#enter(op);
+    const { places, weights } = (op.routes as WasmRoutes).addresses;
+    this.#add(this.#kernels.mixRoutes, {
+      x: x.address,
+      out: out.address,
+      xStride: x.strideBytes,
+      outStride: out.strideBytes,
+      rowBytes: rowBytesOf(x),
+      perToken,
+      places,
+      weights,
+      rows: this.#step.rowsOf(out),
     });
   }
 
@@ -302,10 +436,6 @@ export class WasmRecorder implements OpRecorder {
     };
   }
 
-  #rowsOf(tensor: WasmTensor): number {
-    return tensor.domain === 'tokens' ? this.#step.rows : this.#step.logitRowCount;
-  }
-
   /** Where the 8-bit form of a tensor is kept; made when first needed. */
   #quantizedCopy(x: WasmTensor, format: QuantizedFormat) {
     const strideBytes = (x.cols / BLOCK) * ACTIVATION_BLOCK_BYTES[this.#kernels.codeBits(format)];
@@ -323,13 +453,22 @@ export class WasmRecorder implements OpRecorder {
       blocks: x.cols / BLOCK,
       stretches: Math.ceil(x.cols / BLOCK / QUANTIZE_STRETCH),
       zeroPoint: ZERO_POINT[format],
-      rows: this.#rowsOf(x),
+      rows: this.#step.rowsOf(x),
     });
   }
 
   #add<A extends ArgKinds>(kernel: OpKernel<A>, values: Values<A>): void {
     this.#segments.at(-1)?.words.push(...recordWords(this.#kernels, kernel, values));
   }
+}
+
+/** Bytes of a row in whole vectors; what is beyond its columns is zero and stays zero. */
+function rowBytesOf({ cols }: WasmTensor): number {
+  return 16 * Math.ceil(cols / 4);
+}
+
+function addressOf(constant: Constant | undefined): number {
+  return (constant as WasmConstant | undefined)?.address ?? 0;
 }
 
 /** The op table of one `readMemory` over fresh memory. */

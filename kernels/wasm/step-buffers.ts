@@ -1,8 +1,9 @@
 /** The part of a memory that changes from step to step: row counts, token ids, positions, block tables. */
 
-import type { StepInput, StepLimits } from '../contract.ts';
+import type { RowDomain, StepInput, StepLimits } from '../contract.ts';
 import type { Heap } from './heap.ts';
 import { SPLIT } from './ops/attention-split.ts';
+import { GROUP_BYTES } from './ops/linear.ts';
 
 /** Attention spreads over splits while there are fewer (row, K/V head) pairs than this for each thread. */
 const SPREAD_BELOW = 2;
@@ -17,6 +18,7 @@ export class StepBuffers {
   /** Addresses of arrays of words. */
   readonly tokens: number;
   readonly positions: number;
+  readonly ropeRows: number;
   readonly slots: number;
   readonly logitRows: number;
   readonly blockTables: number;
@@ -25,6 +27,8 @@ export class StepBuffers {
   readonly #heap: Heap;
   readonly #threads: number;
   readonly #maxSplits: number;
+  /** Addresses of row counts times a number, and of tables with one group of so many rows (see `ops/linear.ts`). */
+  readonly #counts = new Map<string, { rows: number; group: number; domain: RowDomain; perRow: number }>();
   #scratch: { address: number; stride: number } | null = null;
   #partials: { address: number; bytes: number } | null = null;
   #spreadPairs = 0;
@@ -42,10 +46,32 @@ export class StepBuffers {
     this.splits = this.rows + 12;
     this.tokens = words(limits.maxRows);
     this.positions = words(limits.maxRows);
+    this.ropeRows = words(limits.maxRows);
     this.slots = words(limits.maxRows);
     this.logitRows = words(limits.maxLogitRows);
     this.blockTableStride = 4 * limits.maxBlocksPerSlot;
     this.blockTables = words(limits.maxSlots * limits.maxBlocksPerSlot);
+  }
+
+  /** Address of a word with the rows that a tensor has in a step. */
+  rowsOf(tensor: { readonly domain: RowDomain; readonly perRow: number }): number {
+    return this.#countsOf(tensor).rows;
+  }
+
+  /** Address of a table of groups: one of all rows that a tensor has in a step. */
+  groupOf(tensor: { readonly domain: RowDomain; readonly perRow: number }): number {
+    return this.#countsOf(tensor).group;
+  }
+
+  #countsOf({ domain, perRow }: { readonly domain: RowDomain; readonly perRow: number }) {
+    const key = `${domain} ${perRow}`;
+    let counts = this.#counts.get(key);
+    if (!counts) {
+      const group = this.#heap.allocate(4 + GROUP_BYTES, 'step buffers');
+      counts = { group, rows: group + 12, domain, perRow };
+      this.#counts.set(key, counts);
+    }
+    return counts;
   }
 
   /** Scratch for an attention op of that shape; all of them share what the largest needs. */
@@ -82,6 +108,10 @@ export class StepBuffers {
     put(this.rows, [rows, step.logitRows.length, spread ? 1 : 0, splits]);
     put(this.tokens, step.tokens);
     put(this.positions, step.positions);
+    put(this.ropeRows, step.ropeRows ?? step.positions);
+    for (const { group, domain, perRow } of this.#counts.values()) {
+      put(group, [1, 0, 0, perRow * (domain === 'tokens' ? rows : step.logitRows.length)]);
+    }
     put(this.slots, step.slots);
     put(this.logitRows, step.logitRows);
     for (const [slot, table] of step.blockTables.entries()) put(this.blockTables + slot * this.blockTableStride, table);

@@ -1,6 +1,16 @@
 /** What the device hands out: weights, tensors, constants and caches, each in buffers of its own. */
 
-import type { BlockCopy, Constant, KvCache, KvShape, RowDomain, Tensor, Weight } from '../contract.ts';
+import type {
+  BlockCopy,
+  Constant,
+  KvCache,
+  KvShape,
+  RowDomain,
+  Tensor,
+  TensorShape,
+  Weight,
+  WeightShape,
+} from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
@@ -23,16 +33,18 @@ export class WebGpuWeight implements Weight {
   readonly name: string;
   readonly rows: number;
   readonly cols: number;
+  readonly matrices: number;
   readonly format: WeightFormat;
   /** Vectors of 16 bytes a row. */
   readonly vectors: number;
   readonly parts: readonly WeightPart[];
 
-  constructor(gpu: Gpu, memory: GpuMemory, shape: { name: string; rows: number; cols: number; format: WeightFormat }) {
+  constructor(gpu: Gpu, memory: GpuMemory, shape: WeightShape) {
     rowBytes(shape.format, shape.cols);
     this.name = shape.name;
     this.rows = shape.rows;
     this.cols = shape.cols;
+    this.matrices = shape.matrices ?? 1;
     this.format = shape.format;
     this.vectors = rowVectors(shape.format, shape.cols);
     const perPart = Math.floor(gpu.limits.bufferBytes / this.rowBytes);
@@ -90,15 +102,17 @@ export class WebGpuTensor implements Tensor {
   readonly maxRows: number;
   readonly cols: number;
   readonly domain: RowDomain;
+  readonly perRow: number;
   readonly stride: number;
   readonly buffer: GPUBuffer;
   #quantized: { codes: GPUBuffer; scales: GPUBuffer } | undefined;
 
-  constructor(memory: GpuMemory, shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }) {
+  constructor(memory: GpuMemory, shape: TensorShape) {
     this.name = shape.name;
     this.maxRows = shape.maxRows;
     this.cols = shape.cols;
     this.domain = shape.domain ?? 'tokens';
+    this.perRow = shape.perRow ?? 1;
     this.stride = BLOCK * blocksOf(shape.cols);
     this.buffer = memory.allocate(4 * this.stride * shape.maxRows, `tensor ${shape.name}`);
   }

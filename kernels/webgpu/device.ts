@@ -10,11 +10,13 @@ import type {
   Plan,
   ReducedLogits,
   Reduction,
-  RowDomain,
+  Routes,
   StepInput,
   StepLimits,
   Tensor,
+  TensorShape,
   Weight,
+  WeightShape,
 } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import type { WeightFormat } from '../formats.ts';
@@ -101,7 +103,7 @@ export class WebGpuDevice implements Device {
     this.description = `webgpu (${gpu.features.description}, ${products}${variants.plainLinear ? ', plain linear' : ''})`;
   }
 
-  createWeight(shape: { name: string; rows: number; cols: number; format: WeightFormat }): Weight {
+  createWeight(shape: WeightShape): Weight {
     this.#assertUsable();
     return new WebGpuWeight(this.#gpu, this.#memory, shape);
   }
@@ -130,9 +132,13 @@ export class WebGpuDevice implements Device {
     return new WebGpuConstant(this.#gpu, this.#memory, name, values);
   }
 
-  createTensor(shape: { name: string; maxRows: number; cols: number; domain?: RowDomain }): Tensor {
+  createTensor(shape: TensorShape): Tensor {
     this.#assertUsable();
     return new WebGpuTensor(this.#memory, shape);
+  }
+
+  createRoutes(): Routes {
+    throw new DeviceError('device webgpu has no op route');
   }
 
   createKvCache(shape: KvShape & { blocks: number }): KvCache {

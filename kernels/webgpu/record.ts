@@ -123,6 +123,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   norm(op: Parameters<OpRecorder['norm']>[0]): void {
+    if (op.addScale !== undefined || op.centered || op.bias || op.columns) missing('norm with all settings');
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
     const add = op.add as WebGpuTensor | undefined;
     const inPlace = x === out;
@@ -204,7 +205,7 @@ export class WebGpuRecorder implements OpRecorder {
     const cache = op.cache as WebGpuKvCache;
     const { heads, rotaryDim, layer } = op;
     const { kvHeads, headDim } = cache;
-    if (rotaryDim > 0) this.positions = Math.min(this.positions, op.rope.length / rotaryDim);
+    if (op.rope) this.positions = Math.min(this.positions, op.rope.length / rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
     this.caches.add(cache);
     this.#add(
@@ -233,6 +234,7 @@ export class WebGpuRecorder implements OpRecorder {
     const cache = op.cache as WebGpuKvCache;
     const { kvHeads, headDim } = cache;
     const { heads } = op;
+    if (op.softcap !== undefined || op.sinks) missing('attention with a soft cap or sinks');
     const group = groupSize(heads / kvHeads, headDim, this.#variants);
     const groups = heads / kvHeads / group;
     const constants = { THREADS: this.#variants.rowThreads, HEAD_DIM: headDim, GROUP: group };
@@ -266,6 +268,8 @@ export class WebGpuRecorder implements OpRecorder {
 
   gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
+    if ((op.activation !== 'silu' && op.activation !== 'gelu_tanh') || op.limit)
+      missing(`gatedActivation ${op.activation}`);
     this.#add(
       KERNELS.gatedActivation,
       [out.cols, x.stride, out.stride, domainCode(x)],
@@ -273,6 +277,34 @@ export class WebGpuRecorder implements OpRecorder {
       (counts) => [Math.ceil((rowsOf(x, counts) * out.cols) / ELEMENT_THREADS)],
       { GELU: op.activation === 'gelu_tanh' },
     );
+  }
+
+  addScaled(): void {
+    missing('addScaled');
+  }
+
+  scaleAndCap(): void {
+    missing('scaleAndCap');
+  }
+
+  activation(): void {
+    missing('activation');
+  }
+
+  route(): void {
+    missing('route');
+  }
+
+  gatherRoutes(): void {
+    missing('gatherRoutes');
+  }
+
+  expertLinear(): void {
+    missing('expertLinear');
+  }
+
+  mixRoutes(): void {
+    missing('mixRoutes');
   }
 
   gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {
@@ -301,6 +333,10 @@ export class WebGpuRecorder implements OpRecorder {
 export interface UnusedBindings {
   readonly read: GPUBuffer;
   readonly write: GPUBuffer;
+}
+
+function missing(op: string): never {
+  throw new DeviceError(`device webgpu has no op ${op}`);
 }
 
 function domainCode(tensor: WebGpuTensor): number {

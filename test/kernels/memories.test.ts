@@ -88,6 +88,50 @@ for (const threads of [0, 2]) {
   }
 }
 
+test('experts whose matrices lie in several memories: the routes follow', async () => {
+  const [experts, perToken] = [8, 2];
+  const mixture = async (memoryBytes: number) =>
+    closing(await WasmDevice.create({ threads: 2, memoryBytes }), async (device) => {
+      const bench = await openBench(device);
+      const random = new Random(5);
+      const table = bench.input('x', random.floats(40 * COLS), COLS);
+      const router = await bench.weight('router', random.floats(experts * COLS), COLS, 'F32');
+      const matrices = await Promise.all(
+        ['first', 'second', 'third'].map(async (name) => {
+          const weight = device.createWeight({
+            name,
+            rows: experts * COLS,
+            cols: COLS,
+            format: 'Q8_0',
+            matrices: experts,
+          });
+          await device.writeWeight(weight, 0, quantize('Q8_0', random.floats(experts * COLS * COLS, 0.1)), 'Q8_0');
+          return weight;
+        }),
+      );
+      const routes = device.createRoutes({ experts, perToken });
+      const [x, scores, out] = [bench.output(COLS), bench.output(experts), bench.output(COLS)];
+      const [a, b] = ['a', 'b'].map((name) =>
+        device.createTensor({ name, maxRows: 40 * perToken, cols: COLS, perRow: perToken }),
+      );
+      await bench.run((ops) => {
+        ops.embed({ table, out: x });
+        ops.linear({ x, weights: [router], out: scores });
+        ops.route({ scores, normalize: true, routes });
+        ops.gatherRoutes({ x, routes, out: a });
+        ops.expertLinear({ x: a, routes, weight: matrices[0], out: b });
+        ops.expertLinear({ x: b, routes, weight: matrices[1], out: a });
+        ops.expertLinear({ x: a, routes, weight: matrices[2], out: b });
+        ops.mixRoutes({ x: b, routes, out });
+      }, plainStep(20));
+      return { out: await device.read(out, 20), memories: device.memories };
+    });
+  const [one, several] = [await mixture(64 * MIB), await mixture(2 * MIB)];
+  assert.is(one.memories, 1);
+  assert.ok(several.memories >= 2, `${several.memories} memories`);
+  assert.ok(sameBits(one.out, several.out));
+});
+
 test('a weight that lies across 2 GiB, where addresses turn negative, is multiplied whole', async () => {
   const rows = 4096;
   const products = async (fillerBytes: number) =>

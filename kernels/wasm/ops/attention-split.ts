@@ -1,7 +1,7 @@
 /**
  * Attention of one query row over one split: {@link SPLIT} consecutive positions, cut by absolute position, or what of
  * them the row may see. For each query head h of one K/V head's group:
- * m = max s, l = Σ e^(s−m), o = Σ e^(s−m)·v with s = scale · q·k.
+ * m = max s, l = Σ e^(s−m), o = Σ e^(s−m)·v with s = scale · q·k, perhaps capped.
  *
  * Keys lie sixteen positions side by side, floats or halves, so scores need no sum across lanes; values lie a position a row. Two query
  * heads share each load of K and V. The dot product adds up in the order of the head's dimensions, o in the order of the
@@ -15,6 +15,7 @@ import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
 import { type ArgKinds, forRange, type I32, increment, loadArgs, routine } from '../emit.ts';
 import { KV_ELEMENT_BYTES } from '../layout.ts';
 import { emitExp, f32x4Const, loadFour, maxLanes, sumLanes } from '../vector-math.ts';
+import { emitSoftcap } from './elementwise.ts';
 
 /** Positions in a split. */
 export const SPLIT = 256;
@@ -39,6 +40,9 @@ export const ATTENTION_ARGS = {
   headDim: 'i32',
   scale: 'f32',
   window: 'i32',
+  /** 0 for none. */
+  softcap: 'f32',
+  sinks: 'i32',
   keys: 'i32',
   values: 'i32',
   positions: 'i32',
@@ -161,6 +165,7 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
         'headDim',
         'scale',
         'window',
+        'softcap',
         'keys',
         'values',
         'positions',
@@ -239,8 +244,9 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
 
     function softmaxOfAllHeads(): void {
       const [value, max, sum] = frame.v128s(3);
-      const [greatest, total] = [frame.f32(), frame.f32()];
+      const [greatest, total, scale] = [frame.f32(), frame.f32(), frame.f32()];
       const exp = emitExp(frame);
+      const capScores = emitSoftcap(frame);
       const row = frame.i32();
       const target = frame.i32();
       local.set(row, scores);
@@ -248,11 +254,21 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
       local.set(from, i32.shl(i32.sub(i32.and(begin, -KV_BLOCK_SIZE), base), 2));
       local.set(to, i32.shl(i32.sub(i32.shl(blockEnd, BLOCK_SHIFT), base), 2));
       forRange(head, 0, a.group, 1, () => {
+        local.set(scale, a.scale);
+        f32.ne(a.softcap, 0);
+        if_(null, () => {
+          forRange(at, from, to, 16, () => {
+            local.set(value, f32x4.mul(v128.load({}, i32.add(row, at)), f32x4.splat(scale)));
+            capScores(value, a.softcap);
+            v128.store({}, i32.add(row, at), value);
+          });
+          local.set(scale, f32.const(1));
+        });
         maskOutside(row);
         local.set(max, f32x4Const(LOWEST));
         forRange(at, from, to, 16, () => {
           i32.add(row, at);
-          f32x4.splat(a.scale);
+          f32x4.splat(scale);
           v128.load({}, i32.add(row, at));
           f32x4.mul($, $);
           local.set(value, $);

@@ -93,17 +93,41 @@ const merge: Func<'i32'[], []> = routine(4, (frame, running, partial, group, hea
   });
 });
 
-/** out = o / l for each head of a group: (running, out, group, headDim). */
-const finish: Func<'i32'[], []> = routine(4, (frame, running, out, group, headDim) => {
+/**
+ * out = o / l for each head of a group: (running, out, sinks of the group or 0, group, headDim). A sink s comes in like a
+ * split of its own with m = s, l = 1, o = 0: out = o·f / (l·f + e^(s−m')), f = e^(m−m').
+ */
+const finish: Func<'i32'[], []> = routine(5, (frame, running, out, sinks, group, headDim) => {
   const [head, at, bytes] = [frame.i32(), frame.i32(), frame.i32()];
-  const total = frame.v128();
+  const [total, factor, shares] = frame.v128s(3);
+  const [greatest, sink, max] = [frame.f32(), frame.f32(), frame.f32()];
+  const exp = emitExp(frame);
+  const addSink = () => {
+    local.set(greatest, f32.load({}, running));
+    local.set(sink, f32.load({}, sinks));
+    local.set(max, f32.max(greatest, sink));
+    f32x4.splat(f32.sub(greatest, max));
+    f32.sub(sink, max);
+    f32x4.replace_lane(1, $, $);
+    local.set(shares, $);
+    exp(shares);
+    local.set(factor, f32x4.splat(f32x4.extract_lane(0, shares)));
+    f32x4.mul(total, factor);
+    f32x4.splat(f32x4.extract_lane(1, shares));
+    local.set(total, f32x4.add($, $));
+    increment(sinks, 4);
+  };
   local.set(bytes, i32.shl(headDim, 2));
   forRange(head, 0, group, 1, () => {
     local.set(total, v128.load32_splat({ offset: 4 }, running));
+    local.set(factor, f32x4Const(1));
+    local.get(sinks);
+    if_(null, addSink);
     increment(running, PARTIAL_HEADER_BYTES);
     forRange(at, 0, bytes, 16, () => {
       i32.add(out, at);
-      f32x4.div(v128.load({}, i32.add(running, at)), total);
+      f32x4.mul(v128.load({}, i32.add(running, at)), factor);
+      f32x4.div($, total);
       v128.store({}, $, $);
     });
     increment(running, bytes);
@@ -155,7 +179,7 @@ function mergeSplits(
   t: ReturnType<typeof taskLocals>,
   partialOf: (task: I32, split: I32) => I32,
 ): void {
-  const [task, tasks, split, end] = Array.from({ length: 4 }, () => frame.i32());
+  const [task, tasks, split, end, sinks] = Array.from({ length: 5 }, () => frame.i32());
   local.set(tasks, i32.mul(a.rows, a.kvHeads));
   forEachTask(task, tasks, () => {
     local.set(t.row, i32.div_u(task, a.kvHeads));
@@ -167,7 +191,10 @@ function mergeSplits(
       const partial = partialOf(task, split);
       call(merge, [t.running, partial, a.group, a.headDim]);
     });
-    call(finish, [t.running, t.out, a.group, a.headDim]);
+    local.set(sinks, a.sinks);
+    local.get(sinks);
+    if_(null, () => increment(sinks, i32.shl(i32.mul(t.kvHead, a.group), 2)));
+    call(finish, [t.running, t.out, sinks, a.group, a.headDim]);
   });
 }
 

@@ -1,8 +1,8 @@
 /**
  * out[r] = x[r] · weightᵀ + bias over weight panels: the walk that every weight format shares.
  *
- * A task is a few panels of eight weight rows, taken against all rows of the step: a panel is read from memory once and
- * stays in L1/L2 while four rows at a time run over it ({@link TILE_ROWS}, the most whose sums fit the 16 vector
+ * The rows of x come in groups, each with a matrix of its own: one group of all rows, or one for each expert in use. A task
+ * is a few panels of eight weight rows, taken against all rows of a group: a panel is read from memory once and stays in L1/L2 while four rows at a time run over it ({@link TILE_ROWS}, the most whose sums fit the 16 vector
  * registers of x86-64). Fewer rows take the same code with a smaller tile. Within a tile each (row, weight row) pair has
  * its own lane, which adds up its products in the order of the columns: the tile a row falls into, and so the batch,
  * cannot change its bits.
@@ -24,6 +24,11 @@ export interface TileLoop {
   emit(frame: Frame, x: readonly I32[], panel: I32, units: I32, sums: readonly V128[]): void;
 }
 
+/**
+ * Bytes of a group: matrix, first row, rows. A table of groups begins with a word that says how many there are.
+ */
+export const GROUP_BYTES = 12;
+
 /** The op for one inner loop. `units` is the length of a panel in columns (float) or blocks. */
 export function linear(loop: TileLoop) {
   const tiles = Array.from({ length: TILE_ROWS }, (_, i) => tile(loop, i + 1));
@@ -33,51 +38,72 @@ export function linear(loop: TileLoop) {
       x: 'i32',
       xStride: 'i32',
       weight: 'i32',
+      matrixBytes: 'i32',
       panelBytes: 'i32',
       panels: 'i32',
       panelsPerTask: 'i32',
       units: 'i32',
       tailRows: 'i32',
       bias: 'i32',
+      biasBytes: 'i32',
       out: 'i32',
       outStride: 'i32',
-      rows: 'step',
+      groups: 'i32',
     },
     (frame, a) => {
       const [task, tasks, panel, end, row, weight, x, out, bias, used, left] = Array.from({ length: 11 }, () =>
         frame.i32(),
       );
+      const [chunks, group, rows, matrix, firstBias, firstX, firstOut] = Array.from({ length: 7 }, () => frame.i32());
 
-      const callTile = (rows: number) =>
-        call(tiles[rows - 1], [x, a.xStride, weight, a.units, bias, used, out, a.outStride]);
+      /** From the task's group: its rows, and where its matrix, its bias and its rows of x and out begin. */
+      const findGroup = () => {
+        i32.mul(i32.div_u(task, chunks), GROUP_BYTES);
+        local.set(group, i32.add(i32.add($, a.groups), 4));
+        local.set(rows, i32.load({ offset: 8 }, group));
+        i32.mul(i32.load({}, group), a.matrixBytes);
+        local.set(matrix, i32.add($, a.weight));
+        local.set(firstBias, a.bias);
+        local.get(firstBias);
+        if_(null, () => increment(firstBias, i32.mul(i32.load({}, group), a.biasBytes)));
+        i32.mul(i32.load({ offset: 4 }, group), a.xStride);
+        local.set(firstX, i32.add($, a.x));
+        i32.mul(i32.load({ offset: 4 }, group), a.outStride);
+        local.set(firstOut, i32.add($, a.out));
+      };
+
+      const callTile = (count: number) =>
+        call(tiles[count - 1], [x, a.xStride, weight, a.units, bias, used, out, a.outStride]);
 
       i32.add(i32.sub(a.panels, 1), a.panelsPerTask);
-      local.set(tasks, i32.div_u($, a.panelsPerTask));
+      local.set(chunks, i32.div_u($, a.panelsPerTask));
+      local.set(tasks, i32.mul(i32.load({}, a.groups), chunks));
       forEachTask(task, tasks, () => {
-        local.set(panel, i32.mul(task, a.panelsPerTask));
+        findGroup();
+        local.set(panel, i32.mul(i32.rem_u(task, chunks), a.panelsPerTask));
         local.set(end, i32.add(panel, a.panelsPerTask));
         i32.gt_s(end, a.panels);
         if_(null, () => local.set(end, a.panels));
         forRange(panel, panel, end, 1, () => {
-          local.set(weight, i32.add(a.weight, i32.mul(panel, a.panelBytes)));
-          local.set(out, i32.add(a.out, i32.shl(panel, Math.log2(4 * PANEL_ROWS))));
-          local.set(bias, a.bias);
+          local.set(weight, i32.add(matrix, i32.mul(panel, a.panelBytes)));
+          local.set(out, i32.add(firstOut, i32.shl(panel, Math.log2(4 * PANEL_ROWS))));
+          local.set(bias, firstBias);
           local.get(bias);
           if_(null, () => increment(bias, i32.shl(panel, Math.log2(4 * PANEL_ROWS))));
           local.set(used, i32.const(PANEL_ROWS));
           i32.eq(panel, i32.sub(a.panels, 1));
           if_(null, () => local.set(used, a.tailRows));
-          local.set(x, a.x);
-          local.set(left, i32.sub(a.rows, i32.rem_u(a.rows, TILE_ROWS)));
+          local.set(x, firstX);
+          local.set(left, i32.sub(rows, i32.rem_u(rows, TILE_ROWS)));
           forRange(row, 0, left, TILE_ROWS, () => {
             callTile(TILE_ROWS);
             increment(x, i32.shl(a.xStride, Math.log2(TILE_ROWS)));
             increment(out, i32.shl(a.outStride, Math.log2(TILE_ROWS)));
           });
-          local.set(left, i32.rem_u(a.rows, TILE_ROWS));
-          for (let rows = 1; rows < TILE_ROWS; rows++) {
-            i32.eq(left, rows);
-            if_(null, () => callTile(rows));
+          local.set(left, i32.rem_u(rows, TILE_ROWS));
+          for (let count = 1; count < TILE_ROWS; count++) {
+            i32.eq(left, count);
+            if_(null, () => callTile(count));
           }
         });
       });

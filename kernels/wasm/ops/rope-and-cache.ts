@@ -28,6 +28,7 @@ const ARGS = {
   keys: 'i32',
   values: 'i32',
   positions: 'i32',
+  ropeRows: 'i32',
   slots: 'i32',
   blockTables: 'i32',
   blockTableStride: 'i32',
@@ -71,7 +72,7 @@ export function ropeAndCache(format: KvFormat) {
 
     const rotate = () => {
       local.set(half, i32.shl(a.rotaryDim, 1));
-      i32.mul(position, i32.shl(a.rotaryDim, 2));
+      i32.mul(wordOf(a.ropeRows, row), i32.shl(a.rotaryDim, 2));
       local.set(cos, i32.add($, a.rope));
       local.set(sin, i32.add(cos, half));
       local.set(other, i32.add(x, half));
