@@ -13,7 +13,7 @@ export class UsageError extends Error {
 }
 
 export interface ModelOptions {
-  /** A directory, a file, or the name of the embedded model. */
+  /** A directory, a file, a name on the hub, or the name of the embedded model. */
   readonly model: string;
   readonly load: LoadOptions;
 }
@@ -78,7 +78,8 @@ export const HELP = `Usage:
   quern --help | --version
 
 Flags of serve and chat:
-  --model PATH           a Hugging Face directory, or tiny-chat, the embedded model (default)
+  --model MODEL          a Hugging Face directory; org/name[@revision][:file], fetched from the Hugging Face hub
+                         (HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE); or tiny-chat, the embedded model (default)
   --device KIND          auto (default), webgpu, wasm or reference
   --threads N            threads of the wasm device
   --quantization FORMAT  q8_0 or q4_0: rounds a float checkpoint while loading

@@ -32,6 +32,18 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, unknown>>>>
     max_position_embeddings: 32_768,
     tie_word_embeddings: true,
   },
+  'llama2-7b': {
+    ...base,
+    model_type: 'llama',
+    vocab_size: 32_000,
+    hidden_size: 4096,
+    intermediate_size: 11_008,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 32,
+    max_position_embeddings: 4096,
+    tie_word_embeddings: false,
+  },
   'llama3.2-1b': {
     ...base,
     model_type: 'llama',

@@ -27,6 +27,14 @@ export async function readTensorIndex(source: ModelSource): Promise<TensorIndex>
   throw new CheckpointError(`${source.name}: no weights; expected ${SINGLE}, or shards with ${INDEX}`);
 }
 
+/**
+ * The files that the index of a sharded checkpoint names.
+ * @throws CheckpointError when it is damaged.
+ */
+export async function shardFiles(source: ModelSource): Promise<string[]> {
+  return [...new Set(parseWeightMap(await readText(source, INDEX, MAX_INDEX_BYTES)).values())];
+}
+
 async function readShards(source: ModelSource): Promise<ReadonlyMap<string, TensorInfo>> {
   const shardOf = parseWeightMap(await readText(source, INDEX, MAX_INDEX_BYTES));
   const shards = new Map<string, ReadonlyMap<string, TensorInfo>>();

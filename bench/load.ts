@@ -1,0 +1,128 @@
+/**
+ * How fast a model loads, and how much memory that takes at the most: resident memory against the bytes of the weights and
+ * the K/V cache. A few tokens afterwards show that the model runs.
+ *
+ *   npm run bench -- load                          the Llama-2-7B shape, rounded to Q4_0: more than one WASM memory
+ *   npm run bench -- load --shape qwen2.5-0.5b --quantization q8_0 --threads 2 --tg 16
+ *   npm run bench -- load --disk FOLDER            writes the shape's checkpoint there first, and reads it from the disk
+ *   npm run bench -- load --model DIR              a model of one's own
+ *
+ * Without a disk the weights (bfloat16) are made up as they are read, at some 10 GB/s.
+ */
+
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import type { ModelSource } from '../engine/checkpoint/model-source.ts';
+import { loadModel } from '../engine/load-model.ts';
+import { openDirectory } from '../engine/node/directory-source.ts';
+import { WasmDevice } from '../kernels/index.ts';
+import { randomModel, SHAPES } from './support/random-model.ts';
+import { machine, printTable, rounded } from './support/table.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    shape: { type: 'string', default: 'llama2-7b' },
+    disk: { type: 'string' },
+    quantization: { type: 'string', default: 'q4_0' },
+    threads: { type: 'string', default: '2' },
+    'max-model-len': { type: 'string', default: '1024' },
+    tg: { type: 'string', default: '8' },
+  },
+});
+if (!options.model && !SHAPES[options.shape]) {
+  console.error(`no shape ${options.shape}; there are: ${Object.keys(SHAPES).join(', ')}`);
+  process.exit(1);
+}
+
+const GIBIBYTE = 2 ** 30;
+const COPY_BYTES = 16 * 2 ** 20;
+
+const source = options.model ? await openDirectory(options.model) : await shapeSource(options.shape);
+const before = process.memoryUsage().rss;
+const device = await WasmDevice.create({ threads: Number(options.threads) });
+const delay = monitorEventLoopDelay({ resolution: 1 });
+let read = 0;
+const started = performance.now();
+delay.enable();
+const model = await loadModel(source, {
+  device,
+  quantize: options.quantization === 'none' ? undefined : (options.quantization as 'q8_0' | 'q4_0'),
+  maxModelLen: Number(options['max-model-len']),
+  maxNumSeqs: 1,
+  onProgress: ({ loaded }) => {
+    read = loaded;
+  },
+});
+delay.disable();
+const seconds = (performance.now() - started) / 1000;
+const peak = process.resourceUsage().maxRSS * 1024;
+await source.close();
+if (options.disk) await rm(options.disk, { recursive: true });
+
+const tg = Number(options.tg);
+const tokenStart = performance.now();
+for (let position = 0; position < tg; position++) {
+  await model.forward({
+    tokens: [position],
+    positions: [position],
+    slots: [0],
+    blockTables: [Array.from({ length: Math.ceil(tg / 16) }, (_, i) => i)],
+    logitRows: [0],
+  });
+}
+const tokensPerSecond = (1000 * tg) / (performance.now() - tokenStart);
+
+const { weightBytes, kvCacheBytes } = model.info;
+const result = {
+  memories: device.memories,
+  weightGiB: weightBytes / GIBIBYTE,
+  kvGiB: kvCacheBytes / GIBIBYTE,
+  seconds,
+  readGigabytesPerSecond: read / seconds / 1e9,
+  loopDelayP99: delay.percentile(99) / 1e6,
+  peakGiB: peak / GIBIBYTE,
+  ofWeightsAndKv: peak / (weightBytes + kvCacheBytes),
+  tokensPerSecond,
+};
+await model.close();
+
+const name = options.model ?? `${options.shape} (random weights${options.disk ? ', from the disk' : ''})`;
+console.log(`${name}, ${options.quantization}, ${options.threads} threads; ${machine().cpu}, Node ${process.version}`);
+console.log(`resident before: ${rounded(before / 2 ** 20)} MiB\n`);
+printTable(
+  ['memories', 'weights GiB', 'K/V GiB', 'load s', 'read GB/s', 'loop delay p99 ms', 'peak GiB', 'ratio', 'tok/s'],
+  [
+    [
+      result.memories,
+      rounded(result.weightGiB, 2),
+      rounded(result.kvGiB, 2),
+      rounded(seconds),
+      rounded(result.readGigabytesPerSecond, 2),
+      rounded(result.loopDelayP99),
+      rounded(result.peakGiB, 2),
+      rounded(result.ofWeightsAndKv, 2),
+      rounded(tokensPerSecond),
+    ],
+  ],
+);
+console.log(`\n${JSON.stringify({ bench: 'load', ...machine(), ...result })}`);
+
+/** The shape's checkpoint: made up as it is read, or written to the disk and read from there. */
+async function shapeSource(shape: string): Promise<ModelSource> {
+  const made = await randomModel(shape);
+  if (!options.disk) return made;
+  for (const file of made.files) {
+    const handle = await open(join(options.disk, file), 'wx');
+    const size = await made.size(file);
+    for (let at = 0; at < size; at += COPY_BYTES) {
+      const bytes = new Uint8Array(Math.min(COPY_BYTES, size - at));
+      await made.read(file, at, bytes);
+      await handle.write(bytes);
+    }
+    await handle.close();
+  }
+  return openDirectory(options.disk);
+}
