@@ -75,8 +75,18 @@ export class KeyTrie {
     return edges.sort((a, b) => a[0] - b[0]);
   }
 
+  /** Below a node only the selection among its own names matters, so equal selections there share their states. */
   #state(node: number, selection: number): number {
-    const key = `${node} ${selection}`;
+    const { listed, low, high } = this.#selections[selection];
+    const { names } = this.#nodes[node];
+    let key: string;
+    if (listed) {
+      const selected = names.filter((name) => isSelected(this.#selections[selection], name));
+      key = selected.length === names.length ? `${node}` : `${node} ${selected.join()}`;
+    } else {
+      const [first, end] = [firstAtLeast(names, low), firstAtLeast(names, high + 1)];
+      key = end - first === names.length ? `${node}` : `${node} ${first}-${end}`;
+    }
     let id = this.#stateIds.get(key);
     if (id === undefined) this.#stateIds.set(key, (id = this.#states.push([node, selection]) - 1));
     return id;
