@@ -129,7 +129,11 @@ export class ByteAutomaton {
   }
 
   isJsonString(state: number): boolean {
-    return (this.#states.at(state, 0) & 3) !== 0;
+    return this.spelling(state) !== 'utf8';
+  }
+
+  spelling(state: number): Terminal['spelling'] {
+    return SPELLINGS[this.#states.at(state, 0) & 3];
   }
 
   /** The state that most letters and digits lead to from a place between two characters, or {@link DEAD}. */
@@ -155,7 +159,7 @@ export class ByteAutomaton {
 
   /** The state of the same spelling between two characters, with another expression. */
   withExpression(state: number, expression: number): number {
-    return this.#state(SPELLINGS[this.#states.at(state, 0) & 3], 'inside', expression);
+    return this.#state(this.spelling(state), 'inside', expression);
   }
 
   #isInside(state: number): boolean {

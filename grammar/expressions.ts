@@ -72,6 +72,10 @@ export class Expressions {
     return id;
   }
 
+  shape(id: number): Shape {
+    return this.#all[id].shape;
+  }
+
   /** The labels with which the text may end here (none when the regex has no labels); undefined where it may not end. */
   labels(id: number): readonly number[] | undefined {
     return this.#all[id].labels;

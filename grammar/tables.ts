@@ -4,9 +4,10 @@ import { ByteAutomaton } from './byte-automaton.ts';
 import { Expressions } from './expressions.ts';
 import { anyText, jsonString } from './ir.ts';
 import { Budget, FRESH_START_STATES } from './limits.ts';
-import { Machine } from './machine.ts';
 import { Masks } from './masks.ts';
 import type { Vocabulary } from './vocabulary.ts';
+
+const QUOTE = 0x22;
 
 export class Tables {
   readonly vocabulary: Vocabulary;
@@ -22,11 +23,12 @@ export class Tables {
     this.masks = new Masks(vocabulary, this.expressions, this.bytes);
   }
 
-  /** Computes the mask that nearly every JSON text asks for: inside a string. */
+  /** Computes the masks that nearly every JSON text is made from: inside a string, inside a name. */
   prepare(): void {
-    const machine = new Machine(this.bytes, this.budget);
-    const inside = machine.walk(machine.begin(jsonString(anyText)), Uint8Array.of(0x22));
-    this.masks.compute(machine, inside);
+    for (const escapes of ['all', 'minimal'] as const) {
+      const start = this.bytes.start(jsonString(anyText, escapes));
+      this.masks.prepare(this.bytes.step(start, QUOTE));
+    }
   }
 
   /** True when new texts should start with others, so that these can be freed. */

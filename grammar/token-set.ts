@@ -1,7 +1,5 @@
 /** Sets of tokens: as bits, or as what differs from the bits of another set, which many sets share. */
 
-import type { Vocabulary } from './vocabulary.ts';
-
 /** Most tokens by which a set may differ from shared bits; beyond, it has bits of its own. */
 const MAX_DIFFERENCE = 512;
 
@@ -105,11 +103,10 @@ export class TokenCollector {
     for (let i = 0; i < added.length; i++) this.#insert(added[i]);
   }
 
-  /** Drops the tokens with more than `length` bytes. */
-  keepShort(vocabulary: Vocabulary, length: number): void {
-    const short = vocabulary.shortTokens(length);
+  /** Drops the tokens that are not in `others`. */
+  keep(others: Uint32Array): void {
     const bits = this.#bits;
-    for (let i = 0; i < bits.length; i++) bits[i] &= short[i];
+    for (let i = 0; i < bits.length; i++) bits[i] &= others[i];
     this.#count = MAX_DIFFERENCE + 1;
   }
 

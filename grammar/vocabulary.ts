@@ -31,8 +31,9 @@ export class Vocabulary {
   readonly sameBytes: Int32Array;
   /** Bytes of the longest token. */
   readonly longest: number;
-  readonly #shortTokens = new Map<number, Uint32Array>();
+  readonly #shortTokens = new Map<string, Uint32Array>();
   readonly #lengths: Uint32Array;
+  readonly #characters: readonly [utf8: Uint32Array, json: Uint32Array];
 
   /** @throws GrammarError when an end token is not in the vocabulary */
   constructor({ tokens, eosTokenIds }: VocabularyOptions) {
@@ -48,8 +49,11 @@ export class Vocabulary {
     const ids: number[] = [];
     let longest = 0;
     this.#lengths = new Uint32Array(tokens.length);
+    this.#characters = [new Uint32Array(tokens.length), new Uint32Array(tokens.length)];
     tokens.forEach((bytes, id) => {
       this.#lengths[id] = bytes.length;
+      this.#characters[0][id] = countCharacters(bytes);
+      this.#characters[1][id] = bytes.includes(0x5c) ? countJsonCharacters(bytes) : this.#characters[0][id];
       if (bytes.length === 0 || ends.has(id)) return;
       ids.push(id);
       longest = Math.max(longest, bytes.length);
@@ -65,17 +69,50 @@ export class Vocabulary {
   }
 
   /** The bits of the tokens with at most `length` bytes. */
-  shortTokens(length: number): Uint32Array {
-    let bits = this.#shortTokens.get(length);
+  tokensOfBytes(length: number): Uint32Array {
+    return this.#short(`bytes ${length}`, this.#lengths, length);
+  }
+
+  /**
+   * The bits of the tokens that, read from between two characters, hold at most `length` of them, a begun one included.
+   * @param json true where escapes of a JSON string stand for characters
+   */
+  tokensOfCharacters(length: number, json: boolean): Uint32Array {
+    return this.#short(`${json ? 'json' : 'utf8'} ${length}`, this.#characters[json ? 1 : 0], length);
+  }
+
+  #short(key: string, lengths: Uint32Array, length: number): Uint32Array {
+    let bits = this.#shortTokens.get(key);
     if (!bits) {
       bits = new Uint32Array(this.maskWords);
       for (let id = 0; id < this.size; id++) {
-        if (this.#lengths[id] <= length) bits[id >> 5] |= 1 << (id & 31);
+        if (lengths[id] <= length) bits[id >> 5] |= 1 << (id & 31);
       }
-      this.#shortTokens.set(length, bits);
+      this.#shortTokens.set(key, bits);
     }
     return bits;
   }
+}
+
+/** How many UTF-8 characters begin in some bytes. */
+function countCharacters(bytes: Uint8Array): number {
+  let count = 0;
+  for (let i = 0; i < bytes.length; i++) if ((bytes[i] & 0xc0) !== 0x80) count++;
+  return count;
+}
+
+/** How many characters of a JSON string begin in some bytes; `\uD83D` and what follows are one. */
+function countJsonCharacters(bytes: Uint8Array): number {
+  let count = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    if ((bytes[i] & 0xc0) === 0x80) continue;
+    count++;
+    if (bytes[i] !== 0x5c) continue;
+    if (bytes[++i] !== 0x75) continue;
+    const high = (bytes[i + 1] | 0x20) === 0x64 && /[89ab]/i.test(String.fromCharCode(bytes[i + 2] ?? 0));
+    i += high ? 10 : 4;
+  }
+  return count;
 }
 
 /** Token ids in the order of their bytes: by the first six bytes as a number, and only where these agree by the rest. */

@@ -1,0 +1,347 @@
+/**
+ * Local masks: the tokens that stay inside a terminal from a state of the byte automaton, and its exits.
+ *
+ * A walk over the whole trie takes a millisecond, so it is the last resort. Before it come masks made from another state's:
+ * one without the bound on the length, one that differs in counts alone, one that most characters lead to.
+ */
+
+import { type ByteAutomaton, DEAD } from './byte-automaton.ts';
+import { Exits, type UsedExits } from './exits.ts';
+import type { Expressions } from './expressions.ts';
+import { likeness, Skeletons } from './likeness.ts';
+import { MAX_MASK_BYTES } from './limits.ts';
+import { TokenCollector, type TokenSet } from './token-set.ts';
+import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
+
+export interface LocalMask {
+  /** Tokens that stay inside the terminal. */
+  readonly inside: TokenSet;
+  /** Where the terminal must end. */
+  readonly closed: readonly UsedExits[];
+  /** Where the terminal may end or go on; found when first asked for, because at the end of a text nobody asks. */
+  open?: Exits;
+}
+
+/** Trie nodes from which a walk is costly enough to look for a mask that is alike. */
+const COSTLY_WALK = 4_000;
+
+export class LocalMasks {
+  readonly #vocabulary: Vocabulary;
+  readonly #expressions: Expressions;
+  readonly #bytes: ByteAutomaton;
+  readonly #skeletons: Skeletons;
+  readonly #masks = new Map<number, LocalMask>();
+  /** By spelling and skeleton: the last state whose mask was costly. */
+  readonly #costly = new Map<string, number>();
+  #cachedBytes = 0;
+  /** Scratch of the walks: the tokens found, the states by depth, tokens as they come. */
+  readonly #found: TokenCollector;
+  readonly #states: Int32Array;
+  readonly #baseStates: Int32Array;
+  readonly #tokens: Int32Array;
+
+  constructor(vocabulary: Vocabulary, expressions: Expressions, bytes: ByteAutomaton) {
+    this.#vocabulary = vocabulary;
+    this.#expressions = expressions;
+    this.#bytes = bytes;
+    this.#skeletons = new Skeletons(expressions);
+    this.#found = new TokenCollector(vocabulary.sameBytes);
+    this.#states = new Int32Array(vocabulary.longest + 1);
+    this.#baseStates = new Int32Array(vocabulary.longest + 1);
+    this.#tokens = new Int32Array(vocabulary.size + 1);
+  }
+
+  of(state: number): LocalMask {
+    let local = this.#masks.get(state);
+    if (local) {
+      // The newest last, so that the oldest is dropped first.
+      this.#masks.delete(state);
+    } else {
+      local = this.#bounded(state) ?? this.#alike(state) ?? this.#similar(state) ?? this.#walk(state);
+      this.#cachedBytes += bytesOf(local);
+      for (const [oldest, mask] of this.#masks) {
+        if (this.#cachedBytes <= MAX_MASK_BYTES) break;
+        this.#masks.delete(oldest);
+        this.#cachedBytes -= bytesOf(mask);
+      }
+    }
+    this.#masks.set(state, local);
+    return local;
+  }
+
+  /** The trie nodes with more below them at which a terminal may end or go on. */
+  open(state: number, local: LocalMask): Exits {
+    local.open ??= this.#openExits(state);
+    return local.open;
+  }
+
+  #walk(state: number): LocalMask {
+    return this.#collect(() => {
+      const closed = new Exits();
+      const visited = this.#walkInside(state, 0, closed);
+      if (visited > COSTLY_WALK) this.#remember(state);
+      return closed.nodes.length > 0 ? [used(closed)] : [];
+    });
+  }
+
+  /** The tokens that `work` finds, with the exits that are its answer. Where it throws, what was found is dropped. */
+  #collect(work: () => UsedExits[]): LocalMask {
+    let closed: UsedExits[];
+    try {
+      closed = work();
+    } catch (error) {
+      this.#found.end();
+      throw error;
+    }
+    return { inside: this.#found.end(), closed };
+  }
+
+  /**
+   * Adds the tokens of more than `shorter` bytes that stay inside a terminal, and the exits of more bytes where it must end.
+   * @returns how many trie nodes were looked at
+   */
+  #walkInside(start: number, shorter: number, closed: Exits): number {
+    const { trie } = this.#vocabulary;
+    const bytes = this.#bytes;
+    const states = this.#states;
+    const tokens = this.#tokens;
+    const end = trie[0] * NODE_WORDS;
+    let count = 0;
+    let visited = 0;
+    states[0] = start;
+    for (let at = NODE_WORDS; at < end; ) {
+      visited++;
+      if (trie[at + 3] <= shorter) {
+        at = trie[at] * NODE_WORDS;
+        continue;
+      }
+      const word = trie[at + 1];
+      const depth = word >> 8;
+      const next = bytes.step(states[depth - 1], word & 0xff);
+      if (next === DEAD) at = trie[at] * NODE_WORDS;
+      else if (bytes.open(next)) {
+        states[depth] = next;
+        tokens[count] = trie[at + 2];
+        if (trie[at + 2] >= 0) count++;
+        at += NODE_WORDS;
+      } else {
+        if (depth > shorter) closed.add(at / NODE_WORDS, bytes.labels(next)!);
+        at = trie[at] * NODE_WORDS;
+      }
+    }
+    this.#found.addTokens(tokens, count);
+    return visited;
+  }
+
+  #openExits(start: number): Exits {
+    const { trie } = this.#vocabulary;
+    const bytes = this.#bytes;
+    const states = this.#states;
+    const open = new Exits();
+    // A JSON string ends with its quote, and cannot go on behind it.
+    if (bytes.isJsonString(start)) return open;
+    states[0] = start;
+    for (let at = 1; at < trie[0]; ) {
+      const word = trie[at * NODE_WORDS + 1];
+      const depth = word >> 8;
+      const next = bytes.step(states[depth - 1], word & 0xff);
+      if (next === DEAD) {
+        at = trie[at * NODE_WORDS];
+        continue;
+      }
+      states[depth] = next;
+      const labels = bytes.labels(next);
+      if (labels && trie[at * NODE_WORDS] > at + 1 && bytes.open(next)) open.add(at, labels);
+      at++;
+    }
+    return open;
+  }
+
+  /** Keeps a state for others that are {@link likeness like} it. */
+  #remember(state: number): void {
+    const expression = this.#bytes.insideExpression(state);
+    if (expression !== undefined) this.#costly.set(this.#family(state, expression), state);
+  }
+
+  #family(state: number, expression: number): string {
+    return `${this.#bytes.spelling(state)} ${this.#skeletons.of(expression)}`;
+  }
+
+  /** The mask of a state that differs from one with a mask in counts and labels alone. */
+  #alike(state: number): LocalMask | undefined {
+    const expression = this.#bytes.insideExpression(state);
+    if (expression === undefined) return undefined;
+    const baseState = this.#costly.get(this.#family(state, expression));
+    const base = baseState === undefined ? undefined : this.#masks.get(baseState);
+    if (baseState === undefined || !base) return undefined;
+    const like = likeness(this.#expressions, this.#bytes.insideExpression(baseState)!, expression);
+    if (!like) return undefined;
+    return this.#collect(() => {
+      this.#found.addAll(base.inside);
+      const closed = base.closed.map((exits) => this.#relabelled(exits, like.relabelled, like.depth));
+      if (like.depth >= this.#vocabulary.longest) return closed;
+      this.#found.keep(this.#vocabulary.tokensOfBytes(like.depth));
+      const longer = new Exits();
+      this.#walkInside(state, like.depth, longer);
+      return longer.nodes.length > 0 ? [...closed, used(longer)] : closed;
+    });
+  }
+
+  /** Exits of up to `depth` bytes, with other labels. */
+  #relabelled(
+    { exits, except, relabelled }: UsedExits,
+    labels: ReadonlyMap<string, readonly number[]> | undefined,
+    depth: number,
+  ): UsedExits {
+    const { trie } = this.#vocabulary;
+    const left = new Set(except);
+    if (depth < this.#vocabulary.longest) {
+      exits.nodes.forEach((node, i) => {
+        if (trie[node * NODE_WORDS + 1] >> 8 > depth) left.add(i);
+      });
+    }
+    let names = relabelled ?? labels;
+    if (relabelled && labels) {
+      const both = new Map(labels);
+      for (const [name, others] of relabelled) both.set(name, labels.get(others.join()) ?? others);
+      names = both;
+    }
+    return { exits, except: left.size > 0 ? left : undefined, relabelled: names };
+  }
+
+  /**
+   * The mask of a state from which most characters lead to one free state (the rest of a name that is not one of the declared
+   * ones): made from the mask of that state, by a walk that leaves each subtree where both have come to the same.
+   */
+  #similar(state: number): LocalMask | undefined {
+    const free = this.#bytes.usualNext(state);
+    if (free === DEAD || free === state || this.#bytes.usualNext(free) !== free) return undefined;
+    const base = this.of(free);
+    if (base.inside.bits === undefined) return undefined;
+    return this.#collect(() => {
+      this.#found.addAll(base.inside);
+      const own = new Exits();
+      const replaced = this.#walkBeside(state, free, own);
+      const closed = base.closed.map((exits) => withoutRanges(exits, replaced));
+      return own.nodes.length > 0 ? [used(own), ...closed] : closed;
+    });
+  }
+
+  /**
+   * Changes the tokens inside `base` to those inside `start`, and adds the exits that are not those of `base`.
+   * @returns the trie nodes whose exits in `base` do not count: from each even one to before the next
+   */
+  #walkBeside(start: number, base: number, closed: Exits): readonly number[] {
+    const bytes = this.#bytes;
+    const { trie } = this.#vocabulary;
+    const states = this.#states;
+    const baseStates = this.#baseStates;
+    const found = this.#found;
+    const replaced: number[] = [];
+    states[0] = start;
+    baseStates[0] = base;
+    for (let at = 1; at < trie[0]; ) {
+      const word = trie[at * NODE_WORDS + 1];
+      const end = trie[at * NODE_WORDS];
+      const depth = word >> 8;
+      const next = bytes.step(states[depth - 1], word & 0xff);
+      const baseBefore = baseStates[depth - 1];
+      const baseNext = baseBefore === DEAD ? DEAD : bytes.step(baseBefore, word & 0xff);
+      if (next === baseNext) {
+        at = end;
+        continue;
+      }
+      if (baseNext !== DEAD && !bytes.open(baseNext)) replaced.push(at, end);
+      if (next === DEAD || !bytes.open(next)) {
+        if (next !== DEAD) closed.add(at, bytes.labels(next)!);
+        if (baseNext !== DEAD) {
+          if (bytes.open(baseNext)) replaced.push(at, end);
+          for (let below = at; below < end; below++) found.remove(trie[below * NODE_WORDS + 2]);
+        }
+        at = end;
+        continue;
+      }
+      states[depth] = next;
+      baseStates[depth] = baseNext;
+      found.add(trie[at * NODE_WORDS + 2]);
+      at++;
+    }
+    return replaced;
+  }
+
+  /**
+   * The mask of a text with a bound on its length, made from the mask without the bound: tokens that are too short to reach
+   * the bound are the same, and the ends are tried again.
+   */
+  #bounded(state: number): LocalMask | undefined {
+    const expression = this.#bytes.insideExpression(state);
+    const free = expression === undefined ? undefined : this.#expressions.unbounded(expression);
+    if (!free) return undefined;
+    const vocabulary = this.#vocabulary;
+    const far = free.slack > vocabulary.longest;
+    const min = Math.min(free.min, vocabulary.longest + 1);
+    const max = far ? Number.POSITIVE_INFINITY : free.max;
+    if (min !== free.min || max !== free.max) {
+      const canonical = this.#expressions.withBounds(expression!, min, max);
+      return this.of(this.#bytes.withExpression(state, canonical));
+    }
+    const base = this.of(this.#bytes.withExpression(state, free.body));
+    const closed = base.closed.map((exits) => this.#stillClosed(state, exits));
+    if (far) return { inside: base.inside, closed };
+    const json = this.#bytes.isJsonString(state);
+    // At the bound a JSON string may still go on with its quote; other texts must end.
+    const sure = json ? free.slack : free.slack - 1;
+    return this.#collect(() => {
+      this.#found.addAll(base.inside);
+      this.#found.keep(vocabulary.tokensOfCharacters(Math.max(0, sure), json));
+      if (json && free.slack === free.max) return closed;
+      const atBound = new Exits();
+      this.#walkInside(state, Math.max(0, sure), atBound);
+      // A JSON string ends with its quote alone, and those ends are known.
+      return json ? closed : [...closed, used(atBound)];
+    });
+  }
+
+  /** The exits of a text without a bound on its length that are exits with the bound. */
+  #stillClosed(start: number, { exits, except, relabelled }: UsedExits): UsedExits {
+    const left = new Set(except);
+    exits.nodes.forEach((node, i) => {
+      const end = this.#stateAt(start, node);
+      if (end === DEAD || !this.#bytes.labels(end)) left.add(i);
+    });
+    return { exits, except: left.size > 0 ? left : undefined, relabelled };
+  }
+
+  #stateAt(start: number, node: number): number {
+    const { trie } = this.#vocabulary;
+    const depth = trie[node * NODE_WORDS + 1] >> 8;
+    let at = node;
+    while (trie[at * NODE_WORDS + 2] < 0) at++;
+    const bytes = this.#vocabulary.tokens[trie[at * NODE_WORDS + 2]];
+    let state = start;
+    for (let i = 0; i < depth && state !== DEAD; i++) state = this.#bytes.step(state, bytes[i]);
+    return state;
+  }
+}
+
+function used(exits: Exits): UsedExits {
+  return { exits, except: undefined, relabelled: undefined };
+}
+
+/** Exits without those whose nodes are in some ranges, which are in the order of the trie. */
+function withoutRanges({ exits, except, relabelled }: UsedExits, ranges: readonly number[]): UsedExits {
+  const left = new Set(except);
+  let range = 0;
+  exits.nodes.forEach((node, i) => {
+    while (range < ranges.length && ranges[range + 1] <= node) range += 2;
+    if (range < ranges.length && ranges[range] <= node) left.add(i);
+  });
+  return { exits, except: left.size > 0 ? left : undefined, relabelled };
+}
+
+/** Memory of a local mask, in bytes; bits that others share count in full. */
+function bytesOf({ inside, closed, open }: LocalMask): number {
+  let exits = open?.nodes.length ?? 0;
+  for (const one of closed) exits += one.exits.nodes.length + (one.except?.size ?? 0);
+  return inside.bytes + (inside.bits?.byteLength ?? 0) + exits * 16 + 64;
+}
