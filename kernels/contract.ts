@@ -12,7 +12,7 @@
  * - Activations are float32, row-major, one row per token of the step.
  */
 
-import type { WeightFormat } from './formats.ts';
+import type { FileFormat, WeightFormat } from './formats.ts';
 
 /** Positions in one K/V block (page). A sequence's block table has one entry for every `KV_BLOCK_SIZE` positions. */
 export const KV_BLOCK_SIZE = 16;
@@ -320,10 +320,10 @@ export interface Device {
 
   /**
    * Converts and repacks rows `firstRow …` of a weight from their file layout (rows back to back, little-endian).
-   * A float source is quantised if the weight's format asks for it; otherwise source and weight format must agree.
+   * A source in another format than the weight's is converted.
    * `data` may be reused once the promise settles.
    */
-  writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void>;
+  writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): Promise<void>;
 
   createConstant(name: string, values: Float32Array): Constant;
   createTensor(shape: TensorShape): Tensor;

@@ -25,14 +25,17 @@ export type {
 } from './contract.ts';
 export { KV_BLOCK_SIZE, MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from './contract.ts';
 export { DeviceError } from './errors.ts';
-export type { BlockShape, WeightFormat } from './formats.ts';
+export type { BlockShape, FileFormat, FloatFormat, QuantizedFormat, RoundingFormat, WeightFormat } from './formats.ts';
 export {
   blockShape,
+  convert,
   dequantize,
+  FILE_FORMATS,
   floatToBfloat,
   floatToHalf,
   halfToFloat,
   isQuantized,
+  kernelFormat,
   quantize,
   rowBytes,
   WEIGHT_FORMATS,

@@ -23,7 +23,15 @@ import type {
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { dequantize, floatToHalf, halfToFloat, quantize, rowBytes, type WeightFormat } from '../formats.ts';
+import {
+  convert,
+  dequantize,
+  type FileFormat,
+  floatToHalf,
+  halfToFloat,
+  rowBytes,
+  type WeightFormat,
+} from '../formats.ts';
 import {
   activate,
   attendOne,
@@ -177,15 +185,14 @@ export class ReferenceDevice implements Device {
     return new ReferenceWeight(shape);
   }
 
-  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
+  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): Promise<void> {
     this.#assertOpen();
     const { values, cols, rows, format, name } = weight as ReferenceWeight;
     const count = data.length / rowBytes(sourceFormat, cols);
     if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
       throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
     }
-    const wide = dequantize(sourceFormat, data);
-    values.set(sourceFormat === format ? wide : dequantize(format, quantize(format, wide)), firstRow * cols);
+    values.set(dequantize(format, convert(sourceFormat, format, data)), firstRow * cols);
   }
 
   createConstant(name: string, values: Float32Array): Constant {

@@ -20,7 +20,7 @@ import type {
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { rowBytes, type WeightFormat } from '../formats.ts';
+import { type FileFormat, rowBytes, type WeightFormat } from '../formats.ts';
 import {
   kvBlockBytes,
   type Movable,
@@ -113,7 +113,7 @@ export class WasmDevice implements Device {
     return new WasmWeight(this.#memories, shape);
   }
 
-  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
+  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): Promise<void> {
     this.#assertOpen();
     const { name, rows, cols, format, heap, address, matrices, matrixBytes } = weight as WasmWeight;
     const bytesPerRow = rowBytes(sourceFormat, cols);

@@ -14,7 +14,7 @@
  */
 
 import type { KvFormat } from '../contract.ts';
-import { dequantize, isQuantized, quantize, rowBytes, type WeightFormat } from '../formats.ts';
+import { convert, type FileFormat, isQuantized, rowBytes, type WeightFormat } from '../formats.ts';
 
 export const PANEL_ROWS = 8;
 
@@ -64,9 +64,9 @@ export function packRows(
   cols: number,
   firstRow: number,
   data: Uint8Array,
-  sourceFormat: WeightFormat,
+  sourceFormat: FileFormat,
 ): void {
-  const source = sourceFormat === format ? data : quantize(format, dequantize(sourceFormat, data));
+  const source = convert(sourceFormat, format, data);
   const bytesPerRow = rowBytes(format, cols);
   const perPanel = panelBytes(format, cols);
   const rows = source.length / bytesPerRow;

@@ -13,7 +13,7 @@ import type {
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { rowBytes, type WeightFormat } from '../formats.ts';
+import { type FileFormat, rowBytes, type WeightFormat } from '../formats.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { BLOCK, blocksOf, packRows, rowVectors } from './layout.ts';
 
@@ -67,7 +67,7 @@ export class WebGpuWeight implements Weight {
   }
 
   /** Queues the upload of rows in file layout; gives the bytes queued. */
-  write(queue: GPUQueue, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): number {
+  write(queue: GPUQueue, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): number {
     const rows = data.length / rowBytes(sourceFormat, this.cols);
     if (!Number.isInteger(rows) || firstRow < 0 || firstRow + rows > this.rows) {
       throw new DeviceError(`writeWeight ${this.name}: ${rows} rows from ${firstRow} do not fit ${this.rows} rows`);

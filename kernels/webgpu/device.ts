@@ -19,7 +19,7 @@ import type {
   WeightShape,
 } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import type { WeightFormat } from '../formats.ts';
+import type { FileFormat, WeightFormat } from '../formats.ts';
 import { type AdapterChoice, openAdapter } from './adapter.ts';
 import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';
@@ -108,7 +108,7 @@ export class WebGpuDevice implements Device {
     return new WebGpuWeight(this.#gpu, this.#memory, shape);
   }
 
-  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: WeightFormat): Promise<void> {
+  async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): Promise<void> {
     this.#assertUsable();
     const { queue } = this.#gpu.device;
     this.#uploading += (weight as WebGpuWeight).write(queue, firstRow, data, sourceFormat);

@@ -9,7 +9,7 @@
  * | Q4_0      | one vector of nibbles a block as in the file, then a half-precision scale a block |
  */
 
-import { blockShape, dequantize, isQuantized, quantize, rowBytes, type WeightFormat } from '../formats.ts';
+import { blockShape, convert, type FileFormat, isQuantized, rowBytes, type WeightFormat } from '../formats.ts';
 
 /** Columns that the kernels take at a time, whatever the format. */
 export const BLOCK = 32;
@@ -39,9 +39,9 @@ export function packRows(
   format: WeightFormat,
   cols: number,
   data: Uint8Array,
-  sourceFormat: WeightFormat,
+  sourceFormat: FileFormat,
 ): Uint8Array<ArrayBuffer> {
-  const source = sourceFormat === format ? data : quantize(format, dequantize(sourceFormat, data));
+  const source = convert(sourceFormat, format, data);
   const from = rowBytes(format, cols);
   const to = VECTOR_BYTES * rowVectors(format, cols);
   const rows = source.length / from;

@@ -3,14 +3,15 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  convert,
   dequantize,
+  FILE_FORMATS,
+  type FileFormat,
   floatToBfloat,
   floatToHalf,
   halfToFloat,
   quantize,
   rowBytes,
-  WEIGHT_FORMATS,
-  type WeightFormat,
 } from '../../kernels/index.ts';
 import { sameBits } from './harness.ts';
 
@@ -21,7 +22,7 @@ interface QuantRows {
 
 const oracle = new URL('../oracle/models/llama-q256/', import.meta.url);
 const { rows, blocks } = JSON.parse(readFileSync(new URL('quant_rows.json', oracle), 'utf8')) as QuantRows;
-const known = (type: string): type is WeightFormat => (WEIGHT_FORMATS as readonly string[]).includes(type);
+const known = (type: string): type is FileFormat => (FILE_FORMATS as readonly string[]).includes(type);
 
 function floats(base64: string): Float32Array {
   const bytes = Uint8Array.from(Buffer.from(base64, 'base64'));
@@ -43,10 +44,10 @@ test('blocks of random bytes mean what the oracle says, bit for bit', () => {
   const types = new Set<string>();
   for (const { type, bytes, f32 } of blocks.filter((block) => known(block.type))) {
     types.add(type);
-    const got = dequantize(type as WeightFormat, Uint8Array.from(Buffer.from(bytes, 'base64')));
+    const got = dequantize(type as FileFormat, Uint8Array.from(Buffer.from(bytes, 'base64')));
     assert.ok(sameBits(got, floats(f32)), `${type} block`);
   }
-  assert.equal([...types].sort(), ['BF16', 'Q4_0', 'Q8_0']);
+  assert.equal([...types].sort(), FILE_FORMATS.filter((type) => type !== 'F32' && type !== 'F16').sort());
 });
 
 test('quantising a row of the float16 checkpoint gives what the GGUF file holds', () => {
@@ -60,13 +61,28 @@ test('quantising a row of the float16 checkpoint gives what the GGUF file holds'
   };
   let compared = 0;
   for (const { file, tensor, type, row, f32 } of rows) {
-    if (!known(type) || !names[tensor] || !/q4_0|q8_0/.test(file)) continue;
+    if ((type !== 'Q4_0' && type !== 'Q8_0') || !names[tensor] || !/q4_0|q8_0/.test(file)) continue;
     const expected = floats(f32);
     const source = checkpointRow(names[tensor], row, expected.length);
     assert.ok(sameBits(dequantize(type, quantize(type, source)), expected), `${file} ${tensor} row ${row}`);
     compared++;
   }
   assert.ok(compared >= 2, `${compared} rows compared`);
+});
+
+test('what is recoded into wider codes keeps every value', () => {
+  for (const [from, to] of [
+    ['Q5_0', 'Q8_0'],
+    ['IQ4_NL', 'Q8_0'],
+    ['Q3_K', 'Q6_K'],
+  ] as const) {
+    const same = blocks.filter(({ type }) => type === from);
+    for (const { bytes, f32 } of same) {
+      const recoded = convert(from, to, Uint8Array.from(Buffer.from(bytes, 'base64')));
+      assert.ok(sameBits(dequantize(to, recoded), floats(f32)), `${from} as ${to}`);
+    }
+    assert.ok(same.length > 0, from);
+  }
 });
 
 test('every half survives the way through float32, and rounding picks the nearest', () => {

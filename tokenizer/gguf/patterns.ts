@@ -1,0 +1,101 @@
+/**
+ * The split patterns that GGUF files name by `tokenizer.ggml.pre`: a file does not hold its pattern, only the name of a
+ * family. The patterns are those of the families' own tokenizer.json; the names are llama.cpp's (`llama-vocab.cpp`).
+ */
+
+/** How a family of byte-level tokenizers cuts text before the merges. */
+export interface SplitFamily {
+  /** Applied one after the other, each to the pieces of the one before. */
+  readonly patterns: readonly string[];
+  /** A piece that is a token as a whole is that token, whatever the merges say. */
+  readonly ignoreMerges?: boolean;
+  /** What `tokenizer.ggml.add_bos_token` is when a file leaves it out. Default false. */
+  readonly addBos?: boolean;
+  /** Text is brought to NFC before anything else. */
+  readonly nfc?: boolean;
+}
+
+const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
+const DIGIT = String.raw`\p{N}`;
+const CONTRACTION = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)`;
+const TAIL = String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`;
+
+/** The pattern of tiktoken's cl100k and its kin, which differ in how many digits stand together. */
+function cl100k(digits: string): string {
+  return String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?\p{L}+|${digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|${TAIL}`;
+}
+
+/** The pattern of tiktoken's o200k and its kin: words begin anew where small letters are followed by a capital. */
+function o200k(contraction: string, digits: string): string {
+  const upper = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
+  const lower = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
+  const before = String.raw`[^\r\n\p{L}\p{N}]?`;
+  const words = `${before}${upper}*${lower}+${contraction}|${before}${upper}+${lower}*${contraction}`;
+  return String.raw`${words}|${digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|${TAIL}`;
+}
+
+/** Letters with upper and lower case, as DeepSeek's first tokenizers list them. */
+const CASED_LETTERS =
+  'A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃';
+const CJK = '[一-龥ࠀ-一가-퟿]+';
+
+const GPT2_FAMILY: SplitFamily = { patterns: [GPT2] };
+const SINGLE_DIGITS: SplitFamily = { patterns: [DIGIT, GPT2] };
+const LLAMA3: SplitFamily = { patterns: [cl100k(String.raw`\p{N}{1,3}`)], ignoreMerges: true, addBos: true };
+const THREE_DIGITS: SplitFamily = { patterns: [cl100k(String.raw`\p{N}{1,3}`)] };
+const ONE_DIGIT: SplitFamily = { patterns: [cl100k(DIGIT)] };
+const O200K: SplitFamily = { patterns: [o200k(`${CONTRACTION}?`, String.raw`\p{N}{1,3}`)] };
+const BLOOM_WORDS = String.raw` ?[^(\s|.,!?…。，、।۔،)]+`;
+
+/** By the value of `tokenizer.ggml.pre`. */
+export const SPLIT_FAMILIES: ReadonlyMap<string, SplitFamily> = new Map<string, SplitFamily>([
+  // What llama.cpp falls back on; it fits few models, but some old files say no more.
+  ['default', { patterns: [String.raw`[\p{P}$+<=>^~|]+`, GPT2, String.raw`\p{N}+`, '[0-9][0-9][0-9]'] }],
+  ...named(['gpt-2', 'gpt2', 'phi-2', 'mpt', 'olmo', 'jais', 'exaone4', 'gigachat', 'mellum'], GPT2_FAMILY),
+  ...named(['trillion', 'granite-docling', 'a.x-4.0'], GPT2_FAMILY),
+  ...named(['starcoder', 'refact', 'command-r', 'smollm', 'codeshell', 'exaone', 'minerva-7b'], SINGLE_DIGITS),
+  ...named(['llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'], LLAMA3),
+  ...named(['dbrx', 'smaug-bpe', 'glm4', 'chatglm-bpe'], THREE_DIGITS),
+  ...named(['stablelm2', 'deepseek-r1-qwen', 'megrez', 'kormo', 'hunyuan', 'grok-2'], ONE_DIGIT),
+  ['qwen2', { ...ONE_DIGIT, nfc: true }],
+  [
+    'seed-coder',
+    { patterns: [String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|${TAIL}`] },
+  ],
+  ['falcon', { patterns: [String.raw`[\p{P}$+<=>^~|${'`'}]+`, GPT2, '[0-9][0-9][0-9]'] }],
+  [
+    'deepseek-llm',
+    {
+      patterns: [
+        String.raw`[\r\n]`,
+        String.raw`\s?[${CASED_LETTERS}]+`,
+        String.raw`\s?[!-/:-~！-／：-～‘-‟　-。]+`,
+        String.raw`\s+$`,
+        CJK,
+        String.raw`\p{N}+`,
+      ],
+    },
+  ],
+  ['deepseek-coder', { patterns: [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, CJK, DIGIT] }],
+  ...named(['deepseek-v3', 'hunyuan-dense'], {
+    patterns: [
+      String.raw`\p{N}{1,3}`,
+      '[一-龥぀-ゟ゠-ヿ]+',
+      String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|${TAIL}`,
+    ],
+  }),
+  ...named(['poro-chat', 'bloom', 'gpt3-finnish'], { patterns: [BLOOM_WORDS] }),
+  ['viking', { patterns: [BLOOM_WORDS, DIGIT] }],
+  ['tekken', { patterns: [o200k('', DIGIT)], ignoreMerges: true, addBos: true }],
+  ...named(['gpt-4o', 'llama4', 'minimax-m2'], O200K),
+  ...named(['bailingmoe', 'bailingmoe2', 'llada-moe'], {
+    patterns: [
+      String.raw`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`,
+    ],
+  }),
+  ['superbpe', { patterns: [String.raw`\p{N}+`, String.raw`(?=(\d{3})+(?!\d))`] }],
+]);
+
+function named(names: readonly string[], family: SplitFamily): [string, SplitFamily][] {
+  return names.map((name) => [name, family]);
+}
