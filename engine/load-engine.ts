@@ -3,17 +3,14 @@
 import { LOGPROBS_MODES } from '../sampling/index.ts';
 import { ChatTemplate, Tokenizer } from '../tokenizer/index.ts';
 import { CALL_FORMATS } from './chat/index.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint/checkpoint.ts';
 import type { GenerationConfig } from './checkpoint/generation-config.ts';
-import { parseJsonObject } from './checkpoint/json.ts';
-import { type ModelSource, readText } from './checkpoint/model-source.ts';
+import type { ModelSource } from './checkpoint/model-source.ts';
 import { createDevice } from './create-device.ts';
 import type { EngineParts } from './engine.ts';
 import { RequestError } from './errors.ts';
 import { loadModel } from './load-model.ts';
 import type { LoadOptions } from './types.ts';
-
-const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
-const MAX_CONFIG_BYTES = 4 * 2 ** 20;
 
 /** @throws CheckpointError, TokenizerError, DeviceError, RequestError for an option, or the signal's reason */
 export async function loadEngineParts(path: string, options: LoadOptions): Promise<EngineParts> {
@@ -21,9 +18,10 @@ export async function loadEngineParts(path: string, options: LoadOptions): Promi
   const source = await openSource(path, options);
   try {
     // The tokenizer is quick to read, so that what is wrong with it shows before the weights are loaded.
-    const { tokenizer, chatTemplate } = await loadTokenizer(source, options);
+    const checkpoint = await openCheckpoint(source);
+    const { tokenizer, chatTemplate } = await loadTokenizer(checkpoint, options);
     options.signal?.throwIfAborted();
-    const model = await loadModel(source, { ...options, device: await createDevice(options) });
+    const model = await loadModel(source, { ...options, checkpoint, device: await createDevice(options) });
     const { device } = model.info;
     const generation =
       options.generationConfig === 'vllm' ? onlyEndTokens(model.info.generation) : model.info.generation;
@@ -65,26 +63,16 @@ async function openSource(path: string, options: LoadOptions): Promise<ModelSour
   return openModel(path, options);
 }
 
-async function loadTokenizer(source: ModelSource, { chatTemplate }: LoadOptions) {
-  const tokenizerJson = await readText(source, 'tokenizer.json', MAX_TOKENIZER_BYTES);
-  const config = await readOptional(source, 'tokenizer_config.json', (text, file) => parseJsonObject(file, text));
+async function loadTokenizer(checkpoint: Checkpoint, options: LoadOptions) {
+  const { tokenizerJson, config, chatTemplate } = await checkpoint.readTokenizer();
   const tokenizer = await Tokenizer.fromJson(tokenizerJson, config);
-  const templateFile = await readOptional(source, 'chat_template.jinja', (text) => text);
-  const template = chatTemplate ?? templateFile ?? config?.chat_template;
+  const template = options.chatTemplate ?? chatTemplate;
   const { specialTokens } = tokenizer;
   return { tokenizer, chatTemplate: template == null ? null : new ChatTemplate(template, { specialTokens }) };
 }
 
-async function readOptional<T>(
-  source: ModelSource,
-  file: string,
-  parse: (text: string, file: string) => T,
-): Promise<T | undefined> {
-  if (!source.files.includes(file)) return undefined;
-  return parse(await readText(source, file, MAX_CONFIG_BYTES), file);
-}
-
-/** The last part of a path. */
+/** The last part of a path, without the ending of a file. */
 function nameOf(path: string): string {
-  return path.split(/[/\\]/).findLast((part) => part !== '' && part !== '.') ?? path;
+  const name = path.split(/[/\\]/).findLast((part) => part !== '' && part !== '.') ?? path;
+  return name.replace(/(-00001-of-\d{5})?\.gguf$/i, '');
 }

@@ -4,10 +4,9 @@ import type { Device, WeightFormat } from '../kernels/index.ts';
 import type { DecoderDescription } from './architectures/description.ts';
 import { describeDecoder } from './architectures/index.ts';
 import { matchTensors } from './architectures/match-tensors.ts';
-import { readFields } from './checkpoint/fields.ts';
+import { type Checkpoint, openCheckpoint } from './checkpoint/checkpoint.ts';
 import { type GenerationConfig, readGenerationConfig } from './checkpoint/generation-config.ts';
 import type { ModelSource } from './checkpoint/model-source.ts';
-import { readTensorIndex } from './checkpoint/safetensors.ts';
 import { chooseSizes, type SizeOptions } from './choose-sizes.ts';
 import { Decoder } from './decoder.ts';
 import { RequestError } from './errors.ts';
@@ -18,6 +17,8 @@ import type { LoadOptions } from './types.ts';
 export interface LoadModelOptions extends SizeOptions, Pick<LoadOptions, 'quantize' | 'onProgress' | 'signal'> {
   /** Where the model is to run. It belongs to the model from here on, and is closed when loading fails. */
   readonly device: Device;
+  /** What the source holds, when it is known already. */
+  readonly checkpoint?: Checkpoint;
 }
 
 export interface LoadedModel extends Model {
@@ -56,10 +57,11 @@ export async function loadModel(source: ModelSource, options: LoadModelOptions):
 async function load(source: ModelSource, options: LoadModelOptions): Promise<LoadedModel> {
   const { device, signal } = options;
   signal?.throwIfAborted();
-  const config = await readFields(source, 'config.json');
-  const description = describeDecoder(config);
-  const generation = readGenerationConfig(config, await readGenerationFields(source), description.vocabSize);
-  const tensors = matchTensors(description, await readTensorIndex(source));
+  const checkpoint = options.checkpoint ?? (await openCheckpoint(source));
+  const files = await checkpoint.readModel();
+  const description = describeDecoder(files.config);
+  const generation = readGenerationConfig(files.config, files.generation, description.vocabSize);
+  const tensors = matchTensors(description, files.tensors);
   const sizes = chooseSizes(description, device, options);
   signal?.throwIfAborted();
 
@@ -77,11 +79,6 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Loa
       kvCacheBytes: cache.byteLength,
     },
   });
-}
-
-async function readGenerationFields(source: ModelSource) {
-  const file = 'generation_config.json';
-  return source.files.includes(file) ? readFields(source, file) : undefined;
 }
 
 function quantizedFormat(quantize: LoadOptions['quantize']): WeightFormat | undefined {

@@ -3,8 +3,17 @@
  * disk reads while the device rounds and repacks; nothing else of the weights is ever held here.
  */
 
-import { blockShape, type Device, dequantize, rowBytes, type Weight, type WeightFormat } from '../kernels/index.ts';
-import type { FloatTensor } from './architectures/match-tensors.ts';
+import {
+  blockShape,
+  type Device,
+  dequantize,
+  isQuantized,
+  kernelFormat,
+  rowBytes,
+  type Weight,
+  type WeightFormat,
+} from '../kernels/index.ts';
+import type { WeightTensor } from './architectures/match-tensors.ts';
 import type { ModelSource } from './checkpoint/model-source.ts';
 import type { LoadOptions } from './types.ts';
 
@@ -15,16 +24,16 @@ const CHUNKS_AT_ONCE = 4;
 
 /** The weights of a model: matrices on the device, norm weights and biases as float32 for its constants. */
 export class ModelWeights {
-  readonly #tensors: readonly FloatTensor[];
+  readonly #tensors: readonly WeightTensor[];
   readonly #matrices = new Map<string, Weight>();
   readonly #vectors = new Map<string, Float32Array>();
 
   /**
-   * Makes room on the device for every matrix. Those whose rows are whole blocks of `quantize` take that format, the
-   * others keep their own.
+   * Makes room on the device for every matrix. Float ones whose rows are whole blocks of `quantize` take that format, the
+   * others keep their own, or what the kernels have for it.
    * @throws DeviceError when they do not fit.
    */
-  constructor(device: Device, tensors: Iterable<FloatTensor>, quantize: WeightFormat | undefined) {
+  constructor(device: Device, tensors: Iterable<WeightTensor>, quantize: WeightFormat | undefined) {
     const inOrderOfUse = [...tensors];
     // In the order of the files, so that a disk reads straight on.
     this.#tensors = inOrderOfUse.toSorted((a, b) => compare(a.file, b.file) || a.offset - b.offset);
@@ -32,7 +41,8 @@ export class ModelWeights {
     for (const { name, shape, dtype } of inOrderOfUse) {
       if (shape.length !== 2) continue;
       const [rows, cols] = shape;
-      const format = quantize !== undefined && cols % blockShape(quantize).elements === 0 ? quantize : dtype;
+      const rounds = quantize !== undefined && !isQuantized(dtype) && cols % blockShape(quantize).elements === 0;
+      const format = rounds ? quantize : kernelFormat(dtype);
       this.#matrices.set(name, device.createWeight({ name, rows, cols, format }));
     }
   }
@@ -70,7 +80,8 @@ export class ModelWeights {
         if (buffer.length < byteLength) buffer = new Uint8Array(byteLength);
         const bytes = buffer.subarray(0, byteLength);
         await source.read(tensor.file, offset, bytes);
-        if (weight === undefined) this.#vectors.set(tensor.name, dequantize(tensor.dtype, bytes));
+        orderRows(bytes, tensor, weight);
+        if (weight === undefined) this.#vectors.set(tensor.name, vectorOf(tensor, bytes));
         else await device.writeWeight(weight, firstRow, bytes, tensor.dtype);
         signal?.throwIfAborted();
         loaded += byteLength;
@@ -89,7 +100,8 @@ export class ModelWeights {
       const weight = this.#matrices.get(tensor.name);
       const rows = weight?.rows ?? 1;
       const bytesPerRow = weight ? rowBytes(tensor.dtype, weight.cols) : tensor.byteLength;
-      const rowsAtOnce = Math.max(1, Math.floor(CHUNK_BYTES / bytesPerRow));
+      const { interleavedHeadRows: together = 1 } = tensor;
+      const rowsAtOnce = together * Math.max(1, Math.floor(CHUNK_BYTES / (together * bytesPerRow)));
       for (let firstRow = 0; firstRow < rows; firstRow += rowsAtOnce) {
         const byteLength = Math.min(rowsAtOnce, rows - firstRow) * bytesPerRow;
         yield { tensor, weight, firstRow, offset: tensor.offset + firstRow * bytesPerRow, byteLength };
@@ -100,13 +112,32 @@ export class ModelWeights {
 
 /** A run of rows of a tensor. */
 interface Chunk {
-  readonly tensor: FloatTensor;
+  readonly tensor: WeightTensor;
   /** Undefined for a norm weight or bias, which is not split. */
   readonly weight: Weight | undefined;
   readonly firstRow: number;
   /** Where it lies in the tensor's file. */
   readonly offset: number;
   readonly byteLength: number;
+}
+
+function vectorOf(tensor: WeightTensor, bytes: Uint8Array): Float32Array {
+  const values = dequantize(tensor.dtype, bytes);
+  return tensor.holdsPlusOne ? values.map((value) => value - 1) : values;
+}
+
+/** Puts the rows of each head, where they lie in the order 0, h/2, 1, h/2 + 1 …, in that of their numbers. */
+function orderRows(bytes: Uint8Array, tensor: WeightTensor, weight: Weight | undefined): void {
+  const { interleavedHeadRows: headRows, dtype } = tensor;
+  if (headRows === undefined) return;
+  const rowLength = rowBytes(dtype, weight?.cols ?? 1);
+  for (let head = 0; head < bytes.length; head += headRows * rowLength) {
+    const mixed = bytes.slice(head, head + headRows * rowLength);
+    for (let row = 0; row < headRows; row++) {
+      const to = (row >> 1) + (row & 1 ? headRows / 2 : 0);
+      bytes.set(mixed.subarray(row * rowLength, (row + 1) * rowLength), head + to * rowLength);
+    }
+  }
 }
 
 function compare(a: string, b: string): number {

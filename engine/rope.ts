@@ -15,7 +15,7 @@ export interface RopeConfig {
 }
 
 /** How the frequencies are changed to reach beyond the positions that a model was first trained on. */
-export type RopeScaling = DefaultScaling | LinearScaling | Llama3Scaling;
+export type RopeScaling = DefaultScaling | LinearScaling | Llama3Scaling | FactorScaling;
 
 interface DefaultScaling {
   readonly kind: 'default';
@@ -39,12 +39,20 @@ interface Llama3Scaling {
   readonly originalMaxPositions: number;
 }
 
+/** Each frequency is divided by a factor of its own. Only GGUF files say it so: their writer has done the sums. */
+interface FactorScaling {
+  readonly kind: 'factors';
+  /** `[rotaryDim / 2]` */
+  readonly factors: readonly number[];
+}
+
 type ScalingReader = (fields: Fields, maxPositions: number) => RopeScaling;
 
 const SCALING_READERS: ReadonlyMap<string, ScalingReader> = new Map<string, ScalingReader>([
   ['default', () => ({ kind: 'default' })],
   ['linear', (fields) => ({ kind: 'linear', factor: fields.positive('factor') })],
   ['llama3', readLlama3Scaling],
+  ['factors', (fields) => ({ kind: 'factors', factors: fields.positives('factors') })],
 ]);
 
 /**
@@ -62,7 +70,11 @@ export function readRope(config: Fields, headDim: number, maxPositions: number):
   }
   if (inner === undefined) return { rotaryDim, theta, scaling: { kind: 'default' } };
   const read = inner.choice(inner.has('rope_type') ? 'rope_type' : 'type', SCALING_READERS, 'default');
-  return { rotaryDim, theta, scaling: read(inner, maxPositions) };
+  const scaling = read(inner, maxPositions);
+  if (scaling.kind === 'factors' && scaling.factors.length !== rotaryDim / 2) {
+    inner.fail('factors', `${rotaryDim / 2} numbers, one for each pair of rotated elements`);
+  }
+  return { rotaryDim, theta, scaling };
 }
 
 function readLlama3Scaling(fields: Fields, maxPositions: number): Llama3Scaling {
@@ -102,17 +114,19 @@ export function inverseFrequencies(rope: RopeConfig): Float32Array {
   const frequencies = new Float32Array(rotaryDim / 2);
   for (let i = 0; i < frequencies.length; i++) {
     const base = 1 / Math.fround(theta ** Math.fround((2 * i) / rotaryDim));
-    frequencies[i] = scaleFrequency(Math.fround(base), scaling);
+    frequencies[i] = scaleFrequency(Math.fround(base), scaling, i);
   }
   return frequencies;
 }
 
-function scaleFrequency(frequency: number, scaling: RopeScaling): number {
+function scaleFrequency(frequency: number, scaling: RopeScaling, index: number): number {
   switch (scaling.kind) {
     case 'default':
       return frequency;
     case 'linear':
       return frequency / scaling.factor;
+    case 'factors':
+      return frequency / scaling.factors[index];
     case 'llama3': {
       const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
       const turns = (originalMaxPositions * frequency) / (2 * Math.PI);

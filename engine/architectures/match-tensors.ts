@@ -1,16 +1,14 @@
 /** Holds a checkpoint's tensors against a decoder description, before anything is allocated for either. */
 
+import { FILE_FORMATS, type FileFormat } from '../../kernels/index.ts';
 import { show } from '../checkpoint/json.ts';
-import type { TensorIndex } from '../checkpoint/safetensors.ts';
-import type { TensorInfo } from '../checkpoint/safetensors-header.ts';
+import type { TensorIndex, TensorInfo } from '../checkpoint/tensor-info.ts';
 import { CheckpointError } from '../errors.ts';
 import type { DecoderDescription, LinearDescription, NormDescription } from './description.ts';
 
-const ELEMENT_TYPES = ['F32', 'F16', 'BF16'] as const;
-
-/** A tensor of an element type that weights may have. */
-export interface FloatTensor extends TensorInfo {
-  readonly dtype: (typeof ELEMENT_TYPES)[number];
+/** A tensor in a format that weights may have. */
+export interface WeightTensor extends TensorInfo {
+  readonly dtype: FileFormat;
 }
 
 /**
@@ -18,9 +16,9 @@ export interface FloatTensor extends TensorInfo {
  * @throws CheckpointError when one is missing or has another shape or element type, or when there are others that the
  * decoder would leave out.
  */
-export function matchTensors(description: DecoderDescription, index: TensorIndex): ReadonlyMap<string, FloatTensor> {
+export function matchTensors(description: DecoderDescription, index: TensorIndex): ReadonlyMap<string, WeightTensor> {
   const needed = new Map(tensorShapes(description));
-  const matched = new Map<string, FloatTensor>();
+  const matched = new Map<string, WeightTensor>();
   for (const [name, shape] of needed) {
     const tensor = index.tensors.get(name);
     if (tensor === undefined) {
@@ -40,14 +38,14 @@ export function matchTensors(description: DecoderDescription, index: TensorIndex
   return matched;
 }
 
-function checkTensor(tensor: TensorInfo, shape: readonly number[]): FloatTensor {
+function checkTensor(tensor: TensorInfo, shape: readonly number[]): WeightTensor {
   const wrong = (found: string, expected: string) =>
     new CheckpointError(`${tensor.file}: tensor ${show(tensor.name)} has ${found}; expected ${expected}`);
   if (tensor.shape.length !== shape.length || tensor.shape.some((n, i) => n !== shape[i])) {
     throw wrong(`shape ${show(tensor.shape)}`, `${show(shape)} from config.json`);
   }
-  const dtype = ELEMENT_TYPES.find((type) => type === tensor.dtype);
-  if (dtype === undefined) throw wrong(`dtype ${tensor.dtype}`, `one of ${ELEMENT_TYPES.join(', ')}`);
+  const dtype = FILE_FORMATS.find((type) => type === tensor.dtype);
+  if (dtype === undefined) throw wrong(`dtype ${tensor.dtype}`, 'F32, F16 or BF16');
   return { ...tensor, dtype };
 }
 

@@ -115,6 +115,15 @@ export class Fields {
     return list as number[];
   }
 
+  /** A list of finite numbers above 0; empty when absent. */
+  positives(name: string): readonly number[] {
+    const value = this.#members.get(name) ?? [];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'number' && item > 0 && item < Infinity)) {
+      this.fail(name, 'a list of numbers above 0');
+    }
+    return value;
+  }
+
   /** The members of an inner object, or undefined when absent. */
   object(name: string): Fields | undefined {
     if (!this.has(name)) return undefined;

@@ -9,19 +9,7 @@
 import { CheckpointError } from '../errors.ts';
 import { isJsonObject, parseJsonObject, show } from './json.ts';
 import { decodeUtf8, type ModelSource } from './model-source.ts';
-
-/** Where a tensor lies in a file. */
-export interface TensorInfo {
-  readonly name: string;
-  readonly file: string;
-  /** Element type in the spelling of the file. */
-  readonly dtype: string;
-  /** Row-major; the last dimension is contiguous. */
-  readonly shape: readonly number[];
-  /** First byte, counted from the start of the file. */
-  readonly offset: number;
-  readonly byteLength: number;
-}
+import type { TensorInfo } from './tensor-info.ts';
 
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DIMENSIONS = 8;

@@ -3,19 +3,13 @@
 import { CheckpointError } from '../errors.ts';
 import { isJsonObject, parseJsonObject, show } from './json.ts';
 import { type ModelSource, readText } from './model-source.ts';
-import { readSafetensorsHeader, type TensorInfo } from './safetensors-header.ts';
+import { readSafetensorsHeader } from './safetensors-header.ts';
+import type { TensorIndex, TensorInfo } from './tensor-info.ts';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 const MAX_INDEX_BYTES = 64 * 2 ** 20;
 const MAX_SHARDS = 4096;
-
-/** Every tensor of a checkpoint, by name. */
-export interface TensorIndex {
-  /** The file that lists them. */
-  readonly file: string;
-  readonly tensors: ReadonlyMap<string, TensorInfo>;
-}
 
 /**
  * Finds every tensor of the checkpoint; only headers are read.

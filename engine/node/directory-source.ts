@@ -2,7 +2,7 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ModelSource } from '../checkpoint/model-source.ts';
 import { CheckpointError } from '../errors.ts';
 
@@ -20,6 +20,11 @@ export async function openDirectory(path: string): Promise<ModelSource> {
   return new DirectorySource(path, files.sort());
 }
 
+/** Opens a model of a few files: those called `files` in the folder of `path`. */
+export function openFiles(path: string, files: readonly string[]): ModelSource {
+  return new DirectorySource(path, files, dirname(path));
+}
+
 interface OpenFile {
   readonly handle: FileHandle;
   readonly size: number;
@@ -28,11 +33,13 @@ interface OpenFile {
 class DirectorySource implements ModelSource {
   readonly name: string;
   readonly files: readonly string[];
+  readonly #folder: string;
   readonly #opened = new Map<string, Promise<OpenFile>>();
   #closed = false;
 
-  constructor(path: string, files: readonly string[]) {
+  constructor(path: string, files: readonly string[], folder = path) {
     this.name = path;
+    this.#folder = folder;
     this.files = files;
   }
 
@@ -71,7 +78,7 @@ class DirectorySource implements ModelSource {
     let opened = this.#opened.get(file);
     if (opened === undefined) {
       opened = this.files.includes(file)
-        ? openRegular(join(this.name, file), file)
+        ? openRegular(join(this.#folder, file), file)
         : Promise.reject(new CheckpointError(`${file}: no such file in ${this.name}`));
       this.#opened.set(file, opened);
     }

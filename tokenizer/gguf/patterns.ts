@@ -11,13 +11,11 @@ export interface SplitFamily {
   readonly ignoreMerges?: boolean;
   /** What `tokenizer.ggml.add_bos_token` is when a file leaves it out. Default false. */
   readonly addBos?: boolean;
-  /** Text is brought to NFC before anything else. */
-  readonly nfc?: boolean;
 }
 
 const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 const DIGIT = String.raw`\p{N}`;
-const CONTRACTION = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)`;
+const CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const TAIL = String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`;
 
 /** The pattern of tiktoken's cl100k and its kin, which differ in how many digits stand together. */
@@ -56,8 +54,7 @@ export const SPLIT_FAMILIES: ReadonlyMap<string, SplitFamily> = new Map<string, 
   ...named(['starcoder', 'refact', 'command-r', 'smollm', 'codeshell', 'exaone', 'minerva-7b'], SINGLE_DIGITS),
   ...named(['llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'], LLAMA3),
   ...named(['dbrx', 'smaug-bpe', 'glm4', 'chatglm-bpe'], THREE_DIGITS),
-  ...named(['stablelm2', 'deepseek-r1-qwen', 'megrez', 'kormo', 'hunyuan', 'grok-2'], ONE_DIGIT),
-  ['qwen2', { ...ONE_DIGIT, nfc: true }],
+  ...named(['qwen2', 'stablelm2', 'deepseek-r1-qwen', 'megrez', 'kormo', 'hunyuan', 'grok-2'], ONE_DIGIT),
   [
     'seed-coder',
     { patterns: [String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|${TAIL}`] },

@@ -13,13 +13,18 @@ import { SPLIT_FAMILIES, type SplitFamily } from './patterns.ts';
 /** The metadata of a file by key. Arrays are arrays or typed arrays. */
 export type GgufMetadata = ReadonlyMap<string, unknown>;
 
-/** What {@link Tokenizer.fromJson} and {@link ChatTemplate} take. */
+/** What a tokenizer and a chat template are made of. */
 export interface TokenizerFiles {
-  readonly tokenizerJson: JsonObject;
-  /** The names of special tokens, as in tokenizer_config.json. */
-  readonly config: JsonObject;
-  /** As in tokenizer_config.json: one template, or several by name. */
-  readonly chatTemplate?: string | readonly { readonly name: string; readonly template: string }[];
+  /** The content of tokenizer.json. */
+  readonly tokenizerJson: unknown;
+  /** The content of tokenizer_config.json, for the names of special tokens. */
+  readonly config?: unknown;
+  /** One template, or several by name. Absent: the model has none. */
+  readonly chatTemplate?: unknown;
+}
+
+/** A tokenizer as GGUF metadata describes it. */
+export interface GgufTokenizerFiles extends TokenizerFiles {
   /** Tokens that end a text: the end token, and those that end a turn. */
   readonly eosTokenIds: readonly number[];
 }
@@ -57,7 +62,7 @@ const SPECIAL_TOKENS: Readonly<Record<string, string>> = {
 };
 
 /** @throws TokenizerError naming the key that is missing, wrong or not supported */
-export function tokenizerFilesOfGguf(metadata: GgufMetadata): TokenizerFiles {
+export function tokenizerFilesOfGguf(metadata: GgufMetadata): GgufTokenizerFiles {
   const vocabulary = readVocabulary(metadata);
   const model = text(metadata, 'tokenizer.ggml.model');
   const parts = partsOf(model, metadata, vocabulary);
@@ -123,7 +128,8 @@ function byteLevelParts(metadata: GgufMetadata, vocabulary: GgufVocabulary): Tok
     behavior: 'Isolated',
   }));
   return {
-    normalizer: family.nfc ? { type: 'NFC' } : null,
+    // GGUF has no field for a normaliser; Qwen's own brings text to NFC.
+    normalizer: null,
     preTokenizer: { type: 'Sequence', pretokenizers: [...splits, byteLevel] },
     decoder: byteLevel,
     model: {
@@ -252,7 +258,7 @@ function eosTokenIds(named: readonly (number | undefined)[], { tokens, types }: 
   return [...ids];
 }
 
-function chatTemplateOf(metadata: GgufMetadata): TokenizerFiles['chatTemplate'] {
+function chatTemplateOf(metadata: GgufMetadata): unknown {
   const main = metadata.get('tokenizer.chat_template');
   const template = typeof main === 'string' ? main : undefined;
   const names = metadata.get('tokenizer.chat_templates');

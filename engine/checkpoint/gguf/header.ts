@@ -11,9 +11,9 @@ import { blockShape } from '../../../kernels/index.ts';
 import { CheckpointError } from '../../errors.ts';
 import { show } from '../json.ts';
 import type { ModelSource } from '../model-source.ts';
-import type { TensorInfo } from '../safetensors-header.ts';
+import type { TensorInfo } from '../tensor-info.ts';
 import { GgufCursor, type GgufValue, NeedsMore } from './cursor.ts';
-import { tensorTypeName, weightFormatOf } from './tensor-types.ts';
+import { fileFormatOf, tensorTypeName } from './tensor-types.ts';
 
 export interface GgufHeader {
   readonly file: string;
@@ -26,7 +26,8 @@ const MAGIC = 'GGUF';
 const FIRST_READ = 2 ** 20;
 const GROWTH = 4;
 /** Longest header that is read. */
-const MAX_HEADER_BYTES = 2 ** 28;
+const MAX_HEADER_BYTES = 2 ** 27;
+const MAX_ENTRIES = 2 ** 20;
 
 /** Least bytes of a metadata entry: key length, type and one byte; of a tensor info: name length, rank, type, offset. */
 const LEAST_ENTRY_BYTES = 13;
@@ -65,9 +66,16 @@ export function parseGgufHeader(file: string, prefix: Uint8Array, fileBytes: num
   readStart(cursor, prefix);
   const tensorCount = cursor.count('the number of tensors', LEAST_INFO_BYTES);
   const entryCount = cursor.count('the number of metadata entries', LEAST_ENTRY_BYTES);
+  if (tensorCount > MAX_ENTRIES || entryCount > MAX_ENTRIES) {
+    cursor.fail(`${tensorCount} tensors and ${entryCount} metadata entries; expected at most ${MAX_ENTRIES}`);
+  }
   const metadata = readMetadata(cursor, entryCount);
   const tensors = readTensorInfos(file, cursor, tensorCount);
-  const dataStart = align(cursor.at, readAlignment(cursor, metadata));
+  const alignment = readAlignment(cursor, metadata);
+  for (const { name, begin } of tensors) {
+    if (begin % alignment !== 0) cursor.fail(`tensor ${show(name)} is at offset ${begin}, no multiple of ${alignment}`);
+  }
+  const dataStart = Math.ceil(cursor.at / alignment) * alignment;
   return { file, metadata, tensors: placeTensors(cursor, tensors, dataStart, fileBytes) };
 }
 
@@ -115,7 +123,7 @@ function readTensorInfos(file: string, cursor: GgufCursor, count: number): reado
 }
 
 function extentOf(cursor: GgufCursor, what: string, dims: readonly number[], type: number) {
-  const format = weightFormatOf(type);
+  const format = fileFormatOf(type);
   if (format === undefined) return cursor.fail(`${what} has type ${tensorTypeName(type)}, which is not supported`);
   const { elements, bytes } = blockShape(format);
   const rowElements = dims[0] ?? 1;
@@ -158,8 +166,4 @@ function placeTensors(
 
 function isPowerOfTwo(value: number): boolean {
   return Number.isInteger(Math.log2(value));
-}
-
-function align(position: number, alignment: number): number {
-  return Math.ceil(position / alignment) * alignment;
 }

@@ -1,6 +1,6 @@
 /** The element types of GGUF tensors: names by number, as in `ggml.h` (https://github.com/ggml-org/ggml). */
 
-import { WEIGHT_FORMATS, type WeightFormat } from '../../../kernels/index.ts';
+import { FILE_FORMATS, type FileFormat } from '../../../kernels/index.ts';
 
 const NAMES: readonly (string | undefined)[] = [
   'F32',
@@ -51,7 +51,7 @@ export function tensorTypeName(type: number): string {
   return NAMES[type] ?? `number ${type}`;
 }
 
-/** The weight format that a tensor type is; undefined for those that no kernel reads. */
-export function weightFormatOf(type: number): WeightFormat | undefined {
-  return WEIGHT_FORMATS.find((format) => format === NAMES[type]);
+/** The format that a tensor type is; undefined for those that are not read. */
+export function fileFormatOf(type: number): FileFormat | undefined {
+  return FILE_FORMATS.find((format) => format === NAMES[type]);
 }

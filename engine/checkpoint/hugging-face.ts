@@ -1,0 +1,37 @@
+/** A directory in the form of Hugging Face's: config.json, safetensors, tokenizer.json. */
+
+import type { TokenizerFiles } from '../../tokenizer/index.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { readFields } from './fields.ts';
+import { parseJsonObject } from './json.ts';
+import { type ModelSource, readText } from './model-source.ts';
+import { readTensorIndex } from './safetensors.ts';
+
+const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
+const MAX_CONFIG_BYTES = 4 * 2 ** 20;
+
+export function openHuggingFace(source: ModelSource): Checkpoint {
+  return {
+    async readModel() {
+      const config = await readFields(source, 'config.json');
+      const file = 'generation_config.json';
+      const generation = source.files.includes(file) ? await readFields(source, file) : undefined;
+      return { config, generation, tensors: await readTensorIndex(source) };
+    },
+    async readTokenizer(): Promise<TokenizerFiles> {
+      const tokenizerJson = await readText(source, 'tokenizer.json', MAX_TOKENIZER_BYTES);
+      const config = await readOptional(source, 'tokenizer_config.json', (text, file) => parseJsonObject(file, text));
+      const template = await readOptional(source, 'chat_template.jinja', (text) => text);
+      return { tokenizerJson, config, chatTemplate: template ?? config?.chat_template };
+    },
+  };
+}
+
+async function readOptional<T>(
+  source: ModelSource,
+  file: string,
+  parse: (text: string, file: string) => T,
+): Promise<T | undefined> {
+  if (!source.files.includes(file)) return undefined;
+  return parse(await readText(source, file, MAX_CONFIG_BYTES), file);
+}
