@@ -81,7 +81,7 @@ export class Engine {
   /**
    * Loads a model.
    *
-   * @param path  a Hugging Face directory; `org/name[@revision][:file]` on the Hugging Face hub, which is fetched into its
+   * @param path  a Hugging Face directory; a GGUF file; `org/name[@revision][:file]` on the Hugging Face hub, which is fetched into its
    *   cache (Node); or `tiny-chat` for the embedded model
    * @throws CheckpointError, TokenizerError, DeviceError, RequestError for an option, or the signal's reason
    */

@@ -45,7 +45,7 @@ function checkTensor(tensor: TensorInfo, shape: readonly number[]): WeightTensor
     throw wrong(`shape ${show(tensor.shape)}`, `${show(shape)} from config.json`);
   }
   const dtype = FILE_FORMATS.find((type) => type === tensor.dtype);
-  if (dtype === undefined) throw wrong(`dtype ${tensor.dtype}`, 'F32, F16 or BF16');
+  if (dtype === undefined) throw wrong(`dtype ${tensor.dtype}`, 'one of F32, F16, BF16');
   return { ...tensor, dtype };
 }
 

@@ -20,7 +20,7 @@ import type {
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { type FileFormat, rowBytes, type WeightFormat } from '../formats.ts';
+import { type FileFormat, rowBytes } from '../formats.ts';
 import {
   kvBlockBytes,
   type Movable,

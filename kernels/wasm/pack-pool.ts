@@ -8,7 +8,7 @@
  */
 
 import { DeviceError } from '../errors.ts';
-import type { WeightFormat } from '../formats.ts';
+import type { FileFormat, WeightFormat } from '../formats.ts';
 import { packRows } from './layout.ts';
 import { nodeBuiltin } from './spawn.ts';
 
@@ -35,7 +35,7 @@ export interface PackTask {
   readonly cols: number;
   readonly firstRow: number;
   readonly data: Uint8Array;
-  readonly sourceFormat: WeightFormat;
+  readonly sourceFormat: FileFormat;
 }
 
 export class PackPool {

@@ -19,7 +19,7 @@ import type {
   WeightShape,
 } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import type { FileFormat, WeightFormat } from '../formats.ts';
+import type { FileFormat } from '../formats.ts';
 import { type AdapterChoice, openAdapter } from './adapter.ts';
 import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';

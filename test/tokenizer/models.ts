@@ -12,7 +12,8 @@ export interface ReferenceModel {
   readonly reference: Reference;
 }
 
-interface Reference {
+export interface Reference {
+  readonly special: { readonly eos: number[] };
   readonly tokenizer: {
     id: string;
     text: string;
