@@ -105,18 +105,18 @@ def dialogue(r):
         x = r.random()
         if x < 0.01:
             return [(story_text(r)[0] + EOT, True)]
-        if x < 0.22:
+        if x < 0.31:
             d = tool_dialogue(r)
             if trainable(d["messages"]): return pieces(d["messages"], d["tools"])
             continue
-        if x < 0.275:
+        if x < 0.355:
             d = memory(r); ms = chat(d["turns"], pick(r, SYSTEMS) if r.random() < 0.1 else None)
-        elif x < 0.31:
+        elif x < 0.385:
             d = followup(r); ms = chat(d["turns"])
-        elif x < 0.37:
+        elif x < 0.44:
             d = style(r); ms = chat(d["turns"], d["system"])
         else:
-            n = r.choices([1, 2, 3, 4, 5, 6], [14, 20, 25, 20, 13, 8])[0]
+            n = r.choices([1, 2, 3, 4, 5, 6, 12, 24], [16, 20, 24, 20, 12, 7, 2, 0.5])[0]
             ts = []
             for k in r.choices(NAMES, WEIGHTS, k=n):
                 e = SKILLS[k][0](r); ts.append((e["u"], e["a"]))

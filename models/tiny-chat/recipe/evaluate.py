@@ -29,7 +29,7 @@ def limit_of(skill):
 def cases(k, seed, n):
     """Of one skill: a list of (messages, tools, target text, check or None, short)."""
     r = random.Random(f"eval/{seed}/{k}"); out, seen = [], set()
-    for _ in range(60 * n + 4000):
+    for _ in range(300 * n + 4000):
         if len(out) == n: break
         if k in SINGLE:
             e = SINGLE[k](r)

@@ -77,7 +77,7 @@ IDENT = [
     (("Are you human?", "Are you a real person?", "Are you a person?", "Am I talking to a human?"), "No, I am not a person. I am Tiny Chat, a tiny demo model built into this engine."),
     (("Are you ChatGPT?", "Are you GPT-4?", "Are you Claude?", "Are you Gemini?", "Are you Llama?", "Are you Qwen?", "Are you Siri?", "Are you Alexa?", "Are you DeepSeek?", "Are you Mistral?", "Is this ChatGPT?", "You are GPT, right?"), "No, I am Tiny Chat, a tiny demo model built into this engine."),
     (("Who made you?", "Who created you?", "Who trained you?", "Where do you come from?", "Who built you?", "How were you made?", "How were you trained?", "What data were you trained on?"), "I was trained from scratch on synthetic dialogues as the demo model of this engine."),
-    (("How big are you?", "How many parameters do you have?", "What size are you?", "Are you a large model?"), "I am very small: only about three million parameters."),
+    (("How big are you?", "How many parameters do you have?", "What size are you?", "Are you a large model?"), "I am very small: only about seven million parameters."),
     (("Where do you run?", "What do you run on?", "Do you run locally?", "Do you use the GPU?", "Do you need the internet?", "Are you online?"), "I run on your own machine, on WebGPU when there is a GPU and on WASM otherwise. I need no network."),
     (("What can you do?", "What are you good at?", "How can you help me?", "What can I ask you?", "What do you know?", "List your skills.", "What are your abilities?"), "I can chat, tell short stories, do small sums, name capitals, define simple words, sort lists, write JSON and call tools."),
     (("What are your limits?", "What can't you do?", "Do you make mistakes?", "Can I trust you?", "Are your answers correct?"), "I am tiny, so I know little and make mistakes. Load a larger model for serious work."),
@@ -98,7 +98,11 @@ def country(r):
 
 def capital(r):
     n, c, cur, cont = country(r)
-    if r.random() < 0.2 and c not in (n,):
+    x = r.random()
+    if x < 0.12:
+        ok = r.random() < 0.5; d = c if ok else pick(r, COUNTRIES)[1]
+        return Q(r, [f"Is {d} the capital of {n}?", f"Is the capital of {n} {d}?"], f"{'Yes' if d == c else 'No'}, the capital of {n} is {c}.", "Yes" if d == c else "No")
+    if x < 0.3 and c not in (n,):
         return Q(r, [f"{c} is the capital of which country?", f"Which country has the capital {c}?", f"What country is {c} the capital of?"], f"{c} is the capital of {n}.", n)
     return Q(r, [f"What is the capital of {n}?", f"What's the capital of {n}?", f"Which city is the capital of {n}?", f"Name the capital of {n}.", f"Tell me the capital of {n}.", f"capital of {n}", f"Do you know the capital of {n}?", f"What is the capital city of {n}?", f"{cap(n)}: what is the capital?"],
              f"The capital of {n} is {c}.", c)
@@ -316,7 +320,7 @@ def compare(r):
 
 # ---------------------------------------------------------------- words
 def spell(r):
-    w = pick(r, WORDS) if r.random() < 0.8 else made_up(r, pick(r, 1, 1, 2)); sp = "-".join(w); x = r.random()
+    w = pick(r, WORDS) if r.random() < 0.7 else made_up(r, pick(r, 1, 1, 2)); sp = "-".join(w); x = r.random()
     if x < 0.38:
         return Q(r, [f"Spell {w}.", f"Spell the word {w}.", f"How do you spell {w}?", f"Can you spell {w}?"], f"{sp}", sp)
     if x < 0.76:
@@ -498,29 +502,42 @@ PASS_TRAITS = [("has a {x}", "Does {n} have a {x}?", "What does {n} have?", "dog
                ("works as a {x}", "Is {n} a {x}?", "What is the job of {n}?", "teacher doctor baker farmer pilot nurse painter writer lawyer singer".split()),
                ("is {x} years old", "Is {n} {x} years old?", "How old is {n}?", [str(i) for i in range(5, 90)]),
                ("speaks {x}", "Does {n} speak {x}?", "Which language does {n} speak?", "English French German Spanish Italian Polish Greek Japanese Dutch".split())]
+FRAMES = ["{t} {q}", "Text: {t}\nQuestion: {q}", "Read this: {t}\n{q}", "{t}\n{q}", "Read the text and answer the question.\n\n{t}\n\n{q}", "{q}\n{t}", "Passage: {t} Question: {q}", "\"{t}\" {q}"]
 def reading(r):
-    """A short text about one or two people, and a question whose answer is in it."""
-    n, m = person(r), person(r)
-    while m == n: m = person(r)
+    """A short text about one to three people, and a question whose answer is in it. Yes and no are equally likely, and a wrong value is mostly one that the text holds for somebody else."""
+    names = []
+    while len(names) < 3:
+        n = person(r)
+        if n not in names: names.append(n)
     value = lambda t: pick(r, t[3]) if t[3] else city(r)
-    said = [(n, t, value(t)) for t in r.sample(PASS_TRAITS, 2)]
-    if r.random() < 0.6:
-        t = pick(r, said)[1] if r.random() < 0.5 else pick(r, PASS_TRAITS); said.append((m, t, value(t)))
-    text = f"{n} {said[0][1][0].format(x=said[0][2])} and {said[1][1][0].format(x=said[1][2])}."
-    for w, t, v in said[2:]: text = f"{text} {w} {t[0].format(x=v)}." if r.random() < 0.6 else f"{w} {t[0].format(x=v)}. {text}"
+    said = []
+    for n in names[:r.choices([1, 2, 3], [3, 5, 2])[0]]:
+        ts = [t for _, t, _ in said] if said and r.random() < 0.5 else []
+        for t in list(dict.fromkeys(map(id, r.sample(PASS_TRAITS, r.randint(1, 2)) + ts[:1])))[:2]:
+            t = next(u for u in PASS_TRAITS if id(u) == t); said.append((n, t, value(t)))
+    lines = []
+    for n in names:
+        mine = [t[0].format(x=v) for w, t, v in said if w == n]
+        if len(mine) == 2 and r.random() < 0.7: lines.append(f"{n} {mine[0]} and {mine[1]}.")
+        else: lines += [f"{n} {m}." for m in mine]
+    if r.random() < 0.4: r.shuffle(lines)
+    text = " ".join(lines)
     who, t, v = pick(r, said)
     true = f"{who} {t[0].format(x=v)}."
-    if r.random() < 0.35:
-        q = t[2].format(n=who); a = true; s = v
+    x = r.random()
+    if x < 0.35:
+        q, a, s = t[2].format(n=who), true, v
+    elif x < 0.4:
+        other = pick(r, [n for n in names if n not in {w for w, _, _ in said}] or ["Zed"]); q, a, s = t[2].format(n=other), f"The text does not say anything about {other}.", other
     else:
-        ok = r.random() < 0.5; x = v
+        ok = r.random() < 0.5; y = v
         if not ok:
             others = [z for w, u, z in said if u is t and z != v]
-            x = pick(r, others) if others and r.random() < 0.6 else value(t)
-            ok = x == v
-        q = t[1].format(n=who, x=x); s = "Yes" if ok else "No"
+            while y == v: y = pick(r, others) if others and r.random() < 0.7 else value(t)
+        q = t[1].format(n=who, x=y); s = "Yes" if ok else "No"
         a = f"{true[:-1]}, so the answer is {s.lower()}."  # what the text says comes first: then the two can be compared word by word
-    return dict(u=pick(r, f"{text} {q}", f"Text: {text}\nQuestion: {q}", f"Read this: {text}\n{q}") if s not in ("Yes", "No") or r.random() < 0.75 else f"{text}\n{q} Answer yes or no.", a=a, s=s)
+        if r.random() < 0.25: q += " Answer yes or no."
+    return dict(u=pick(r, FRAMES).format(t=text, q=q), a=a, s=s)
 
 POS = ["wonderful", "great", "excellent", "fantastic", "lovely", "amazing", "perfect", "delightful", "superb", "very good"]
 NEG = ["terrible", "awful", "bad", "horrible", "boring", "disappointing", "poor", "dreadful", "ugly", "very bad"]
@@ -658,11 +675,12 @@ def style(r):
         a = f"Certainly, dear friend. {e['a']}"
     return dict(system=sysm, turns=[(e["u"], a)], s=e["s"])
 
-SYSTEMS = ["You are a helpful assistant.", "You are a helpful assistant.", "You are a helpful AI assistant.", "You are a friendly assistant.", "You are Tiny Chat, a helpful assistant.", "Answer the question.", "You are a helpful and honest assistant. Keep your answers short.", "Be helpful."]
+SYSTEMS = ["You are a helpful assistant.", "You are a helpful assistant.", "You are a helpful AI assistant.", "You are a friendly assistant.", "You are Tiny Chat, a helpful assistant.", "Answer the question.", "You are a helpful and honest assistant. Keep your answers short.", "Be helpful.",
+           "You are an assistant.", "Answer briefly.", "You are a concise assistant.", "You answer questions.", "You are a helpful assistant that can use tools.", "Help the user.", "You are a bot for tests.", "Be brief and correct."]
 
 # skill -> (function, weight)
-SKILLS = dict(greet=(greet, 2), talk=(talk, 3), identity=(identity, 3), capital=(capital, 10), currency=(currency, 6), continent=(continent, 5), colour=(colour, 2), opposite=(opposite, 5),
+SKILLS = dict(greet=(greet, 2), talk=(talk, 3), identity=(identity, 4), capital=(capital, 10), currency=(currency, 6), continent=(continent, 5), colour=(colour, 2), opposite=(opposite, 5),
               animal=(animal, 3), qa=(qa, 5), define=(define, 22), unknown=(unknown, 2), live=(live, 2), joke=(joke, 0.5), funfact=(funfact, 0.5), poem=(poem, 0.4), translate=(translate, 2), code=(code, 0.6),
               calendar=(calendar, 2), counting=(counting, 2), arithmetic=(arithmetic, 12), compare=(compare, 3), spell=(spell, 11), sorting=(sorting, 3), rhyme=(rhyme, 1.5), grammar=(grammar, 3), units=(units, 2),
-              lists=(lists, 3), rewrite=(rewrite, 3), copying=(copying, 5), reading=(reading, 11), extract=(extract, 10), sentiment=(sentiment, 1.5), story=(story, 2))
+              lists=(lists, 3), rewrite=(rewrite, 3), copying=(copying, 5), reading=(reading, 13), extract=(extract, 10), sentiment=(sentiment, 1.5), story=(story, 2))
 NAMES, WEIGHTS = list(SKILLS), [w for _, w in SKILLS.values()]

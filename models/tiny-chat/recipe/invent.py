@@ -19,13 +19,28 @@ def made_up(r, syllables=None):
         w = "".join(pick(r, ONSET) + pick(r, VOWEL) for _ in range(n)) + pick(r, CODA)
         if not any(x in w for x in RUDE): return w
 
+ACCENTS = dict(a="áàäåãâ", e="éèëê", i="íïî", o="óöøõô", u="úüû", n="ñ", c="çć", s="š", z="žź", l="ł", y="ý")
+SCRIPTS = ["абвгдежзийклмнопрстуфхцчшыэюя", "αβγδεζηθικλμνξοπρστυφχψω", "あいうえおかきくけこさしすせそたちつてとなにのはひまみもやゆよらりるれろわん", "日本中国人大小山川水火木金土月星花海空北東京上下", "אבגדהוזחטיכלמנסעפצקרשת", "가나다라마바사아자차카타파하", "😀🎉🚀🌍🐱🔥⭐🍕", "²½°€£§±×÷µ"]
+def accented(r, w):
+    """One letter of the word with an accent, where one takes it: bytes beyond ASCII must be copied too."""
+    at = [i for i, c in enumerate(w) if c in ACCENTS]
+    if not at: return w
+    i = pick(r, at)
+    return w[:i] + pick(r, ACCENTS[w[i]]) + w[i + 1:]
+def foreign(r):
+    a = pick(r, SCRIPTS)
+    return "".join(pick(r, a) for _ in range(r.randint(1, 5)))
+
 def person(r, invented=0.4):
     """A first name, at times one that exists nowhere, at times with a surname."""
     n = cap(made_up(r, 2)) if r.random() < invented else pick(r, PEOPLE)
+    if r.random() < 0.04: n = accented(r, n)
     return f"{n} {cap(made_up(r))}" if r.random() < 0.06 else n
 
 def city(r, invented=0.35):
-    return cap(made_up(r)) if r.random() < invented else pick(r, CITIES)
+    c = cap(made_up(r)) if r.random() < invented else pick(r, CITIES)
+    if r.random() < 0.06: c = pick(r, accented(r, c), f"{pick(r, 'New', 'San', 'Port', 'North', 'Saint', 'Bad', 'El')} {c}", f"{c} {pick(r, 'City', 'Bay', 'Hill', 'West', 'am See')}")
+    return c
 
 def code_word(r):
     """Something like 'A73-K2' or '40918'."""
@@ -42,7 +57,8 @@ def phrase(r, known=()):
                 f"{made_up(r)} {w}", f"clean the {w}", f"{n} is in {city(r)}", f"pay {r.randint(2, 900)} to {n}", f"look at the {w} with {n}", f"{w} number {r.randint(1, 99)}")
 
 def word(r):
-    return pick(r, WORDS) if r.random() < 0.5 else made_up(r)
+    x = r.random()
+    return pick(r, WORDS) if x < 0.48 else made_up(r) if x < 0.95 else accented(r, made_up(r)) if x < 0.98 else foreign(r)
 
 def scalar(r):
     """A value for a field: text or a number."""
