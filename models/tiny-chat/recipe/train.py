@@ -122,6 +122,7 @@ def main():
     say("imports done, torch", torch.__version__)
     torch.set_num_threads(a.threads); torch.manual_seed(a.seed)
     torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for each shape, and groups have many shapes
     device = torch.device(a.device)
     tok = Tokenizer.from_file(os.path.join(a.tokenizer, "tokenizer.json"))
     c = Config(vocab_size=tok.get_vocab_size(), hidden_size=a.hidden, intermediate_size=a.ffn, num_hidden_layers=a.layers, num_attention_heads=a.heads, num_key_value_heads=a.kv_heads, max_position_embeddings=a.context)
