@@ -69,6 +69,25 @@ export class Skeletons {
   }
 }
 
+/** For how many characters, whatever they are, a text of an expression can be gone on with. */
+export function freeDepth(expressions: Expressions, expression: number): number {
+  const seen = new Set([expression]);
+  let level = [expression];
+  for (let length = 0; level.length > 0; length++) {
+    const next: number[] = [];
+    for (const id of level) {
+      for (const target of expressions.edges(id).targets) {
+        if (!expressions.alive(target) || seen.size > MAX_PAIRS) return length - 1;
+        if (seen.has(target)) continue;
+        seen.add(target);
+        next.push(target);
+      }
+    }
+    level = next;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
 /** Compares two expressions, character by character; undefined when they agree in no way that helps. */
 export function likeness(expressions: Expressions, first: number, second: number): Likeness | undefined {
   const seen = new Set<string>([`${first} ${second}`]);
