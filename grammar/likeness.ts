@@ -69,23 +69,48 @@ export class Skeletons {
   }
 }
 
-/** For how many characters, whatever they are, a text of an expression can be gone on with. */
-export function freeDepth(expressions: Expressions, expression: number): number {
-  const seen = new Set([expression]);
-  let level = [expression];
-  for (let length = 0; level.length > 0; length++) {
-    const next: number[] = [];
-    for (const id of level) {
-      for (const target of expressions.edges(id).targets) {
-        if (!expressions.alive(target) || seen.size > MAX_PAIRS) return length - 1;
-        if (seen.has(target)) continue;
-        seen.add(target);
-        next.push(target);
-      }
-    }
-    level = next;
+/** Expressions that any characters can follow, for so many characters as is asked. */
+export class FreeTexts {
+  readonly #expressions: Expressions;
+  /** Those that are free however many follow. */
+  readonly #free = new Set<number>();
+
+  constructor(expressions: Expressions) {
+    this.#expressions = expressions;
   }
-  return Number.POSITIVE_INFINITY;
+
+  /** For how many characters, whatever they are, a text of an expression can be gone on with. */
+  depth(expression: number): number {
+    const seen = new Set([this.#essence(expression)]);
+    let level = [...seen];
+    for (let length = 0; level.length > 0; length++) {
+      const next: number[] = [];
+      for (const id of level) {
+        if (this.#free.has(id)) continue;
+        for (const reached of this.#expressions.edges(id).targets) {
+          if (!this.#expressions.alive(reached) || seen.size > MAX_PAIRS) return length - 1;
+          const target = this.#essence(reached);
+          if (seen.has(target)) continue;
+          seen.add(target);
+          next.push(target);
+        }
+      }
+      level = next;
+    }
+    for (const id of seen) this.#free.add(id);
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** An expression without what only labels its texts. */
+  #essence(id: number): number {
+    const shape = this.#expressions.shape(id);
+    if (shape.kind !== 'both') return id;
+    const rest = shape.parts.filter((part) => {
+      const inner = this.#expressions.shape(part);
+      return !(inner.kind === 'automaton' && inner.automaton.universal);
+    });
+    return rest.length === 1 ? rest[0] : id;
+  }
 }
 
 /** Compares two expressions, character by character; undefined when they agree in no way that helps. */

@@ -8,7 +8,7 @@
 import { type ByteAutomaton, DEAD } from './byte-automaton.ts';
 import { Exits, type UsedExits } from './exits.ts';
 import { ANY_TEXT, type Expressions } from './expressions.ts';
-import { freeDepth, likeness, Skeletons } from './likeness.ts';
+import { FreeTexts, likeness, Skeletons } from './likeness.ts';
 import { MAX_MASK_BYTES } from './limits.ts';
 import { TokenCollector, type TokenSet } from './token-set.ts';
 import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
@@ -33,6 +33,7 @@ export class LocalMasks {
   readonly #expressions: Expressions;
   readonly #bytes: ByteAutomaton;
   readonly #skeletons: Skeletons;
+  readonly #free: FreeTexts;
   readonly #masks = new Map<number, LocalMask>();
   /** By spelling and skeleton: the last state whose mask was costly. */
   readonly #costly = new Map<string, number>();
@@ -48,6 +49,7 @@ export class LocalMasks {
     this.#expressions = expressions;
     this.#bytes = bytes;
     this.#skeletons = new Skeletons(expressions);
+    this.#free = new FreeTexts(expressions);
     this.#found = new TokenCollector(vocabulary.sameBytes);
     this.#states = new Int32Array(vocabulary.longest + 1);
     this.#baseStates = new Int32Array(vocabulary.longest + 1);
@@ -198,7 +200,7 @@ export class LocalMasks {
   #anyText(state: number): LocalMask | undefined {
     const expression = this.#bytes.insideExpression(state);
     if (expression === undefined || expression === ANY_TEXT || !this.#bytes.isJsonString(state)) return undefined;
-    const depth = freeDepth(this.#expressions, expression);
+    const depth = this.#free.depth(expression);
     if (depth < LEAST_FREE) return undefined;
     const base = this.of(this.#bytes.withExpression(state, ANY_TEXT));
     if (depth >= this.#vocabulary.longest) {

@@ -31,9 +31,9 @@ export class Vocabulary {
   readonly sameBytes: Int32Array;
   /** Bytes of the longest token. */
   readonly longest: number;
-  readonly #tokens: readonly Uint8Array[];
-  #byBytes: TokenLengths | undefined;
-  readonly #byCharacters: (TokenLengths | undefined)[] = [undefined, undefined];
+  /** The tokens by their bytes. */
+  readonly byBytes: TokenLengths;
+  readonly #byCharacters: readonly [utf8: TokenLengths, json: TokenLengths];
 
   /** @throws GrammarError when an end token is not in the vocabulary */
   constructor({ tokens, eosTokenIds }: VocabularyOptions) {
@@ -48,7 +48,8 @@ export class Vocabulary {
     const ends = new Set(eosTokenIds);
     const ids: number[] = [];
     let longest = 0;
-    this.#tokens = tokens;
+    this.byBytes = new TokenLengths(tokens, (bytes) => bytes.length);
+    this.#byCharacters = [new TokenLengths(tokens, countCharacters), new TokenLengths(tokens, countJsonCharacters)];
     tokens.forEach((bytes, id) => {
       if (bytes.length === 0 || ends.has(id)) return;
       ids.push(id);
@@ -64,20 +65,12 @@ export class Vocabulary {
     return (this.size + 31) >> 5;
   }
 
-  /** The tokens by their bytes. */
-  get byBytes(): TokenLengths {
-    this.#byBytes ??= new TokenLengths(this.#tokens, (bytes) => bytes.length);
-    return this.#byBytes;
-  }
-
   /**
    * The tokens by the characters that they hold when read from between two of them, a begun one included.
    * @param json true where escapes of a JSON string stand for characters
    */
   byCharacters(json: boolean): TokenLengths {
-    const index = json ? 1 : 0;
-    this.#byCharacters[index] ??= new TokenLengths(this.#tokens, json ? countJsonCharacters : countCharacters);
-    return this.#byCharacters[index];
+    return this.#byCharacters[json ? 1 : 0];
   }
 }
 
@@ -88,18 +81,18 @@ export class TokenLengths {
   readonly #starts: number[];
 
   constructor(tokens: readonly Uint8Array[], lengthOf: (bytes: Uint8Array) => number) {
-    const lengths = Uint32Array.from(tokens, lengthOf);
+    const lengths = new Uint32Array(tokens.length);
     const counts: number[] = [0];
-    for (const length of lengths) {
+    for (let id = 0; id < tokens.length; id++) {
+      const length = lengthOf(tokens[id]);
+      lengths[id] = length;
       while (counts.length < length + 2) counts.push(0);
       counts[length + 1]++;
     }
     for (let i = 1; i < counts.length; i++) counts[i] += counts[i - 1];
     this.#starts = [...counts];
     this.#sorted = new Uint32Array(tokens.length);
-    lengths.forEach((length, id) => {
-      this.#sorted[counts[length]++] = id;
-    });
+    for (let id = 0; id < tokens.length; id++) this.#sorted[counts[lengths[id]]++] = id;
   }
 
   /** The tokens that are longer than `length`. */
@@ -117,7 +110,6 @@ function countCharacters(bytes: Uint8Array): number {
 
 /** How many characters of a JSON string begin in some bytes; `\uD83D` and what follows are one. */
 function countJsonCharacters(bytes: Uint8Array): number {
-  if (!bytes.includes(0x5c)) return countCharacters(bytes);
   let count = 0;
   for (let i = 0; i < bytes.length; i++) {
     if ((bytes[i] & 0xc0) === 0x80) continue;
