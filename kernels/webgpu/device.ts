@@ -2,6 +2,7 @@
 
 import { checkedRecorder, checkStep, type StepBounds } from '../checks.ts';
 import type {
+  BlockCopy,
   Constant,
   Device,
   KvCache,
@@ -25,11 +26,13 @@ import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight
 import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';
 import { bestVariants, PLAIN_VARIANTS, type Variants } from './kernels.ts';
 import { Pipelines } from './pipelines.ts';
+import { encodePass, PlanEncoder, type Work } from './plan-encoder.ts';
 import { Readback } from './readback.ts';
-import { type Dispatch, type UnusedBindings, WebGpuRecorder } from './record.ts';
+import { WebGpuRecorder } from './record.ts';
+import type { UnusedBindings } from './recording.ts';
 import { type Fault, findFault } from './self-check.ts';
 import type { ShaderName } from './shaders.ts';
-import { StepBuffers, type StepCounts } from './step-buffers.ts';
+import { StepBuffers } from './step-buffers.ts';
 import { type KernelTime, Timestamps, timesByKernel } from './timestamps.ts';
 
 /** Uploads wait for the GPU when so many bytes are on their way, so that loading needs no second copy of the model. */
@@ -47,7 +50,7 @@ export interface WebGpuDeviceOptions {
 }
 
 interface WebGpuPlan extends Plan {
-  readonly dispatches: readonly Dispatch[];
+  readonly encoder: PlanEncoder;
   readonly caches: ReadonlySet<WebGpuKvCache>;
   readonly bounds: StepBounds;
 }
@@ -65,6 +68,8 @@ export class WebGpuDevice implements Device {
   #step: StepBuffers | null = null;
   #uploading = 0;
   #running = false;
+  /** Its commands may be encoded once more while the GPU is at them. */
+  #lastRun: PlanEncoder | undefined;
   #closed = false;
 
   /**
@@ -98,7 +103,8 @@ export class WebGpuDevice implements Device {
     this.#pipelines = pipelines;
     this.#variants = variants;
     this.#readback = new Readback(gpu, this.#memory);
-    this.#unused = { read: this.#memory.allocate(16, 'unused'), write: this.#memory.allocate(16, 'unused') };
+    const unused = () => this.#memory.allocate(16, 'unused');
+    this.#unused = { read: unused(), write: [unused(), unused()] };
     const products = `${variants.packedDot ? 'packed' : 'plain'} integer products`;
     this.description = `webgpu (${gpu.features.description}, ${products}${variants.plainLinear ? ', plain linear' : ''})`;
   }
@@ -181,12 +187,12 @@ export class WebGpuDevice implements Device {
     );
     ops(checkedRecorder(recorder));
     const { caches, vocabSize, positions, blocks } = recorder;
-    const dispatches = recorder.finish();
+    const encoder = new PlanEncoder(this.#gpu, recorder.finish());
     // All pipelines compile side by side, for the first step to find. On a CPU that takes longer than most steps do.
-    if (!this.#gpu.features.software) for (const { pipeline } of dispatches) void pipeline();
+    if (!this.#gpu.features.software) encoder.compile();
     const plan: WebGpuPlan = {
       maxRows,
-      dispatches,
+      encoder,
       caches,
       bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks, reducedCols: 0 },
     };
@@ -195,12 +201,10 @@ export class WebGpuDevice implements Device {
 
   /** Settles when the step is on the GPU's queue; {@link read} waits for its end. */
   async run(plan: Plan, step: StepInput): Promise<void> {
-    const encoder = await this.#begin(plan as WebGpuPlan, step, (encoder, work) => {
-      const pass = encoder.beginComputePass();
-      for (const one of work) encodeDispatch(pass, one);
-      pass.end();
-    });
-    this.#gpu.device.queue.submit([encoder.finish()]);
+    const { encoder } = plan as WebGpuPlan;
+    const work = await this.#begin(plan as WebGpuPlan, step);
+    this.#gpu.device.queue.submit([encoder.commands(work)]);
+    this.#lastRun = encoder;
   }
 
   /** Settles when the GPU has done all that was submitted. */
@@ -213,64 +217,49 @@ export class WebGpuDevice implements Device {
    * @throws DeviceError where the adapter has no timestamps
    */
   async profile(plan: Plan, step: StepInput, apart = false): Promise<KernelTime[]> {
-    let names: string[] = [];
-    let timestamps: Timestamps | undefined;
-    const encoder = await this.#begin(plan as WebGpuPlan, step, (encoder, work) => {
-      const passes = apart ? work.map((one) => [one]) : [work];
-      names = work.map(({ name }) => name);
-      timestamps = new Timestamps(this.#gpu, this.#memory, passes.length);
-      for (const [i, dispatches] of passes.entries()) {
-        const pass = encoder.beginComputePass(timestamps.descriptor(i));
-        for (const one of dispatches) encodeDispatch(pass, one);
-        pass.end();
-      }
-    });
-    const milliseconds = await (timestamps as unknown as Timestamps).submit(encoder);
-    if (apart) return timesByKernel(names, milliseconds);
-    return [{ name: 'step', dispatches: names.length, milliseconds: milliseconds[0] }];
+    const work = await this.#begin(plan as WebGpuPlan, step);
+    const passes = apart ? work.map((one) => [one]) : [work];
+    const timestamps = new Timestamps(this.#gpu, this.#memory, passes.length);
+    const encoder = this.#gpu.device.createCommandEncoder();
+    for (const [i, dispatches] of passes.entries()) encodePass(encoder, dispatches, timestamps.descriptor(i));
+    const milliseconds = await timestamps.submit(encoder);
+    if (!apart) return [{ name: 'step', dispatches: work.length, milliseconds: milliseconds[0] }];
+    return timesByKernel(
+      work.map(({ name }) => name),
+      milliseconds,
+    );
   }
 
-  /** Writes the step's inputs and encodes its dispatches. */
-  async #begin(
-    { dispatches, caches, bounds }: WebGpuPlan,
-    step: StepInput,
-    encode: (encoder: GPUCommandEncoder, work: readonly Work[]) => void,
-  ): Promise<GPUCommandEncoder> {
+  /** Brings a step's inputs and copied blocks onto the queue, and says what there is to do. */
+  async #begin({ encoder, caches, bounds }: WebGpuPlan, step: StepInput): Promise<readonly Work[]> {
     this.#assertUsable();
     if (this.#running) throw new DeviceError('run: the last step has not ended');
     checkStep(step, bounds);
     const counts = (this.#step as StepBuffers).write(step);
-    const encoder = this.#gpu.device.createCommandEncoder();
-    for (const copy of step.copies ?? []) for (const cache of caches) cache.copyBlock(encoder, copy);
+    this.#copyBlocks(step.copies ?? [], caches);
     this.#running = true;
     try {
       await this.#memory.settle();
-      encode(encoder, await this.#work(dispatches, counts));
+      const work = await encoder.work(counts);
       this.#assertUsable();
+      return work;
     } finally {
       this.#running = false;
     }
-    return encoder;
   }
 
-  /** What a step of so many rows has to do, its pipelines compiled. */
-  async #work(dispatches: readonly Dispatch[], counts: StepCounts): Promise<Work[]> {
-    const most = this.#gpu.limits.workgroupsPerDimension;
-    const work: Promise<Work>[] = [];
-    for (const { name, pipeline, bindGroup, workgroups } of dispatches) {
-      const [count, times = 1] = workgroups(counts);
-      if (count * times === 0) continue;
-      // More than one dimension holds are folded into a second one; kernels put them together again.
-      const folds = Math.ceil(count / most);
-      const size = [Math.ceil(count / folds), folds, times] as const;
-      work.push(pipeline().then((compiled) => ({ name, pipeline: compiled, bindGroup, size })));
-    }
-    return Promise.all(work);
+  #copyBlocks(copies: readonly BlockCopy[], caches: ReadonlySet<WebGpuKvCache>): void {
+    if (copies.length === 0) return;
+    const encoder = this.#gpu.device.createCommandEncoder();
+    for (const copy of copies) for (const cache of caches) cache.copyBlock(encoder, copy);
+    this.#gpu.device.queue.submit([encoder.finish()]);
   }
 
   async read(tensor: Tensor, rows: number): Promise<Float32Array> {
     this.#assertUsable();
-    return this.#readback.read(tensor as WebGpuTensor, rows);
+    const read = this.#readback.read(tensor as WebGpuTensor, rows);
+    this.#lastRun?.encodeAhead();
+    return read;
   }
 
   async close(): Promise<void> {
@@ -284,20 +273,6 @@ export class WebGpuDevice implements Device {
     if (this.#closed) throw new DeviceError('webgpu device is closed');
     this.#gpu.assertUsable();
   }
-}
-
-/** A dispatch of one step. */
-interface Work {
-  readonly name: string;
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly size: readonly [x: number, y: number, z: number];
-}
-
-function encodeDispatch(pass: GPUComputePassEncoder, { pipeline, bindGroup, size }: Work): void {
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, bindGroup);
-  pass.dispatchWorkgroups(...size);
 }
 
 /** The best variants that pass the self-check. */

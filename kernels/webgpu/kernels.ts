@@ -24,7 +24,16 @@ export interface Variants {
   readonly packedDot: boolean;
   /** Linear by one thread a result, rather than by workgroups that share what they read. */
   readonly plainLinear: boolean;
-  /** Rows and columns of a tile of linear for many rows: 32 or 64. */
+  /** Kernels that make rows also round them to 8 bits, where a linear op wants that. */
+  readonly fused: boolean;
+  /** Threads of a workgroup of linear for few rows. */
+  readonly linearThreads: number;
+  /** Weight rows that each of them takes; 0: as the shape suggests. */
+  readonly outsPerThread: number;
+  /** Rows and outputs of a tile of linear for many rows, quantised. */
+  readonly tileRows: number;
+  readonly tileOuts: number;
+  /** Rows and outputs of such a tile of float weights: 32 or 64. */
   readonly tile: number;
   /** Threads of a workgroup that takes a row or a head, a power of two: sums are a binary tree over them. */
   readonly rowThreads: number;
@@ -33,9 +42,19 @@ export interface Variants {
 }
 
 /** What suits a GPU. */
-export const GPU_VARIANTS = { plainLinear: false, tile: 64, rowThreads: 64, headGroup: 8 };
+export const GPU_VARIANTS = {
+  plainLinear: false,
+  fused: true,
+  linearThreads: 128,
+  outsPerThread: 0,
+  tileRows: 64,
+  tileOuts: 64,
+  tile: 64,
+  rowThreads: 64,
+  headGroup: 8,
+};
 /** A CPU that plays GPU pays for every thread that waits at a barrier, and for the length of a kernel when it compiles. */
-const CPU_VARIANTS = { plainLinear: true, tile: 32, rowThreads: 4, headGroup: 2 };
+const CPU_VARIANTS = { ...GPU_VARIANTS, plainLinear: true, fused: false, tile: 32, rowThreads: 4, headGroup: 2 };
 
 /** What suits an adapter best. */
 export function bestVariants({ packedDot, software }: AdapterFeatures): Variants {
@@ -88,6 +107,12 @@ export const KERNELS = {
     files: ['step', 'norm'],
     bindings: ['uniform', 'read', 'write', 'read', 'read', 'write'],
   },
+  /** params, step, codes, scales, x, add, weight, out */
+  normRows: {
+    name: 'normRows',
+    files: ['step', 'quantize-four', 'norm-rows'],
+    bindings: ['uniform', 'read', 'write', 'write', 'write', 'read', 'read', 'write'],
+  },
   /** params, step, x, codes, scales */
   quantizeRows: {
     name: 'quantizeRows',
@@ -121,8 +146,14 @@ export const KERNELS = {
   /** params, step, x, out */
   gatedActivation: {
     name: 'gatedActivation',
-    files: ['step', 'gated-activation'],
+    files: ['step', 'activate', 'gated-activation'],
     bindings: ['uniform', 'read', 'read', 'write'],
+  },
+  /** params, step, codes, scales, x, out */
+  gatedActivationRows: {
+    name: 'gatedActivationRows',
+    files: ['step', 'activate', 'quantize-four', 'gated-activation-rows'],
+    bindings: ['uniform', 'read', 'write', 'write', 'read', 'write'],
   },
   /** params, step, x, out */
   gatherRows: {

@@ -1,6 +1,19 @@
 /** The files of shaders/, made by `npm run shaders`: change those. */
 
 export const SHADERS = {
+  activate: `// The activation functions. Arguments are clamped where the result no longer changes, since a device may compute exp and
+// tanh beyond that as it likes.
+
+const GELU: bool = false;
+
+fn activate(gate: f32) -> f32 {
+  if (GELU) {
+    let inner = 0.7978845608028654 * fma(0.044715 * gate * gate, gate, gate);
+    return 0.5 * gate * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
+  }
+  return gate / (1.0 + exp(min(-gate, 80.0)));
+}
+`,
   'attention-group': `// What the attention kernels share: a group of query heads of one row that read the same K/V head, over one split.
 //
 // Positions are cut into splits of 256 by absolute position. Within a split the greatest score m is found first, then the
@@ -324,11 +337,28 @@ fn main(
 `,
   'dot-block': `// Σ code · activation over a block of 32 columns, exact; follows a file that declares \`dotBytes\` and one with \`Codes\`.
 
-fn dotBlock(codes: Codes, low: vec4u, high: vec4u) -> i32 {
-  return dotBytes(codes.low.x, low.x) + dotBytes(codes.low.y, low.y)
-    + dotBytes(codes.low.z, low.z) + dotBytes(codes.low.w, low.w)
-    + dotBytes(codes.high.x, high.x) + dotBytes(codes.high.y, high.y)
-    + dotBytes(codes.high.z, high.z) + dotBytes(codes.high.w, high.w);
+// A block of one row of x: signed bytes and their scale, and what the weights' offset is multiplied by.
+struct XBlock {
+  low: vec4u,
+  high: vec4u,
+  scale: f32,
+  sum: i32,
+}
+
+fn dotHalf(a: vec4u, b: vec4u) -> i32 {
+  return dotBytes(a.x, b.x) + dotBytes(a.y, b.y) + dotBytes(a.z, b.z) + dotBytes(a.w, b.w);
+}
+
+fn xBlock(low: vec4u, high: vec4u, scale: f32) -> XBlock {
+  let ones = vec4u(0x01010101u);
+  if (CODE_OFFSET == 0) {
+    return XBlock(low, high, scale, 0);
+  }
+  return XBlock(low, high, scale, dotHalf(ones, low) + dotHalf(ones, high));
+}
+
+fn dotBlock(codes: Codes, x: XBlock) -> i32 {
+  return dotHalf(codes.low, x.low) + dotHalf(codes.high, x.high) - CODE_OFFSET * x.sum;
 }
 `,
   'dot-packed': `// The product of two vectors of four signed bytes, by the GPU's own instruction where it has one.
@@ -398,13 +428,54 @@ fn main(
   }
 }
 `,
+  'gated-activation-rows': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, and with QUANTIZE the 8-bit form of out[r].
+//
+// x    f32 [rows, xStride], as vectors: the gate, then the up part
+// out  f32 [rows, cols], as vectors
+//
+// The form for rows of whole blocks of 32: a thread takes four columns. Follows \`quantize-four.wgsl\` and \`activate.wgsl\`.
+// Bound by memory.
+
+struct Params {
+  cols: u32,
+  xStride: u32,
+  domain: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read> x: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let fours = params.cols / 4u;
+  let row = index / fours;
+  let isStored = row < rowsOf(params.domain);
+  var values = vec4f(0.0);
+  if (isStored) {
+    let at = row * (params.xStride / 4u) + index % fours;
+    let gate = x[at];
+    values = vec4f(activate(gate.x), activate(gate.y), activate(gate.z), activate(gate.w)) * x[at + fours];
+    out[index] = values;
+  }
+  if (QUANTIZE) {
+    storeCodes(values, index, isStored, thread);
+  }
+}
+`,
   'gated-activation': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols
 //
 // x    f32 [rows, xStride]: the gate, then the up part
 // out  f32 [rows, outStride]
 //
-// One thread an element. Bound by memory. Arguments are clamped where the result no longer changes, since a device may
-// compute exp and tanh beyond that as it likes.
+// One thread an element. Follows \`activate.wgsl\`. Bound by memory.
 
 struct Params {
   cols: u32,
@@ -418,16 +489,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 const THREADS: u32 = 64u;
-const GELU: bool = false;
-
-fn activate(gate: f32) -> f32 {
-  if (GELU) {
-    let inner = 0.7978845608028654 * fma(0.044715 * gate * gate, gate, gate);
-    return 0.5 * gate * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
-  }
-  return gate / (1.0 + exp(min(-gate, 80.0)));
-}
-
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
@@ -475,17 +536,28 @@ fn main(
   out[index] = x[logitRow(row) * params.stride + index % params.stride];
 }
 `,
-  'linear-few-rows': `// linear for a few rows of x (decode): each weight is read once for ROWS rows.
+  'linear-few-rows': `// linear for a few rows of x (decode): each weight is read once for ROWS rows, and each row of x once for OUTS weights.
 //
-// A workgroup takes THREADS / segments weight rows and ROWS rows of x. Thread t computes segment t mod segments of one
-// weight row, so that neighbouring threads read neighbouring blocks; then one thread a result adds up the segments.
+// A workgroup takes OUTS · THREADS / SEGMENTS weight rows and ROWS rows of x. Thread t computes segment t mod SEGMENTS of
+// OUTS weight rows, so that neighbouring threads read neighbouring blocks; then one thread a result adds up the segments.
 // Follows \`linear-group.wgsl\` and a \`product-*.wgsl\`. Bound by memory: the weights.
+//
+// Tile sizes: loads in flight hide the memory's latency, so that a thread has OUTS of them at a time; a narrow matrix takes
+// fewer, or there are too few workgroups for the GPU. With BLOCKS a constant, compilers unroll the loop.
 
 const THREADS: u32 = 128u;
 const ROWS: u32 = 1u;
+const OUTS: u32 = 1u;
+const SEGMENTS: u32 = 32u;
+// Of a row; 0 where \`params\` tells.
+const BLOCKS: u32 = 0u;
+// Side by side, each for OUTS weight rows.
+const TEAMS: u32 = THREADS / SEGMENTS;
+// One more than there are segments, so that the threads that add them up read from different banks.
+const PITCH: u32 = SEGMENTS + 1u;
 
-// [ROWS, THREADS]
-var<workgroup> sums: array<f32, ROWS * THREADS>;
+// [TEAMS, OUTS, ROWS], of segments each
+var<workgroup> sums: array<f32, TEAMS * OUTS * ROWS * PITCH>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -493,34 +565,43 @@ fn main(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let outs = THREADS / params.segments;
-  let firstOut = workgroupIndex(id, count) * outs;
+  let firstOut = workgroupIndex(id, count) * (TEAMS * OUTS);
   if (firstOut >= params.outs) {
     return;
   }
+  let blocks = select(BLOCKS, params.blocks, BLOCKS == 0u);
   let firstRow = id.z * ROWS;
   let lastRow = rowsOf(params.domain) - 1u;
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
   // Rows and outputs beyond the end repeat the last one, and are not stored.
-  let o = min(firstOut + thread / params.segments, params.outs - 1u);
-  let base = (params.firstRow + o) * params.vectors;
-  var partial = array<f32, ROWS>();
-  for (var block = thread % params.segments; block < params.blocks; block += params.segments) {
-    let loaded = loadBlock(base, block);
+  var bases = array<u32, OUTS>();
+  for (var j = 0u; j < OUTS; j++) {
+    bases[j] = (params.firstRow + min(firstOut + team * OUTS + j, params.outs - 1u)) * params.vectors;
+  }
+  var partial = array<f32, OUTS * ROWS>();
+  for (var block = segment; block < blocks; block += SEGMENTS) {
+    var loaded: array<Block, OUTS>;
+    for (var j = 0u; j < OUTS; j++) {
+      loaded[j] = loadBlock(bases[j], block, blocks);
+    }
     for (var r = 0u; r < ROWS; r++) {
-      partial[r] = addBlock(loaded, min(firstRow + r, lastRow), block, partial[r]);
+      let row = loadRow(min(firstRow + r, lastRow), block, blocks);
+      for (var j = 0u; j < OUTS; j++) {
+        partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
+      }
     }
   }
-  for (var r = 0u; r < ROWS; r++) {
-    sums[r * THREADS + thread] = partial[r];
+  for (var i = 0u; i < OUTS * ROWS; i++) {
+    sums[(team * OUTS * ROWS + i) * PITCH + segment] = partial[i];
   }
   workgroupBarrier();
-  for (var i = thread; i < ROWS * outs; i += THREADS) {
-    let r = i / outs;
+  for (var i = thread; i < TEAMS * OUTS * ROWS; i += THREADS) {
     var total = 0.0;
-    for (var s = 0u; s < params.segments; s++) {
-      total += sums[r * THREADS + i % outs * params.segments + s];
+    for (var s = 0u; s < SEGMENTS; s++) {
+      total += sums[i * PITCH + s];
     }
-    store(firstRow + r, firstOut + i % outs, total);
+    store(firstRow + i % ROWS, firstOut + i / ROWS, total);
   }
 }
 `,
@@ -650,27 +731,84 @@ fn main(
   }
 }
 `,
-  'linear-many-rows-quantized': `// linear for many rows of x (prompts), quantised weights and 8-bit activations: TILE × TILE results a workgroup.
+  'linear-many-rows-quantized': `// linear for many rows of x (prompts), quantised weights and 8-bit activations: TILE_ROWS × TILE_OUTS results a workgroup.
 //
-// One block of 32 columns of TILE rows of x and of TILE weight rows lies in workgroup memory as signed bytes with its
-// scales, and each thread computes 4 × 4 results. Segments are walked one after the other, see \`linear-group.wgsl\`, which
-// it follows. Bound by arithmetic.
+// One block of 32 columns of the tile's rows of x and of its weight rows lies in workgroup memory as bytes with its scales,
+// while the next one is on its way; each thread computes 4 rows × 8 outputs. Segments are walked one after the other, see
+// \`linear-group.wgsl\`, which it follows. Bound by arithmetic: 8 instructions of 4 products for each result and block.
+//
+// Tile sizes: 4 × 8 results a thread take 24 reads of workgroup memory for 256 products of four; more results need more
+// registers than a thread has, since each has a sum and a total. A thread's rows and outputs lie apart by the tile's number
+// of threads in that direction, so that neighbours read neighbouring vectors.
 
 // Signed bytes, two vectors a block, [rows, blocks]
 @group(0) @binding(4) var<storage, read> x: array<vec4u>;
 // f32 [rows, blocks]
 @group(0) @binding(5) var<storage, read> xScales: array<f32>;
 
-const TILE: u32 = 32u;
-const SIDE: u32 = TILE / 4u;
-const THREADS: u32 = SIDE * SIDE;
+const TILE_ROWS: u32 = 64u;
+const TILE_OUTS: u32 = 64u;
+const ROW_THREADS: u32 = TILE_ROWS / 4u;
+const OUT_THREADS: u32 = TILE_OUTS / 8u;
+const THREADS: u32 = ROW_THREADS * OUT_THREADS;
+const X_LOADS: u32 = (2u * TILE_ROWS + THREADS - 1u) / THREADS;
+const WEIGHT_LOADS: u32 = (TILE_OUTS + THREADS - 1u) / THREADS;
+const SCALE_LOADS: u32 = (TILE_ROWS + THREADS - 1u) / THREADS;
 
-// [2 halves of a block, TILE rows]
-var<workgroup> xTile: array<vec4u, 2u * TILE>;
-var<workgroup> weightTile: array<vec4u, 2u * TILE>;
-// [TILE]
-var<workgroup> xTileScales: array<f32, TILE>;
-var<workgroup> weightTileScales: array<f32, TILE>;
+// [2 halves of a block, rows]
+var<workgroup> xTile: array<vec4u, 2u * TILE_ROWS>;
+var<workgroup> weightTile: array<vec4u, 2u * TILE_OUTS>;
+var<workgroup> xTileScales: array<f32, TILE_ROWS>;
+var<workgroup> weightTileScales: array<f32, TILE_OUTS>;
+
+// The thread's part of the block that comes next.
+var<private> nextX: array<vec4u, X_LOADS>;
+var<private> nextScales: array<f32, SCALE_LOADS>;
+var<private> nextCodes: array<Codes, WEIGHT_LOADS>;
+var<private> nextWeightScales: array<f32, WEIGHT_LOADS>;
+
+// Rows and outputs beyond the end repeat the last one, and are not stored.
+fn load(firstRow: u32, firstOut: u32, block: u32, thread: u32) {
+  let lastRow = rowsOf(params.domain) - 1u;
+  for (var i = 0u; i < X_LOADS; i++) {
+    let at = thread + i * THREADS;
+    let row = min(firstRow + at / 2u, lastRow);
+    nextX[i] = x[2u * (row * params.blocks + block) + (at & 1u)];
+  }
+  for (var i = 0u; i < SCALE_LOADS; i++) {
+    let row = min(firstRow + thread + i * THREADS, lastRow);
+    nextScales[i] = xScales[row * params.blocks + block];
+  }
+  for (var i = 0u; i < WEIGHT_LOADS; i++) {
+    let o = min(firstOut + thread + i * THREADS, params.outs - 1u);
+    let base = (params.firstRow + o) * params.vectors;
+    nextCodes[i] = codesOf(base, block);
+    nextWeightScales[i] = scaleOf(base, block, params.blocks);
+  }
+}
+
+fn keep(thread: u32) {
+  for (var i = 0u; i < X_LOADS; i++) {
+    let at = thread + i * THREADS;
+    if (at < 2u * TILE_ROWS) {
+      xTile[(at & 1u) * TILE_ROWS + at / 2u] = nextX[i];
+    }
+  }
+  for (var i = 0u; i < SCALE_LOADS; i++) {
+    let at = thread + i * THREADS;
+    if (at < TILE_ROWS) {
+      xTileScales[at] = nextScales[i];
+    }
+  }
+  for (var i = 0u; i < WEIGHT_LOADS; i++) {
+    let at = thread + i * THREADS;
+    if (at < TILE_OUTS) {
+      weightTile[at] = nextCodes[i].low;
+      weightTile[TILE_OUTS + at] = nextCodes[i].high;
+      weightTileScales[at] = nextWeightScales[i];
+    }
+  }
+}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -678,48 +816,50 @@ fn main(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let firstOut = workgroupIndex(id, count) * TILE;
-  let firstRow = id.z * TILE;
+  let firstOut = workgroupIndex(id, count) * TILE_OUTS;
+  let firstRow = id.z * TILE_ROWS;
   if (firstOut >= params.outs || firstRow >= rowsOf(params.domain)) {
     return;
   }
-  let lastRow = rowsOf(params.domain) - 1u;
-  let row = thread / SIDE;
-  let o = thread % SIDE;
-  var totals = array<f32, 16>();
+  let row = thread / OUT_THREADS;
+  let o = thread % OUT_THREADS;
+  var totals = array<vec4f, 8>();
+  load(firstRow, firstOut, 0u, thread);
   for (var segment = 0u; segment < params.segments; segment++) {
     // With a value, since not every driver sets a variable without one to zero at each turn of a loop.
-    var sums = array<f32, 16>();
+    var sums = array<vec4f, 8>();
     for (var block = segment; block < params.blocks; block += params.segments) {
       workgroupBarrier();
-      for (var r = thread; r < TILE; r += THREADS) {
-        let at = min(firstRow + r, lastRow) * params.blocks + block;
-        xTile[r] = x[2u * at];
-        xTile[TILE + r] = x[2u * at + 1u];
-        xTileScales[r] = xScales[at];
-        let base = (params.firstRow + min(firstOut + r, params.outs - 1u)) * params.vectors;
-        let codes = codesOf(base, block);
-        weightTile[r] = codes.low;
-        weightTile[TILE + r] = codes.high;
-        weightTileScales[r] = scaleOf(base, block, params.blocks);
-      }
+      keep(thread);
       workgroupBarrier();
-      for (var j = 0u; j < 4u; j++) {
-        let codes = Codes(weightTile[4u * o + j], weightTile[TILE + 4u * o + j]);
-        let scale = weightTileScales[4u * o + j];
-        for (var r = 0u; r < 4u; r++) {
-          let at = 4u * row + r;
-          let exact = dotBlock(codes, xTile[at], xTile[TILE + at]);
-          sums[4u * r + j] = fma(f32(exact), scale * xTileScales[at], sums[4u * r + j]);
-        }
+      // After a segment's last block comes the first of the next segment; after the last of all, none that is used.
+      var next = block + params.segments;
+      next = select(next, segment + 1u, next >= params.blocks);
+      load(firstRow, firstOut, min(next, params.blocks - 1u), thread);
+
+      var rows: array<XBlock, 4>;
+      for (var r = 0u; r < 4u; r++) {
+        let at = row + r * ROW_THREADS;
+        rows[r] = xBlock(xTile[at], xTile[TILE_ROWS + at], xTileScales[at]);
+      }
+      let scales = vec4f(rows[0].scale, rows[1].scale, rows[2].scale, rows[3].scale);
+      for (var j = 0u; j < 8u; j++) {
+        let at = o + j * OUT_THREADS;
+        let codes = Codes(weightTile[at], weightTile[TILE_OUTS + at]);
+        let exact = vec4i(
+          dotBlock(codes, rows[0]), dotBlock(codes, rows[1]), dotBlock(codes, rows[2]), dotBlock(codes, rows[3]),
+        );
+        sums[j] = fma(vec4f(exact), weightTileScales[at] * scales, sums[j]);
       }
     }
-    for (var i = 0u; i < 16u; i++) {
-      totals[i] += sums[i];
+    for (var j = 0u; j < 8u; j++) {
+      totals[j] += sums[j];
     }
   }
-  for (var i = 0u; i < 16u; i++) {
-    store(firstRow + 4u * row + i / 4u, firstOut + 4u * o + i % 4u, totals[i]);
+  for (var j = 0u; j < 8u; j++) {
+    for (var r = 0u; r < 4u; r++) {
+      store(firstRow + row + r * ROW_THREADS, firstOut + o + j * OUT_THREADS, totals[j][r]);
+    }
   }
 }
 `,
@@ -745,11 +885,91 @@ fn main(
   for (var segment = 0u; segment < params.segments; segment++) {
     var sum = 0.0;
     for (var block = segment; block < params.blocks; block += params.segments) {
-      sum = addBlock(loadBlock(base, block), row, block, sum);
+      sum = addBlock(loadBlock(base, block, params.blocks), loadRow(row, block, params.blocks), sum);
     }
     total += sum;
   }
   store(row, o, total);
+}
+`,
+  'norm-rows': `// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i], and with QUANTIZE the 8-bit form of out[r].
+//
+// x, add, out  f32 [rows, stride], as vectors
+// weight       f32 [cols], as vectors
+//
+// The form for rows of whole blocks of 32. One workgroup a row; thread t takes columns 4t … 4t+3, 4(t + THREADS), …, and
+// the threads' sums are added up in two steps of a fixed order. Follows \`quantize-four.wgsl\`. Bound by memory for many rows,
+// for one by the time that a workgroup takes: hence many threads. Source: Zhang and Sennrich, arXiv:1910.07467.
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  domain: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> x: array<vec4f>;
+@group(0) @binding(5) var<storage, read> add: array<vec4f>;
+@group(0) @binding(6) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
+
+const THREADS: u32 = 256u;
+const RESIDUAL: bool = false;
+// Threads whose sums are added up together.
+const TEAM: u32 = 16u;
+
+var<workgroup> sums: array<f32, THREADS>;
+var<workgroup> teamSums: array<f32, THREADS / TEAM>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = workgroupIndex(id, count);
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let fours = params.cols / 4u;
+  let at = row * fours;
+  var squares = 0.0;
+  for (var i = thread; i < fours; i += THREADS) {
+    var values = x[at + i];
+    if (RESIDUAL) {
+      values += add[at + i];
+      x[at + i] = values;
+    }
+    squares = fma(values.x, values.x, fma(values.y, values.y, fma(values.z, values.z, fma(values.w, values.w, squares))));
+  }
+  sums[thread] = squares;
+  workgroupBarrier();
+  if (thread < THREADS / TEAM) {
+    var sum = 0.0;
+    for (var i = 0u; i < TEAM; i++) {
+      sum += sums[thread * TEAM + i];
+    }
+    teamSums[thread] = sum;
+  }
+  workgroupBarrier();
+  var total = 0.0;
+  for (var i = 0u; i < THREADS / TEAM; i++) {
+    total += teamSums[i];
+  }
+  let scale = inverseSqrt(total / f32(params.cols) + params.eps);
+  // As many turns for every thread, since they meet at barriers.
+  for (var first = 0u; first < fours; first += THREADS) {
+    let i = first + thread;
+    var values = vec4f(0.0);
+    if (i < fours) {
+      values = x[at + i] * scale * weight[i];
+      out[at + i] = values;
+    }
+    if (QUANTIZE) {
+      storeCodes(values, at + i, i < fours, thread);
+    }
+  }
 }
 `,
   norm: `// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i]
@@ -818,9 +1038,9 @@ fn main(
   }
 }
 `,
-  'product-float': `// A block's products for float weights, in the form that \`linear-few-rows.wgsl\` asks for.
+  'product-float': `// A block's products for float weights, in the form that the linear kernels ask for.
 
-// f32 [rows, xStride], as vectors
+// f32 [rows, 32 · blocks], as vectors
 @group(0) @binding(4) var<storage, read> x: array<vec4f>;
 
 // 32 columns, four a vector: no array, so that compilers keep them in registers.
@@ -829,7 +1049,7 @@ struct Block {
   high: mat4x4f,
 }
 
-fn loadBlock(base: u32, block: u32) -> Block {
+fn loadBlock(base: u32, block: u32, blocks: u32) -> Block {
   let i = 8u * block;
   return Block(
     mat4x4f(weightAt(base, i), weightAt(base, i + 1u), weightAt(base, i + 2u), weightAt(base, i + 3u)),
@@ -837,21 +1057,29 @@ fn loadBlock(base: u32, block: u32) -> Block {
   );
 }
 
+fn loadRow(row: u32, block: u32, blocks: u32) -> Block {
+  let at = 8u * (row * blocks + block);
+  return Block(
+    mat4x4f(x[at], x[at + 1u], x[at + 2u], x[at + 3u]),
+    mat4x4f(x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]),
+  );
+}
+
 fn addFour(w: vec4f, v: vec4f, sum: f32) -> f32 {
   return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
 }
 
+fn addHalf(w: mat4x4f, v: mat4x4f, sum: f32) -> f32 {
+  return addFour(w[3], v[3], addFour(w[2], v[2], addFour(w[1], v[1], addFour(w[0], v[0], sum))));
+}
+
 // sum + the products of one block of one row, column by column.
-fn addBlock(loaded: Block, row: u32, block: u32, sum: f32) -> f32 {
-  let at = row * (params.xStride / 4u) + 8u * block;
-  let a = addFour(loaded.low[1], x[at + 1u], addFour(loaded.low[0], x[at], sum));
-  let b = addFour(loaded.low[3], x[at + 3u], addFour(loaded.low[2], x[at + 2u], a));
-  let c = addFour(loaded.high[1], x[at + 5u], addFour(loaded.high[0], x[at + 4u], b));
-  return addFour(loaded.high[3], x[at + 7u], addFour(loaded.high[2], x[at + 6u], c));
+fn addBlock(weight: Block, row: Block, sum: f32) -> f32 {
+  return addHalf(weight.high, row.high, addHalf(weight.low, row.low, sum));
 }
 `,
-  'product-quantized': `// A block's products for quantised weights and 8-bit activations, in the form that \`linear-few-rows.wgsl\` asks for: exact
-// in integers, then times both scales.
+  'product-quantized': `// A block's products for quantised weights and 8-bit activations, in the form that the linear kernels ask for: exact in
+// integers, then times both scales.
 
 // Signed bytes, two vectors a block, [rows, blocks]
 @group(0) @binding(4) var<storage, read> x: array<vec4u>;
@@ -863,15 +1091,54 @@ struct Block {
   scale: f32,
 }
 
-fn loadBlock(base: u32, block: u32) -> Block {
-  return Block(codesOf(base, block), scaleOf(base, block, params.blocks));
+fn loadBlock(base: u32, block: u32, blocks: u32) -> Block {
+  return Block(codesOf(base, block), scaleOf(base, block, blocks));
+}
+
+fn loadRow(row: u32, block: u32, blocks: u32) -> XBlock {
+  let at = row * blocks + block;
+  return xBlock(x[2u * at], x[2u * at + 1u], xScales[at]);
 }
 
 // sum + the products of one block of one row.
-fn addBlock(loaded: Block, row: u32, block: u32, sum: f32) -> f32 {
-  let at = row * params.blocks + block;
-  let exact = dotBlock(loaded.codes, x[2u * at], x[2u * at + 1u]);
-  return fma(f32(exact), loaded.scale * xScales[at], sum);
+fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
+  return fma(f32(dotBlock(weight.codes, row)), weight.scale * row.scale, sum);
+}
+`,
+  'quantize-four': `// Rounds a row to 8 bits in the kernel that makes it, so that linear finds its x ready: the same blocks, scales and bytes
+// as \`quantize-rows.wgsl\`. Every thread brings four neighbouring columns, eight neighbouring threads a block. Follows a
+// file that declares THREADS, a multiple of eight.
+//
+// codes   a word of signed bytes for every four columns, [rows, stride / 4]
+// scales  f32 [rows, stride / 32]
+
+@group(0) @binding(2) var<storage, read_write> codes: array<u32>;
+@group(0) @binding(3) var<storage, read_write> scales: array<f32>;
+
+const QUANTIZE: bool = false;
+
+var<workgroup> maxima: array<f32, THREADS>;
+
+// All threads of the workgroup call it together; \`four\` counts from the tensor's first columns.
+fn storeCodes(values: vec4f, four: u32, isStored: bool, thread: u32) {
+  let pair = max(abs(values.xy), abs(values.zw));
+  maxima[thread] = max(pair.x, pair.y);
+  workgroupBarrier();
+  var greatest = 0.0;
+  for (var i = 0u; i < 8u; i++) {
+    greatest = max(greatest, maxima[(thread & ~7u) + i]);
+  }
+  // The next call overwrites the maxima.
+  workgroupBarrier();
+  let scale = select(greatest / 127.0, 0.0, greatest < 1e-30);
+  let inverse = select(1.0 / scale, 0.0, greatest < 1e-30);
+  if (isStored) {
+    let bytes = bitcast<vec4u>(vec4i(clamp(round(values * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(0xffu);
+    codes[four] = bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+    if ((thread & 7u) == 0u) {
+      scales[four / 8u] = scale;
+    }
+  }
 }
 `,
   'quantize-rows': `// Rounds activations to 8 bits in blocks of 32 columns: d = max|x| / 127, code = round(x · (1 / d)), halves to even.
@@ -1103,7 +1370,7 @@ fn weightAt(base: u32, i: u32) -> vec4f {
   let four = select(codes.low, codes.high, (i & 4u) == 4u);
   let word = four[i & 3u];
   let values = vec4f(signedByte(word, 0u), signedByte(word, 1u), signedByte(word, 2u), signedByte(word, 3u));
-  return values * scaleOf(base, block, params.blocks);
+  return (values - f32(CODE_OFFSET)) * scaleOf(base, block, params.blocks);
 }
 `,
   'weight-f16': `// F16 weights: a row is a run of halves, padded with zeros to 32 columns. Widened by arithmetic that needs no f16 type.
@@ -1133,20 +1400,18 @@ fn weightAt(base: u32, i: u32) -> vec4f {
 // The same buffer, for the scales.
 @group(0) @binding(3) var<storage, read> weightWords: array<u32>;
 
-// 32 signed bytes, four columns a word.
+// 32 bytes, four columns a word: what a column's code is, plus CODE_OFFSET.
 struct Codes {
   low: vec4u,
   high: vec4u,
 }
 
-// Nibbles 0 … 15 in four bytes become signed bytes −8 … 7: no byte borrows from its neighbour, since bit 7 is set first.
-fn signedBytes(nibbles: vec4u) -> vec4u {
-  return ((nibbles | vec4u(0x80808080u)) - vec4u(0x08080808u)) ^ vec4u(0x80808080u);
-}
+// Nibbles are multiplied as they are, and the offset's share is taken off a whole block at a time.
+const CODE_OFFSET: i32 = 8;
 
 fn codesOf(base: u32, block: u32) -> Codes {
   let pairs = weights[base + block];
-  return Codes(signedBytes(pairs & vec4u(0x0f0f0f0fu)), signedBytes((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
+  return Codes(pairs & vec4u(0x0f0f0f0fu), (pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu));
 }
 
 fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
@@ -1160,11 +1425,13 @@ fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
 // The same buffer, for the scales.
 @group(0) @binding(3) var<storage, read> weightWords: array<u32>;
 
-// 32 signed bytes, four columns a word.
+// 32 signed bytes, four columns a word: what a column's code is, plus CODE_OFFSET.
 struct Codes {
   low: vec4u,
   high: vec4u,
 }
+
+const CODE_OFFSET: i32 = 0;
 
 fn codesOf(base: u32, block: u32) -> Codes {
   let at = base + 2u * block;

@@ -3,8 +3,7 @@
 // x    f32 [rows, xStride]: the gate, then the up part
 // out  f32 [rows, outStride]
 //
-// One thread an element. Bound by memory. Arguments are clamped where the result no longer changes, since a device may
-// compute exp and tanh beyond that as it likes.
+// One thread an element. Follows `activate.wgsl`. Bound by memory.
 
 struct Params {
   cols: u32,
@@ -18,16 +17,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 const THREADS: u32 = 64u;
-const GELU: bool = false;
-
-fn activate(gate: f32) -> f32 {
-  if (GELU) {
-    let inner = 0.7978845608028654 * fma(0.044715 * gate * gate, gate, gate);
-    return 0.5 * gate * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
-  }
-  return gate / (1.0 + exp(min(-gate, 80.0)));
-}
-
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,

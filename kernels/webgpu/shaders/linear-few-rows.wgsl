@@ -1,14 +1,25 @@
-// linear for a few rows of x (decode): each weight is read once for ROWS rows.
+// linear for a few rows of x (decode): each weight is read once for ROWS rows, and each row of x once for OUTS weights.
 //
-// A workgroup takes THREADS / segments weight rows and ROWS rows of x. Thread t computes segment t mod segments of one
-// weight row, so that neighbouring threads read neighbouring blocks; then one thread a result adds up the segments.
+// A workgroup takes OUTS · THREADS / SEGMENTS weight rows and ROWS rows of x. Thread t computes segment t mod SEGMENTS of
+// OUTS weight rows, so that neighbouring threads read neighbouring blocks; then one thread a result adds up the segments.
 // Follows `linear-group.wgsl` and a `product-*.wgsl`. Bound by memory: the weights.
+//
+// Tile sizes: loads in flight hide the memory's latency, so that a thread has OUTS of them at a time; a narrow matrix takes
+// fewer, or there are too few workgroups for the GPU. With BLOCKS a constant, compilers unroll the loop.
 
 const THREADS: u32 = 128u;
 const ROWS: u32 = 1u;
+const OUTS: u32 = 1u;
+const SEGMENTS: u32 = 32u;
+// Of a row; 0 where `params` tells.
+const BLOCKS: u32 = 0u;
+// Side by side, each for OUTS weight rows.
+const TEAMS: u32 = THREADS / SEGMENTS;
+// One more than there are segments, so that the threads that add them up read from different banks.
+const PITCH: u32 = SEGMENTS + 1u;
 
-// [ROWS, THREADS]
-var<workgroup> sums: array<f32, ROWS * THREADS>;
+// [TEAMS, OUTS, ROWS], of segments each
+var<workgroup> sums: array<f32, TEAMS * OUTS * ROWS * PITCH>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -16,33 +27,42 @@ fn main(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let outs = THREADS / params.segments;
-  let firstOut = workgroupIndex(id, count) * outs;
+  let firstOut = workgroupIndex(id, count) * (TEAMS * OUTS);
   if (firstOut >= params.outs) {
     return;
   }
+  let blocks = select(BLOCKS, params.blocks, BLOCKS == 0u);
   let firstRow = id.z * ROWS;
   let lastRow = rowsOf(params.domain) - 1u;
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
   // Rows and outputs beyond the end repeat the last one, and are not stored.
-  let o = min(firstOut + thread / params.segments, params.outs - 1u);
-  let base = (params.firstRow + o) * params.vectors;
-  var partial = array<f32, ROWS>();
-  for (var block = thread % params.segments; block < params.blocks; block += params.segments) {
-    let loaded = loadBlock(base, block);
+  var bases = array<u32, OUTS>();
+  for (var j = 0u; j < OUTS; j++) {
+    bases[j] = (params.firstRow + min(firstOut + team * OUTS + j, params.outs - 1u)) * params.vectors;
+  }
+  var partial = array<f32, OUTS * ROWS>();
+  for (var block = segment; block < blocks; block += SEGMENTS) {
+    var loaded: array<Block, OUTS>;
+    for (var j = 0u; j < OUTS; j++) {
+      loaded[j] = loadBlock(bases[j], block, blocks);
+    }
     for (var r = 0u; r < ROWS; r++) {
-      partial[r] = addBlock(loaded, min(firstRow + r, lastRow), block, partial[r]);
+      let row = loadRow(min(firstRow + r, lastRow), block, blocks);
+      for (var j = 0u; j < OUTS; j++) {
+        partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
+      }
     }
   }
-  for (var r = 0u; r < ROWS; r++) {
-    sums[r * THREADS + thread] = partial[r];
+  for (var i = 0u; i < OUTS * ROWS; i++) {
+    sums[(team * OUTS * ROWS + i) * PITCH + segment] = partial[i];
   }
   workgroupBarrier();
-  for (var i = thread; i < ROWS * outs; i += THREADS) {
-    let r = i / outs;
+  for (var i = thread; i < TEAMS * OUTS * ROWS; i += THREADS) {
     var total = 0.0;
-    for (var s = 0u; s < params.segments; s++) {
-      total += sums[r * THREADS + i % outs * params.segments + s];
+    for (var s = 0u; s < SEGMENTS; s++) {
+      total += sums[i * PITCH + s];
     }
-    store(firstRow + r, firstOut + i % outs, total);
+    store(firstRow + i % ROWS, firstOut + i / ROWS, total);
   }
 }

@@ -20,7 +20,7 @@ fn main(
   for (var segment = 0u; segment < params.segments; segment++) {
     var sum = 0.0;
     for (var block = segment; block < params.blocks; block += params.segments) {
-      sum = addBlock(loadBlock(base, block), row, block, sum);
+      sum = addBlock(loadBlock(base, block, params.blocks), loadRow(row, block, params.blocks), sum);
     }
     total += sum;
   }

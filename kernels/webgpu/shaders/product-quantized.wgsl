@@ -1,5 +1,5 @@
-// A block's products for quantised weights and 8-bit activations, in the form that `linear-few-rows.wgsl` asks for: exact
-// in integers, then times both scales.
+// A block's products for quantised weights and 8-bit activations, in the form that the linear kernels ask for: exact in
+// integers, then times both scales.
 
 // Signed bytes, two vectors a block, [rows, blocks]
 @group(0) @binding(4) var<storage, read> x: array<vec4u>;
@@ -11,13 +11,16 @@ struct Block {
   scale: f32,
 }
 
-fn loadBlock(base: u32, block: u32) -> Block {
-  return Block(codesOf(base, block), scaleOf(base, block, params.blocks));
+fn loadBlock(base: u32, block: u32, blocks: u32) -> Block {
+  return Block(codesOf(base, block), scaleOf(base, block, blocks));
+}
+
+fn loadRow(row: u32, block: u32, blocks: u32) -> XBlock {
+  let at = row * blocks + block;
+  return xBlock(x[2u * at], x[2u * at + 1u], xScales[at]);
 }
 
 // sum + the products of one block of one row.
-fn addBlock(loaded: Block, row: u32, block: u32, sum: f32) -> f32 {
-  let at = row * params.blocks + block;
-  let exact = dotBlock(loaded.codes, x[2u * at], x[2u * at + 1u]);
-  return fma(f32(exact), loaded.scale * xScales[at], sum);
+fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
+  return fma(f32(dotBlock(weight.codes, row)), weight.scale * row.scale, sum);
 }

@@ -11,5 +11,5 @@ fn weightAt(base: u32, i: u32) -> vec4f {
   let four = select(codes.low, codes.high, (i & 4u) == 4u);
   let word = four[i & 3u];
   let values = vec4f(signedByte(word, 0u), signedByte(word, 1u), signedByte(word, 2u), signedByte(word, 3u));
-  return values * scaleOf(base, block, params.blocks);
+  return (values - f32(CODE_OFFSET)) * scaleOf(base, block, params.blocks);
 }

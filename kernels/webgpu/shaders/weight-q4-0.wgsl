@@ -5,20 +5,18 @@
 // The same buffer, for the scales.
 @group(0) @binding(3) var<storage, read> weightWords: array<u32>;
 
-// 32 signed bytes, four columns a word.
+// 32 bytes, four columns a word: what a column's code is, plus CODE_OFFSET.
 struct Codes {
   low: vec4u,
   high: vec4u,
 }
 
-// Nibbles 0 … 15 in four bytes become signed bytes −8 … 7: no byte borrows from its neighbour, since bit 7 is set first.
-fn signedBytes(nibbles: vec4u) -> vec4u {
-  return ((nibbles | vec4u(0x80808080u)) - vec4u(0x08080808u)) ^ vec4u(0x80808080u);
-}
+// Nibbles are multiplied as they are, and the offset's share is taken off a whole block at a time.
+const CODE_OFFSET: i32 = 8;
 
 fn codesOf(base: u32, block: u32) -> Codes {
   let pairs = weights[base + block];
-  return Codes(signedBytes(pairs & vec4u(0x0f0f0f0fu)), signedBytes((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
+  return Codes(pairs & vec4u(0x0f0f0f0fu), (pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu));
 }
 
 fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {

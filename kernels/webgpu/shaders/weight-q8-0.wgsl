@@ -4,11 +4,13 @@
 // The same buffer, for the scales.
 @group(0) @binding(3) var<storage, read> weightWords: array<u32>;
 
-// 32 signed bytes, four columns a word.
+// 32 signed bytes, four columns a word: what a column's code is, plus CODE_OFFSET.
 struct Codes {
   low: vec4u,
   high: vec4u,
 }
+
+const CODE_OFFSET: i32 = 0;
 
 fn codesOf(base: u32, block: u32) -> Codes {
   let at = base + 2u * block;

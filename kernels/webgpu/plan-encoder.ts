@@ -1,0 +1,94 @@
+/**
+ * Encodes a plan's dispatches for a step: those that have something to do at its row counts. Steps of one sequence after
+ * another take the same dispatches again, so the next step's commands can be encoded while the GPU is at this one's.
+ */
+
+import type { Gpu } from './gpu.ts';
+import type { Dispatch } from './recording.ts';
+import type { StepCounts } from './step-buffers.ts';
+
+/** A dispatch of one step. */
+export interface Work {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly size: readonly [x: number, y: number, z: number];
+}
+
+/** Beyond so many rows a step is long, and the next is hardly like it. */
+const AHEAD_ROWS = 64;
+
+export class PlanEncoder {
+  readonly #gpu: Gpu;
+  readonly #dispatches: readonly Dispatch[];
+  /** What the last step had to do, and for which counts. */
+  #last: { readonly key: string; readonly rows: number; readonly work: readonly Work[] } | undefined;
+  /** Commands of {@link #last}, once more. */
+  #ahead: GPUCommandBuffer | undefined;
+
+  constructor(gpu: Gpu, dispatches: readonly Dispatch[]) {
+    this.#gpu = gpu;
+    this.#dispatches = dispatches;
+  }
+
+  /** Starts to compile all pipelines, side by side. */
+  compile(): void {
+    // Whoever encodes sees the failure.
+    for (const { compile } of this.#dispatches) compile().catch(() => undefined);
+  }
+
+  /** What a step of such counts has to do, its pipelines compiled. @throws DeviceError where one does not compile */
+  async work(counts: StepCounts): Promise<readonly Work[]> {
+    const key = Object.values(counts).join();
+    if (this.#last?.key === key) return this.#last.work;
+    const most = this.#gpu.limits.workgroupsPerDimension;
+    const wanted = this.#dispatches.flatMap((dispatch) => {
+      const [count, times = 1] = dispatch.workgroups(counts);
+      if (count * times === 0) return [];
+      // More than one dimension holds are folded into a second one; kernels put them together again.
+      const folds = Math.ceil(count / most);
+      return [{ dispatch, size: [Math.ceil(count / folds), folds, times] as const }];
+    });
+    await Promise.all(wanted.map(({ dispatch }) => dispatch.pipeline ?? dispatch.compile()));
+    const work = wanted.map(({ dispatch: { name, bindGroup, pipeline }, size }) => ({
+      name,
+      bindGroup,
+      pipeline: pipeline as GPUComputePipeline,
+      size,
+    }));
+    this.#last = { key, rows: counts.rows, work };
+    this.#ahead = undefined;
+    return work;
+  }
+
+  /** The commands of {@link work}, in one pass. */
+  commands(work: readonly Work[]): GPUCommandBuffer {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (ahead && work === this.#last?.work) return ahead;
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encodePass(encoder, work);
+    return encoder.finish();
+  }
+
+  /** Encodes the last step's commands again, for a step of the same counts to find. */
+  encodeAhead(): void {
+    if (!this.#last || this.#ahead || this.#last.rows > AHEAD_ROWS) return;
+    this.#ahead = this.commands(this.#last.work);
+  }
+}
+
+/** One pass for all: passes cost more than dispatches. */
+export function encodePass(
+  encoder: GPUCommandEncoder,
+  work: readonly Work[],
+  descriptor?: GPUComputePassDescriptor,
+): void {
+  const pass = encoder.beginComputePass(descriptor);
+  for (const { pipeline, bindGroup, size } of work) {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(size[0], size[1], size[2]);
+  }
+  pass.end();
+}

@@ -1,0 +1,121 @@
+/** Linear as dispatches: one kernel for each range of row counts, of which a step takes the one for its own. */
+
+import type { OpRecorder } from '../contract.ts';
+import { isQuantized } from '../formats.ts';
+import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
+import { type KernelConstants, linearKernel, type Variants } from './kernels.ts';
+import { blocksOf, segmentsOf } from './layout.ts';
+import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
+import { stackParts, type WeightRun } from './stack.ts';
+
+type Linear = Parameters<OpRecorder['linear']>[0];
+
+/** Rows of x that share one reading of the weights: each count up to the last takes the least of these that holds it. */
+const FEW_ROWS = [1, 2, 4, 8];
+const MOST_FEW_ROWS = 8;
+/** Up to so many rows a tile of 16 does; beyond, the larger one of the variants. */
+const NARROW_ROWS = 32;
+const NARROW_TILE_ROWS = 16;
+/** What every adapter grants a workgroup. */
+const WORKGROUP_BYTES = 16384;
+
+export function recordLinear(recording: Recording, op: Linear): void {
+  const x = op.x as WebGpuTensor;
+  const weights = op.weights as readonly WebGpuWeight[];
+  if (weights.some(({ format }) => isQuantized(format))) recording.quantized(x);
+  let column = 0;
+  const kernels: Recorded[] = [];
+  for (const run of stackParts(recording.gpu, recording.memory, weights)) {
+    kernels.push(...kernelsOfRun(recording, op, run, column));
+    column += run.rows;
+  }
+  recording.add([op.out as WebGpuTensor], ...kernels);
+}
+
+/** One buffer's share of a linear op. */
+function kernelsOfRun(recording: Recording, op: Linear, run: WeightRun, column: number): Recorded[] {
+  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
+  const bias = op.bias as WebGpuConstant | undefined;
+  const { format, buffer } = run;
+  const { variants, unused } = recording;
+  const quantized = isQuantized(format) ? recording.quantized(x) : undefined;
+  const [blocks, segments] = [blocksOf(x.cols), segmentsOf(x.cols)];
+  const args = [
+    blocks,
+    segments,
+    run.vectors,
+    run.base,
+    run.rows,
+    column,
+    out.stride,
+    x.stride,
+    domainCode(x),
+    bias ? 1 : 0,
+  ];
+  const buffers = [
+    buffer,
+    buffer,
+    quantized?.codes ?? x.buffer,
+    quantized?.scales ?? unused.read,
+    bias?.buffer ?? unused.read,
+    out.buffer,
+  ];
+  const kernel = (
+    rows: 'any' | 'few' | 'many',
+    workgroups: (rows: number) => [count: number, times: number],
+    constants?: KernelConstants,
+  ): Recorded => ({
+    kernel: linearKernel(format, rows, variants.packedDot),
+    args,
+    buffers,
+    workgroups: (counts) => workgroups(rowsOf(x, counts)),
+    constants,
+  });
+  if (variants.plainLinear) return [kernel('any', (rows) => [Math.ceil(run.rows / ELEMENT_THREADS), rows])];
+
+  const few = FEW_ROWS.map((most, i) => {
+    const outs = outsPerThread(variants, most, run.rows, segments, quantized !== undefined);
+    const groups = Math.ceil(run.rows / ((outs * variants.linearThreads) / segments));
+    const least = i === 0 ? 1 : FEW_ROWS[i - 1] + 1;
+    return kernel('few', (rows) => [rows >= least && rows <= most ? groups : 0, 1], {
+      THREADS: variants.linearThreads,
+      ROWS: most,
+      OUTS: outs,
+      SEGMENTS: segments,
+      // A CPU compiles each width anew for longer than it runs.
+      BLOCKS: recording.gpu.features.software ? 0 : blocks,
+    });
+  });
+  const many = (least: number, most: number, tileRows: number, tileOuts: number, constants: KernelConstants) =>
+    kernel(
+      'many',
+      (rows) => [rows < least || rows > most ? 0 : Math.ceil(run.rows / tileOuts), Math.ceil(rows / tileRows)],
+      constants,
+    );
+  if (!quantized) {
+    const { tile } = variants;
+    return [...few, many(MOST_FEW_ROWS + 1, Number.POSITIVE_INFINITY, tile, tile, { TILE: tile })];
+  }
+  const { tileRows, tileOuts } = variants;
+  return [
+    ...few,
+    many(MOST_FEW_ROWS + 1, NARROW_ROWS, NARROW_TILE_ROWS, tileOuts, {
+      TILE_ROWS: NARROW_TILE_ROWS,
+      TILE_OUTS: tileOuts,
+    }),
+    many(NARROW_ROWS + 1, Number.POSITIVE_INFINITY, tileRows, tileOuts, { TILE_ROWS: tileRows, TILE_OUTS: tileOuts }),
+  ];
+}
+
+/**
+ * Weight rows that a thread of the kernel for few rows takes: more of them mean more loads in flight and fewer readings of
+ * x, as long as the matrix has rows enough to keep the GPU busy, and registers and workgroup memory hold them.
+ */
+function outsPerThread(variants: Variants, rows: number, outs: number, segments: number, quantized: boolean): number {
+  const teams = variants.linearThreads / segments;
+  const bytes = (perThread: number) => 4 * teams * perThread * rows * (segments + 1);
+  let most = variants.outsPerThread;
+  if (most === 0) most = !quantized ? 2 : outs >= 16_384 ? 4 : outs >= 2048 ? 2 : 1;
+  while (most > 1 && (bytes(most) > WORKGROUP_BYTES || most * rows > 16)) most /= 2;
+  return most;
+}

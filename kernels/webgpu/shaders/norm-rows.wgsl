@@ -1,0 +1,79 @@
+// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i], and with QUANTIZE the 8-bit form of out[r].
+//
+// x, add, out  f32 [rows, stride], as vectors
+// weight       f32 [cols], as vectors
+//
+// The form for rows of whole blocks of 32. One workgroup a row; thread t takes columns 4t … 4t+3, 4(t + THREADS), …, and
+// the threads' sums are added up in two steps of a fixed order. Follows `quantize-four.wgsl`. Bound by memory for many rows,
+// for one by the time that a workgroup takes: hence many threads. Source: Zhang and Sennrich, arXiv:1910.07467.
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  domain: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> x: array<vec4f>;
+@group(0) @binding(5) var<storage, read> add: array<vec4f>;
+@group(0) @binding(6) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
+
+const THREADS: u32 = 256u;
+const RESIDUAL: bool = false;
+// Threads whose sums are added up together.
+const TEAM: u32 = 16u;
+
+var<workgroup> sums: array<f32, THREADS>;
+var<workgroup> teamSums: array<f32, THREADS / TEAM>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = workgroupIndex(id, count);
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let fours = params.cols / 4u;
+  let at = row * fours;
+  var squares = 0.0;
+  for (var i = thread; i < fours; i += THREADS) {
+    var values = x[at + i];
+    if (RESIDUAL) {
+      values += add[at + i];
+      x[at + i] = values;
+    }
+    squares = fma(values.x, values.x, fma(values.y, values.y, fma(values.z, values.z, fma(values.w, values.w, squares))));
+  }
+  sums[thread] = squares;
+  workgroupBarrier();
+  if (thread < THREADS / TEAM) {
+    var sum = 0.0;
+    for (var i = 0u; i < TEAM; i++) {
+      sum += sums[thread * TEAM + i];
+    }
+    teamSums[thread] = sum;
+  }
+  workgroupBarrier();
+  var total = 0.0;
+  for (var i = 0u; i < THREADS / TEAM; i++) {
+    total += teamSums[i];
+  }
+  let scale = inverseSqrt(total / f32(params.cols) + params.eps);
+  // As many turns for every thread, since they meet at barriers.
+  for (var first = 0u; first < fours; first += THREADS) {
+    let i = first + thread;
+    var values = vec4f(0.0);
+    if (i < fours) {
+      values = x[at + i] * scale * weight[i];
+      out[at + i] = values;
+    }
+    if (QUANTIZE) {
+      storeCodes(values, at + i, i < fours, thread);
+    }
+  }
+}
