@@ -36,6 +36,8 @@ export class Choice {
   readonly #mask: Uint32Array | undefined;
   /** Tokens that end the text, and so are no part of what the grammar sees. */
   readonly #endTokenIds: ReadonlySet<number>;
+  /** The same without those that only the model's generation config names. */
+  readonly #plainEndTokenIds: readonly number[];
 
   constructor(options: ChoiceOptions) {
     const { index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar, draftLength = 0 } = options;
@@ -49,6 +51,8 @@ export class Choice {
     this.#matcher = grammar?.matcher();
     this.#mask = grammar && new Uint32Array(Math.ceil(vocabSize / 32));
     this.#endTokenIds = new Set([...eosTokenIds, ...sampling.stopTokenIds].filter((id) => id >= 0 && id < vocabSize));
+    const further = new Set(eosTokenIds.slice(1).filter((id) => !sampling.stopTokenIds.includes(id)));
+    this.#plainEndTokenIds = [...this.#endTokenIds].filter((id) => !further.has(id));
   }
 
   /** Whether the text may end here, as far as the grammar is concerned. */
@@ -120,16 +124,18 @@ export class Choice {
     return this.#sampler.sample(logits, history, this.#allowedTokens(), this.#stop.bannedIds);
   }
 
-  /** What the grammar allows; tokens that end the text exactly where it may end. */
+  /**
+   * What the grammar allows; tokens that end the text exactly where it may end. Where it can only end, the model's further
+   * end tokens say nothing more than the tokenizer's own, and are left out.
+   */
   #allowedTokens(): Uint32Array | undefined {
     const mask = this.#mask;
     if (!this.#matcher || !mask) return undefined;
     this.#matcher.fillMask(mask);
-    const canFinish = this.#matcher.canFinish();
-    for (const id of this.#endTokenIds) {
-      if (canFinish) mask[id >> 5] |= 1 << (id & 31);
-      else mask[id >> 5] &= ~(1 << (id & 31));
-    }
+    for (const id of this.#endTokenIds) mask[id >> 5] &= ~(1 << (id & 31));
+    if (!this.#matcher.canFinish()) return mask;
+    const ends = mask.some((word) => word !== 0) ? this.#endTokenIds : this.#plainEndTokenIds;
+    for (const id of ends) mask[id >> 5] |= 1 << (id & 31);
     return mask;
   }
 

@@ -11,20 +11,25 @@ import {
   type KvCache,
   type OpRecorder,
   type Plan,
-  type StepInput,
+  type Routes,
   type Tensor,
+  type Weight,
 } from '../kernels/index.ts';
-import type {
-  AttentionDescription,
-  DecoderDescription,
-  FeedForwardDescription,
-  LinearDescription,
-  NormDescription,
+import {
+  type AttentionDescription,
+  type DecoderDescription,
+  type ExpertMatrices,
+  type ExpertsDescription,
+  type FeedForwardDescription,
+  isExperts,
+  type LayerDescription,
+  type LinearDescription,
+  type NormDescription,
 } from './architectures/description.ts';
 import type { ModelSizes } from './choose-sizes.ts';
 import type { ModelWeights } from './load-weights.ts';
-import type { Model } from './model.ts';
-import { type RopeConfig, ropeTable } from './rope.ts';
+import type { Model, ModelStep } from './model.ts';
+import { longFrom, type RopeConfig, ropeTable } from './rope.ts';
 
 export class Decoder implements Model {
   readonly vocabSize: number;
@@ -34,6 +39,7 @@ export class Decoder implements Model {
   readonly maxRows: number;
   readonly maxSeqs: number;
   readonly maxLogitRows: number;
+  readonly longFrom: number | undefined;
 
   readonly #device: Device;
   /** By ascending row count. */
@@ -60,6 +66,7 @@ export class Decoder implements Model {
     this.maxRows = sizes.steps.maxRows;
     this.maxSeqs = sizes.steps.maxSlots;
     this.maxLogitRows = sizes.steps.maxLogitRows;
+    this.longFrom = longestShort(description, sizes.maxModelLen);
     this.#device = device;
     this.#plans = device.rowBuckets(sizes.steps.maxRows).map((rows) => device.record(rows, (ops) => pass.record(ops)));
     this.#logits = pass.logits;
@@ -67,13 +74,20 @@ export class Decoder implements Model {
     this.hiddenSize = description.hiddenSize;
   }
 
-  async forward(step: StepInput): Promise<Float32Array> {
+  async forward(step: ModelStep): Promise<Float32Array> {
     const rows = step.tokens.length;
     const plan = this.#plans.find(({ maxRows }) => maxRows >= rows);
     if (plan === undefined) throw new DeviceError(`${rows} rows in a step; at most ${this.maxRows} fit`);
     const wanted = step.logitRows.length;
-    await this.#device.run(plan, step);
+    await this.#device.run(plan, { ...step, ropeRows: this.#ropeRows(step) });
     return wanted === 0 ? new Float32Array(0) : this.#device.read(this.#logits, wanted);
+  }
+
+  /** The rows of the rope tables, where they are not the positions: those of long sequences lie behind the short ones'. */
+  #ropeRows({ positions, slots, lengths }: ModelStep): number[] | undefined {
+    const { longFrom: short } = this;
+    if (short === undefined || lengths === undefined) return undefined;
+    return Array.from(positions, (position, row) => (lengths[slots[row]] > short ? short + position : position));
   }
 
   hiddenStates(rows: number): Promise<Float32Array> {
@@ -85,6 +99,12 @@ export class Decoder implements Model {
   }
 }
 
+/** See {@link Model.longFrom}. */
+function longestShort({ layers }: DecoderDescription, positions: number): number | undefined {
+  const lengths = layers.flatMap(({ attention: { rope } }) => (rope && longFrom(rope, positions)) ?? []);
+  return lengths.length === 0 ? undefined : Math.min(...lengths);
+}
+
 /** The operands of a forward pass, and the order of its ops. */
 class ForwardPass {
   /** `[maxLogitRows, vocabSize]` */
@@ -92,10 +112,14 @@ class ForwardPass {
   /** `[maxLogitRows, hiddenSize]`: what the logits are made of. */
   readonly last: Tensor;
 
+  readonly #device: Device;
   readonly #description: DecoderDescription;
   readonly #weights: ModelWeights;
   readonly #cache: KvCache;
   readonly #constants: Constants;
+  readonly #maxRows: number;
+  readonly #scratch = new Map<string, Tensor>();
+  readonly #routes = new Map<string, Routes>();
 
   /** `[maxRows, hiddenSize]`: the residual stream, its norm, and what the last block adds to it. */
   readonly #hidden: Tensor;
@@ -105,9 +129,6 @@ class ForwardPass {
   readonly #qkv: Tensor;
   /** `[maxRows, heads · headDim]` */
   readonly #attended: Tensor;
-  /** `[maxRows, 2 · intermediateSize]`, then `[maxRows, intermediateSize]` */
-  readonly #gateUp: Tensor;
-  readonly #activated: Tensor;
 
   constructor(
     device: Device,
@@ -116,20 +137,19 @@ class ForwardPass {
     cache: KvCache,
     sizes: ModelSizes,
   ) {
-    const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = description;
+    const { hiddenSize, heads, kvHeads, headDim, vocabSize } = description;
+    this.#device = device;
     this.#description = description;
     this.#weights = weights;
     this.#cache = cache;
-    this.#constants = new Constants(device, weights, sizes.maxModelLen);
+    this.#constants = new Constants(device, weights, sizes.maxModelLen, longestShort(description, sizes.maxModelLen));
+    this.#maxRows = sizes.steps.maxRows;
 
-    const tensor = (name: string, cols: number) => device.createTensor({ name, maxRows: sizes.steps.maxRows, cols });
-    this.#hidden = tensor('hidden', hiddenSize);
-    this.#normed = tensor('normed', hiddenSize);
-    this.#delta = tensor('delta', hiddenSize);
-    this.#qkv = tensor('qkv', (heads + 2 * kvHeads) * headDim);
-    this.#attended = tensor('attended', heads * headDim);
-    this.#gateUp = tensor('gateUp', 2 * intermediateSize);
-    this.#activated = tensor('activated', intermediateSize);
+    this.#hidden = this.#tensor('hidden', hiddenSize);
+    this.#normed = this.#tensor('normed', hiddenSize);
+    this.#delta = this.#tensor('delta', hiddenSize);
+    this.#qkv = this.#tensor('qkv', (heads + 2 * kvHeads) * headDim);
+    this.#attended = this.#tensor('attended', heads * headDim);
 
     const lastRows = { maxRows: sizes.steps.maxLogitRows, domain: 'logits' } as const;
     this.last = device.createTensor({ name: 'last', cols: hiddenSize, ...lastRows });
@@ -137,60 +157,156 @@ class ForwardPass {
   }
 
   record(ops: OpRecorder): void {
-    const { embedding, layers, finalNorm, head } = this.#description;
-    ops.embed({ table: this.#weights.matrix(embedding.weight), out: this.#hidden });
+    const { embedding, embeddingScale, layers, finalNorm, head, logits } = this.#description;
+    ops.embed({ table: this.#weights.matrix(embedding.weight), out: this.#hidden, scale: embeddingScale });
+    // What the last block left in `delta` and is still to be added, times this.
+    let pending: number | undefined;
     layers.forEach((layer, index) => {
-      this.#norm(ops, layer.attentionNorm, index > 0);
-      this.#attention(ops, layer.attention, index);
-      this.#norm(ops, layer.feedForwardNorm, true);
-      this.#feedForward(ops, layer.feedForward);
+      this.#layer(ops, layer, index, pending);
+      pending = layer.residualScale ?? 1;
     });
-    this.#norm(ops, finalNorm, true);
+    this.#norm(ops, finalNorm, pending);
     ops.gatherRows({ x: this.#normed, out: this.last });
     this.#linear(ops, this.last, [head], this.logits);
+    if (logits) ops.scaleAndCap({ x: this.logits, ...logits });
   }
 
-  /** normed = norm(hidden), after hidden += delta where there is one. */
-  #norm(ops: OpRecorder, norm: NormDescription, addDelta: boolean): void {
-    ops.norm({
-      x: this.#hidden,
-      add: addDelta ? this.#delta : undefined,
-      weight: this.#constants.vector(norm.weight),
-      eps: norm.eps,
-      out: this.#normed,
-    });
+  /** Leaves the output of the feed-forward in `delta`, to be added by whoever comes next. */
+  #layer(ops: OpRecorder, layer: LayerDescription, index: number, pending: number | undefined): void {
+    const { attentionNorm, attentionOutputNorm, feedForwardNorm, feedForwardOutputNorm, residualScale = 1 } = layer;
+    const input = this.#norm(ops, attentionNorm, pending);
+    this.#attention(ops, layer.attention, input, index);
+    this.#outputNorm(ops, attentionOutputNorm);
+    if (layer.parallel) {
+      // The norm stays what it was.
+      ops.addScaled({ x: this.#hidden, add: this.#delta, scale: residualScale });
+      this.#feedForward(ops, layer.feedForward, input, this.#delta);
+    } else {
+      this.#feedForward(ops, layer.feedForward, this.#norm(ops, feedForwardNorm, residualScale), this.#delta);
+    }
+    this.#outputNorm(ops, feedForwardOutputNorm);
   }
 
-  #attention(ops: OpRecorder, attention: AttentionDescription, layer: number): void {
+  /** hidden += pending · delta, if there is any; gives where its norm is, or `hidden` itself without one. */
+  #norm(ops: OpRecorder, norm: NormDescription | undefined, pending: number | undefined): Tensor {
+    const add = pending === undefined ? undefined : this.#delta;
+    if (norm === undefined) {
+      if (add) ops.addScaled({ x: this.#hidden, add, scale: pending });
+      return this.#hidden;
+    }
+    const addScale = pending === 1 ? undefined : pending;
+    ops.norm({ x: this.#hidden, add, addScale, ...this.#constants.norm(norm), out: this.#normed });
+    return this.#normed;
+  }
+
+  #outputNorm(ops: OpRecorder, norm: NormDescription | undefined): void {
+    if (norm) ops.norm({ x: this.#delta, ...this.#constants.norm(norm), out: this.#delta });
+  }
+
+  #attention(ops: OpRecorder, attention: AttentionDescription, input: Tensor, layer: number): void {
     const { heads } = this.#description;
-    const { qNorm, kNorm, rope, scale, window } = attention;
+    const { columnNorms = [], qNorm, kNorm, rope, scale, window, softcap, sinks } = attention;
     const [qkv, cache] = [this.#qkv, this.#cache];
-    this.#linear(ops, this.#normed, attention.qkv, qkv);
+    this.#linear(ops, input, attention.qkv, qkv);
+    for (const { first, norm } of columnNorms) {
+      ops.norm({ x: qkv, ...this.#constants.norm(norm), columns: { first }, out: qkv });
+    }
     ops.ropeAndCache({
       qkv,
       heads,
-      rotaryDim: rope.rotaryDim,
-      rope: this.#constants.rope(rope),
-      qNorm: qNorm && this.#constants.vector(qNorm.weight),
-      kNorm: kNorm && this.#constants.vector(kNorm.weight),
+      rotaryDim: rope?.rotaryDim ?? 0,
+      rope: rope && this.#constants.rope(rope),
+      qNorm: qNorm && this.#constants.norm(qNorm).weight,
+      kNorm: kNorm && this.#constants.norm(kNorm).weight,
       normEps: qNorm?.eps,
       cache,
       layer,
     });
-    ops.attention({ qkv, heads, scale, window, cache, layer, out: this.#attended });
+    const sinkScores = sinks === undefined ? undefined : this.#constants.vector(sinks);
+    ops.attention({ qkv, heads, scale, window, softcap, sinks: sinkScores, cache, layer, out: this.#attended });
     this.#linear(ops, this.#attended, [attention.output], this.#delta);
   }
 
-  #feedForward(ops: OpRecorder, { gateUp, activation, down }: FeedForwardDescription): void {
-    this.#linear(ops, this.#normed, gateUp, this.#gateUp);
-    ops.gatedActivation({ x: this.#gateUp, activation, out: this.#activated });
-    this.#linear(ops, this.#activated, [down], this.#delta);
+  #feedForward(
+    ops: OpRecorder,
+    feedForward: FeedForwardDescription | ExpertsDescription,
+    input: Tensor,
+    out: Tensor,
+  ): void {
+    if (isExperts(feedForward)) {
+      this.#experts(ops, feedForward, input, out);
+      return;
+    }
+    const { gated, up, activation, down } = feedForward;
+    const raised = this.#tensor('raised', rowsOf(up));
+    const activated = this.#tensor('activated', down.cols);
+    this.#linear(ops, input, up, raised);
+    if (gated) ops.gatedActivation({ x: raised, activation, out: activated });
+    else ops.activation({ x: raised, activation, out: activated });
+    this.#linear(ops, activated, [down], out);
+  }
+
+  #experts(ops: OpRecorder, mixture: ExpertsDescription, input: Tensor, out: Tensor): void {
+    const { experts, perToken, router, up, activation, limit, down, shared } = mixture;
+    const routes = this.#routesOf(experts, perToken);
+    const routed = (name: string, cols: number) => this.#tensor(name, cols, perToken);
+    const each = routed('each', input.cols);
+    const raised = routed('raised', rowsOf(up));
+    const activated = routed('activated', down.cols);
+    const results = routed('results', out.cols);
+    const scores = this.#tensor('scores', experts);
+    this.#linear(ops, input, [router], scores);
+    ops.route({ scores, normalize: mixture.normalize, routes });
+    ops.gatherRoutes({ x: input, routes, out: each });
+    this.#expertLinear(ops, each, routes, up, raised);
+    ops.gatedActivation({ x: raised, activation, limit, out: activated });
+    this.#expertLinear(ops, activated, routes, [down], results);
+    ops.mixRoutes({ x: results, routes, out });
+    if (shared === undefined) return;
+
+    const common = this.#tensor('common', out.cols);
+    this.#feedForward(ops, shared.feedForward, input, common);
+    const gate = shared.gate && this.#tensor('gate', 1);
+    if (shared.gate && gate) this.#linear(ops, input, [shared.gate], gate);
+    ops.addScaled({ x: out, add: common, gate });
   }
 
   #linear(ops: OpRecorder, x: Tensor, linears: readonly LinearDescription[], out: Tensor): void {
     const weights = linears.map(({ weight }) => this.#weights.matrix(weight));
     ops.linear({ x, weights, bias: this.#constants.bias(linears), out });
   }
+
+  #expertLinear(ops: OpRecorder, x: Tensor, routes: Routes, matrices: readonly ExpertMatrices[], out: Tensor): void {
+    const weights: Weight[] = matrices.map(({ name }) => this.#weights.expertMatrices(name));
+    // Expert after expert, as the rows of `out` have them.
+    const biases = matrices[0].experts.flatMap((_, e) => matrices.map(({ experts }) => experts[e]));
+    ops.expertLinear({ x, routes, weights, bias: this.#constants.bias(biases), out });
+  }
+
+  /** Activations that all layers share, by what they are for and their width. */
+  #tensor(name: string, cols: number, perRow = 1): Tensor {
+    const key = `${name} ${cols} ${perRow}`;
+    let tensor = this.#scratch.get(key);
+    if (tensor === undefined) {
+      tensor = this.#device.createTensor({ name, maxRows: perRow * this.#maxRows, cols, perRow });
+      this.#scratch.set(key, tensor);
+    }
+    return tensor;
+  }
+
+  #routesOf(experts: number, perToken: number): Routes {
+    const key = `${experts} ${perToken}`;
+    let routes = this.#routes.get(key);
+    if (routes === undefined) {
+      routes = this.#device.createRoutes({ experts, perToken });
+      this.#routes.set(key, routes);
+    }
+    return routes;
+  }
+}
+
+function rowsOf(parts: readonly { readonly rows: number }[]): number {
+  return parts.reduce((sum, { rows }) => sum + rows, 0);
 }
 
 /** The constants of a forward pass, each made once however many plans use it. */
@@ -198,25 +314,39 @@ class Constants {
   readonly #device: Device;
   readonly #weights: ModelWeights;
   readonly #positions: number;
+  readonly #longFrom: number | undefined;
   readonly #named = new Map<string, Constant>();
   readonly #ropes = new Map<RopeConfig, Constant>();
 
-  constructor(device: Device, weights: ModelWeights, positions: number) {
+  constructor(device: Device, weights: ModelWeights, positions: number, longFrom: number | undefined) {
     this.#device = device;
     this.#weights = weights;
     this.#positions = positions;
+    this.#longFrom = longFrom;
   }
 
   vector(name: string): Constant {
     return this.#once(name, () => this.#weights.vector(name));
   }
 
+  /** What the norm op wants to know of a norm. */
+  norm({ weight, bias, eps, centered, plusOne }: NormDescription) {
+    return {
+      weight: plusOne
+        ? this.#once(`1 + ${weight}`, () => this.#weights.vector(weight).map((value) => 1 + value))
+        : this.vector(weight),
+      bias: bias === undefined ? undefined : this.vector(bias),
+      eps,
+      centered,
+    };
+  }
+
   /** The biases of stacked matrices end to end, zero where one has none; undefined when none has. */
   bias(linears: readonly LinearDescription[]): Constant | undefined {
     const names = linears.flatMap(({ bias }) => bias ?? []);
     if (names.length === 0) return undefined;
-    return this.#once(names.join('|'), () => {
-      const values = new Float32Array(linears.reduce((sum, { rows }) => sum + rows, 0));
+    return this.#once(`${names[0]} and ${names.length - 1} more`, () => {
+      const values = new Float32Array(rowsOf(linears));
       let at = 0;
       for (const { bias, rows } of linears) {
         if (bias !== undefined) values.set(this.#weights.vector(bias), at);
@@ -229,7 +359,10 @@ class Constants {
   rope(rope: RopeConfig): Constant {
     let constant = this.#ropes.get(rope);
     if (constant === undefined) {
-      constant = this.#device.createConstant(`rope ${this.#ropes.size}`, ropeTable(rope, this.#positions));
+      constant = this.#device.createConstant(
+        `rope ${this.#ropes.size}`,
+        ropeTable(rope, this.#positions, this.#longFrom),
+      );
       this.#ropes.set(rope, constant);
     }
     return constant;

@@ -66,7 +66,7 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Loa
   signal?.throwIfAborted();
 
   // Everything large is allocated before the first byte is read, so that what does not fit fails at once.
-  const weights = new ModelWeights(device, tensors.values(), quantizedFormat(options.quantize));
+  const weights = new ModelWeights(device, description, tensors, quantizedFormat(options.quantize));
   const cache = device.createKvCache(sizes.cache);
   await weights.fill(device, source, options);
 

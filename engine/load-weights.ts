@@ -13,8 +13,10 @@ import {
   type Weight,
   type WeightFormat,
 } from '../kernels/index.ts';
+import { type DecoderDescription, type ExpertMatrices, isExperts } from './architectures/description.ts';
 import type { WeightTensor } from './architectures/match-tensors.ts';
 import type { ModelSource } from './checkpoint/model-source.ts';
+import type { PackedRows } from './checkpoint/tensor-info.ts';
 import type { LoadOptions } from './types.ts';
 
 /** Bytes that are read at a time, as far as a row is not larger. */
@@ -22,10 +24,18 @@ const CHUNK_BYTES = 4 * 2 ** 20;
 /** Chunks that are under way at a time. */
 const CHUNKS_AT_ONCE = 4;
 
+/** Where the rows of a tensor go. */
+interface Target {
+  readonly weight: Weight;
+  /** Row of the weight where those of the tensor begin. */
+  readonly firstRow: number;
+}
+
 /** The weights of a model: matrices on the device, norm weights and biases as float32 for its constants. */
 export class ModelWeights {
   readonly #tensors: readonly WeightTensor[];
-  readonly #matrices = new Map<string, Weight>();
+  readonly #targets = new Map<string, Target>();
+  readonly #experts = new Map<string, Weight>();
   readonly #vectors = new Map<string, Float32Array>();
 
   /**
@@ -33,28 +43,56 @@ export class ModelWeights {
    * others keep their own, or what the kernels have for it.
    * @throws DeviceError when they do not fit.
    */
-  constructor(device: Device, tensors: Iterable<WeightTensor>, quantize: WeightFormat | undefined) {
-    const inOrderOfUse = [...tensors];
+  constructor(
+    device: Device,
+    description: DecoderDescription,
+    tensors: ReadonlyMap<string, WeightTensor>,
+    quantize: WeightFormat | undefined,
+  ) {
+    const formatOf = ({ shape, dtype }: WeightTensor) => {
+      const rounds = quantize !== undefined && !isQuantized(dtype) && shape[1] % blockShape(quantize).elements === 0;
+      return rounds ? quantize : kernelFormat(dtype);
+    };
+    const inOrderOfUse = [...tensors.values()];
     // In the order of the files, so that a disk reads straight on.
     this.#tensors = inOrderOfUse.toSorted((a, b) => compare(a.file, b.file) || a.offset - b.offset);
+    const stackOf = expertStacks(description);
     // In the order of the layers, which a device may keep together.
-    for (const { name, shape, dtype } of inOrderOfUse) {
-      if (shape.length !== 2) continue;
-      const [rows, cols] = shape;
-      const rounds = quantize !== undefined && !isQuantized(dtype) && cols % blockShape(quantize).elements === 0;
-      const format = rounds ? quantize : kernelFormat(dtype);
-      this.#matrices.set(name, device.createWeight({ name, rows, cols, format }));
+    for (const tensor of inOrderOfUse) {
+      const { name, shape } = tensor;
+      if (shape.length !== 2 || this.#targets.has(name)) continue;
+      const stack = stackOf.get(name);
+      if (stack === undefined) {
+        const weight = device.createWeight({ name, rows: shape[0], cols: shape[1], format: formatOf(tensor) });
+        this.#targets.set(name, { weight, firstRow: 0 });
+      } else this.#stack(device, stack, formatOf(tensor));
     }
+  }
+
+  /** Room for the matrices of all experts, in the format of the first. */
+  #stack(device: Device, { name, rows, cols, experts }: ExpertMatrices, format: WeightFormat): void {
+    const matrices = experts.length;
+    const weight = device.createWeight({ name, rows: matrices * rows, cols, format, matrices });
+    this.#experts.set(name, weight);
+    experts.forEach((expert, e) => {
+      this.#targets.set(expert.weight, { weight, firstRow: e * rows });
+    });
   }
 
   /** Bytes that the matrices take on the device. */
   get byteLength(): number {
-    return [...this.#matrices.values()].reduce((sum, weight) => sum + weight.byteLength, 0);
+    const weights = new Set([...this.#targets.values()].map(({ weight }) => weight));
+    return [...weights].reduce((sum, weight) => sum + weight.byteLength, 0);
   }
 
   /** A matrix of the model, by the name of its tensor. */
   matrix(name: string): Weight {
-    return this.#matrices.get(name) as Weight;
+    return (this.#targets.get(name) as Target).weight;
+  }
+
+  /** The matrices of all experts, by the name that they have together. */
+  expertMatrices(name: string): Weight {
+    return this.#experts.get(name) as Weight;
   }
 
   /** A norm weight or bias of the model, by the name of its tensor. */
@@ -71,15 +109,19 @@ export class ModelWeights {
     source: ModelSource,
     { onProgress, signal }: Pick<LoadOptions, 'onProgress' | 'signal'>,
   ): Promise<void> {
-    const total = this.#tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const total = this.#tensors.reduce((sum, tensor) => sum + bytesToRead(tensor), 0);
     let loaded = 0;
     const chunks = this.#chunks();
     const takeChunks = async () => {
       let buffer = new Uint8Array(0);
-      for (const { tensor, weight, firstRow, offset, byteLength } of chunks) {
+      const read = async (file: string, offset: number, byteLength: number) => {
         if (buffer.length < byteLength) buffer = new Uint8Array(byteLength);
         const bytes = buffer.subarray(0, byteLength);
-        await source.read(tensor.file, offset, bytes);
+        await source.read(file, offset, bytes);
+        return bytes;
+      };
+      for (const { tensor, weight, firstRow, offset, byteLength } of chunks) {
+        const bytes = tensor.packed ? await unpack(source, tensor.packed) : await read(tensor.file, offset, byteLength);
         orderRows(bytes, tensor, weight);
         if (weight === undefined) this.#vectors.set(tensor.name, vectorOf(tensor, bytes));
         else await device.writeWeight(weight, firstRow, bytes, tensor.dtype);
@@ -94,20 +136,46 @@ export class ModelWeights {
     for (const lane of ended) if (lane.status === 'rejected') throw lane.reason;
   }
 
-  /** What to read, in the order of the files: vectors whole, matrices in runs of rows. */
+  /** What to read, in the order of the files: vectors and packed tensors whole, matrices in runs of rows. */
   *#chunks(): Generator<Chunk> {
     for (const tensor of this.#tensors) {
-      const weight = this.#matrices.get(tensor.name);
-      const rows = weight?.rows ?? 1;
-      const bytesPerRow = weight ? rowBytes(tensor.dtype, weight.cols) : tensor.byteLength;
+      const { weight, firstRow: base = 0 } = this.#targets.get(tensor.name) ?? {};
+      if (weight === undefined || tensor.packed) {
+        yield { tensor, weight, firstRow: base, offset: tensor.offset, byteLength: bytesToRead(tensor) };
+        continue;
+      }
+      const [rows] = tensor.shape;
+      const bytesPerRow = rowBytes(tensor.dtype, weight.cols);
       const { interleavedHeadRows: together = 1 } = tensor;
       const rowsAtOnce = together * Math.max(1, Math.floor(CHUNK_BYTES / (together * bytesPerRow)));
-      for (let firstRow = 0; firstRow < rows; firstRow += rowsAtOnce) {
-        const byteLength = Math.min(rowsAtOnce, rows - firstRow) * bytesPerRow;
-        yield { tensor, weight, firstRow, offset: tensor.offset + firstRow * bytesPerRow, byteLength };
+      for (let row = 0; row < rows; row += rowsAtOnce) {
+        const byteLength = Math.min(rowsAtOnce, rows - row) * bytesPerRow;
+        yield { tensor, weight, firstRow: base + row, offset: tensor.offset + row * bytesPerRow, byteLength };
       }
     }
   }
+}
+
+/** The stack that each expert's tensor belongs to, by its name. */
+function expertStacks({ layers }: DecoderDescription): ReadonlyMap<string, ExpertMatrices> {
+  const stacks = layers.flatMap(({ feedForward }) =>
+    isExperts(feedForward) ? [...feedForward.up, feedForward.down] : [],
+  );
+  return new Map(stacks.flatMap((stack) => stack.experts.map(({ weight }) => [weight, stack] as const)));
+}
+
+function bytesToRead({ byteLength, packed }: WeightTensor): number {
+  return packed ? packed.pieces.reduce((sum, piece) => sum + piece.byteLength, 0) : byteLength;
+}
+
+async function unpack(source: ModelSource, { pieces, unpack }: PackedRows): Promise<Uint8Array> {
+  const read: Uint8Array[] = [];
+  for (const { file, offset, byteLength } of pieces) {
+    const bytes = new Uint8Array(byteLength);
+    await source.read(file, offset, bytes);
+    read.push(bytes);
+  }
+  return unpack(read);
 }
 
 /** A run of rows of a tensor. */
@@ -115,6 +183,7 @@ interface Chunk {
   readonly tensor: WeightTensor;
   /** Undefined for a norm weight or bias, which is not split. */
   readonly weight: Weight | undefined;
+  /** Row of the weight where the run begins. */
   readonly firstRow: number;
   /** Where it lies in the tensor's file. */
   readonly offset: number;

@@ -2,6 +2,15 @@
 
 import type { StepInput } from '../kernels/index.ts';
 
+/** One step, and what the model has to know of its sequences beyond the step. */
+export interface ModelStep extends StepInput {
+  /**
+   * Tokens of each sequence of `blockTables`, those included that are not computed yet. By default no sequence is longer
+   * than {@link Model.longFrom}.
+   */
+  readonly lengths?: ArrayLike<number>;
+}
+
 export interface Model {
   readonly vocabSize: number;
   /** Longest sequence in tokens. */
@@ -12,12 +21,17 @@ export interface Model {
   readonly maxRows: number;
   readonly maxSeqs: number;
   readonly maxLogitRows: number;
+  /**
+   * A sequence of more tokens than this has other keys and values at all its positions than a shorter one; undefined
+   * where length changes nothing.
+   */
+  readonly longFrom?: number;
 
   /**
    * Runs one step and gives the logits `[logitRows.length, vocabSize]` of the wanted rows. One at a time.
    * @throws DeviceError
    */
-  forward(step: StepInput): Promise<Float32Array>;
+  forward(step: ModelStep): Promise<Float32Array>;
 
   /** Columns of the hidden states. */
   readonly hiddenSize: number;

@@ -94,8 +94,12 @@ export class GrammarCompiler {
     }
   }
 
+  /** The tables, or others when they are full. Grammars stay with theirs; those of tables before the full ones are dropped. */
   #freshTables(): Tables {
-    if (this.#tables.full) this.#tables = new Tables(this.#vocabulary);
+    if (this.#tables.full) {
+      for (const [key, { tables }] of this.#cache) if (tables !== this.#tables) this.#cache.delete(key);
+      this.#tables = new Tables(this.#vocabulary);
+    }
     return this.#tables;
   }
 }

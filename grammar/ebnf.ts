@@ -3,7 +3,7 @@
 import { readGbnf } from './ebnf/gbnf.ts';
 import { readLark } from './ebnf/lark.ts';
 import { withoutLeftRecursion } from './ebnf/left-recursion.ts';
-import { type Expression, mentionedRules, type Rules } from './ebnf/rules.ts';
+import { type Expression, hasNode, mentionedRules, type Rules } from './ebnf/rules.ts';
 import { GrammarError } from './errors.ts';
 import {
   choice,
@@ -48,19 +48,20 @@ function checkRules({ start, rules }: Rules): void {
 /** Rules that do not recur become regular terminals, as long as they can be; the others stay rules. */
 class Lowering {
   readonly #rules: ReadonlyMap<string, Expression>;
-  readonly #recursive: ReadonlySet<string>;
+  /** Rules that lead back to themselves, or to what is not regular. */
+  readonly #irregular: ReadonlySet<string>;
   readonly #nodes = new Map<string, Node>();
   readonly #regexes = new Map<string, Regex>();
 
   constructor(rules: ReadonlyMap<string, Expression>) {
     this.#rules = rules;
-    this.#recursive = recursiveRules(rules);
+    this.#irregular = irregularRules(rules);
   }
 
   rule(name: string): Node {
     let node = this.#nodes.get(name);
     if (!node) {
-      node = this.#recursive.has(name)
+      node = this.#irregular.has(name)
         ? reference(name, () => this.#node(this.#rules.get(name)!))
         : text(this.#ruleRegex(name));
       this.#nodes.set(name, node);
@@ -75,7 +76,8 @@ class Lowering {
   }
 
   #isRegular(expression: Expression): boolean {
-    for (const name of mentionedRules(expression)) if (this.#recursive.has(name)) return false;
+    if (hasNode(expression)) return false;
+    for (const name of mentionedRules(expression)) if (this.#irregular.has(name)) return false;
     return true;
   }
 
@@ -96,6 +98,8 @@ class Lowering {
         return repeatNode(this.#node(expression.body), expression.min, expression.max);
       case 'regex':
         return text(expression.regex);
+      case 'node':
+        return expression.node;
     }
   }
 
@@ -128,12 +132,14 @@ class Lowering {
         return either(...expression.parts.map((part) => this.#regex(part)));
       case 'repeat':
         return repeat(this.#regex(expression.body), expression.min, expression.max);
+      case 'node':
+        throw new Error('a node is no regular expression');
     }
   }
 }
 
-/** The rules from which a rule leads back to itself, or that mention such a one. */
-function recursiveRules(rules: ReadonlyMap<string, Expression>): Set<string> {
+/** The rules from which a rule leads back to itself, those that hold a node, and those that mention such a one. */
+function irregularRules(rules: ReadonlyMap<string, Expression>): Set<string> {
   const regular = new Set<string>();
   // A rule is regular when all that it mentions is; those that never become so lead back to themselves.
   const waiting = new Map([...rules].map(([name, expression]) => [name, new Set(mentionedRules(expression))]));
@@ -141,6 +147,7 @@ function recursiveRules(rules: ReadonlyMap<string, Expression>): Set<string> {
   for (const [name, mentioned] of waiting) {
     for (const other of mentioned) users.set(other, [...(users.get(other) ?? []), name]);
   }
+  for (const [name, expression] of rules) if (hasNode(expression)) waiting.get(name)!.add(NEVER);
   const ready = [...rules.keys()].filter((name) => waiting.get(name)!.size === 0);
   while (ready.length > 0) {
     const name = ready.pop()!;
@@ -154,6 +161,9 @@ function recursiveRules(rules: ReadonlyMap<string, Expression>): Set<string> {
   return new Set([...rules.keys()].filter((name) => !regular.has(name)));
 }
 
+/** The name of no rule. */
+const NEVER = '';
+
 /** Which expressions derive the empty text. */
 function nullableParts(rules: ReadonlyMap<string, Expression>): (part: Expression) => boolean {
   const nullableRules = new Set<string>();
@@ -161,6 +171,8 @@ function nullableParts(rules: ReadonlyMap<string, Expression>): (part: Expressio
     switch (part.kind) {
       case 'regex':
         return matchesEmpty(part.regex);
+      case 'node':
+        return false;
       case 'rule':
         return nullableRules.has(part.name);
       case 'sequence':

@@ -70,26 +70,38 @@ export function automatonEdges(automaton: Automaton, state: number, stateOf: (st
 
 /** Edges over the ranges of all of `layers`; a range's target is made of the layers' targets there. */
 export function overlayEdges(layers: readonly Edges[], combine: (targets: number[]) => number, budget: Budget): Edges {
-  const bounds = layers.flatMap(({ starts }) => starts).sort((a, b) => a - b);
-  const positions = new Int32Array(layers.length);
   const starts: number[] = [];
   const targets: number[] = [];
   const combined = new Map<string, number>();
-  for (let i = 0; i < bounds.length; i++) {
-    if (i > 0 && bounds[i] === bounds[i - 1]) continue;
-    const here = layers.map((layer, l) => {
-      while (positions[l] + 1 < layer.starts.length && layer.starts[positions[l] + 1] <= bounds[i]) positions[l]++;
-      return layer.targets[positions[l]];
-    });
-    budget.spend((layers.length + 3) >> 2);
-    const key = here.join();
-    let target = combined.get(key);
-    if (target === undefined) combined.set(key, (target = combine(here)));
-    if (targets.length > 0 && targets[targets.length - 1] === target) continue;
-    starts.push(bounds[i]);
-    targets.push(target);
+  const positions = layers.map(() => 0);
+  const here = layers.map((layer) => layer.targets[0]);
+  let changed = true;
+  for (let start = 0; ; ) {
+    if (changed) {
+      budget.spend((layers.length + 3) >> 2);
+      const key = here.join();
+      let target = combined.get(key);
+      if (target === undefined) combined.set(key, (target = combine([...here])));
+      if (target !== targets[targets.length - 1]) {
+        starts.push(start);
+        targets.push(target);
+      }
+    }
+    let next = Number.POSITIVE_INFINITY;
+    for (let l = 0; l < layers.length; l++) {
+      const end = layers[l].starts[positions[l] + 1];
+      if (end < next) next = end;
+    }
+    if (next === Number.POSITIVE_INFINITY) return { starts, targets };
+    start = next;
+    changed = false;
+    for (let l = 0; l < layers.length; l++) {
+      if (layers[l].starts[positions[l] + 1] !== start) continue;
+      const target = layers[l].targets[++positions[l]];
+      changed ||= target !== here[l];
+      here[l] = target;
+    }
   }
-  return { starts, targets };
 }
 
 /** No text holds a surrogate, so that they go where their neighbours go. */

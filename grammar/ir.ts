@@ -41,6 +41,8 @@ export interface Automaton {
   edges(state: number): readonly (readonly [low: number, high: number, next: number])[];
   /** The label with which the text may end here (0 when labels do not matter), or -1 where it may not end. */
   accepts(state: number): number;
+  /** True when every text is in the language, so that it only labels them. */
+  readonly universal?: boolean;
 }
 
 /** The empty language. */

@@ -2,13 +2,13 @@
  * Local masks: the tokens that stay inside a terminal from a state of the byte automaton, and its exits.
  *
  * A walk over the whole trie takes a millisecond, so it is the last resort. Before it come masks made from another state's:
- * one without the bound on the length, one that differs in counts alone, one that most characters lead to.
+ * one without the bound on the length, any text at all, one that differs in counts alone, one that most characters lead to.
  */
 
 import { type ByteAutomaton, DEAD } from './byte-automaton.ts';
 import { Exits, type UsedExits } from './exits.ts';
-import type { Expressions } from './expressions.ts';
-import { likeness, Skeletons } from './likeness.ts';
+import { ANY_TEXT, type Expressions } from './expressions.ts';
+import { FreeTexts, likeness, Skeletons } from './likeness.ts';
 import { MAX_MASK_BYTES } from './limits.ts';
 import { TokenCollector, type TokenSet } from './token-set.ts';
 import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
@@ -25,11 +25,15 @@ export interface LocalMask {
 /** Trie nodes from which a walk is costly enough to look for a mask that is alike. */
 const COSTLY_WALK = 4_000;
 
+/** Characters up to which a string must be free to be compared with any string. */
+const LEAST_FREE = 6;
+
 export class LocalMasks {
   readonly #vocabulary: Vocabulary;
   readonly #expressions: Expressions;
   readonly #bytes: ByteAutomaton;
   readonly #skeletons: Skeletons;
+  readonly #free: FreeTexts;
   readonly #masks = new Map<number, LocalMask>();
   /** By spelling and skeleton: the last state whose mask was costly. */
   readonly #costly = new Map<string, number>();
@@ -45,6 +49,7 @@ export class LocalMasks {
     this.#expressions = expressions;
     this.#bytes = bytes;
     this.#skeletons = new Skeletons(expressions);
+    this.#free = new FreeTexts(expressions);
     this.#found = new TokenCollector(vocabulary.sameBytes);
     this.#states = new Int32Array(vocabulary.longest + 1);
     this.#baseStates = new Int32Array(vocabulary.longest + 1);
@@ -57,7 +62,8 @@ export class LocalMasks {
       // The newest last, so that the oldest is dropped first.
       this.#masks.delete(state);
     } else {
-      local = this.#bounded(state) ?? this.#alike(state) ?? this.#similar(state) ?? this.#walk(state);
+      local =
+        this.#bounded(state) ?? this.#anyText(state) ?? this.#alike(state) ?? this.#similar(state) ?? this.#walk(state);
       this.#cachedBytes += bytesOf(local);
       for (const [oldest, mask] of this.#masks) {
         if (this.#cachedBytes <= MAX_MASK_BYTES) break;
@@ -180,11 +186,53 @@ export class LocalMasks {
       this.#found.addAll(base.inside);
       const closed = base.closed.map((exits) => this.#relabelled(exits, like.relabelled, like.depth));
       if (like.depth >= this.#vocabulary.longest) return closed;
-      this.#found.keep(this.#vocabulary.tokensOfBytes(like.depth));
+      this.#found.removeTokens(this.#vocabulary.byBytes.longer(like.depth));
       const longer = new Exits();
       this.#walkInside(state, like.depth, longer);
       return longer.nodes.length > 0 ? [...closed, used(longer)] : closed;
     });
+  }
+
+  /**
+   * The mask of a JSON string that can go on with any character, as when a pattern is still to come: the tokens inside are
+   * those of any string, only the ends differ.
+   */
+  #anyText(state: number): LocalMask | undefined {
+    const expression = this.#bytes.insideExpression(state);
+    if (expression === undefined || expression === ANY_TEXT || !this.#bytes.isJsonString(state)) return undefined;
+    const depth = this.#free.depth(expression);
+    if (depth < LEAST_FREE) return undefined;
+    const base = this.of(this.#bytes.withExpression(state, ANY_TEXT));
+    if (depth >= this.#vocabulary.longest) {
+      return { inside: base.inside, closed: base.closed.map((exits) => this.#endingHere(state, exits.exits, depth)) };
+    }
+    return this.#collect(() => {
+      this.#found.addAll(base.inside);
+      this.#found.removeTokens(this.#vocabulary.byBytes.longer(depth));
+      const longer = new Exits();
+      this.#walkInside(state, depth, longer);
+      const closed = base.closed.map((exits) => this.#endingHere(state, exits.exits, depth));
+      return longer.nodes.length > 0 ? [...closed, used(longer)] : closed;
+    });
+  }
+
+  /** Exits of any string of up to `depth` bytes that are exits from a state too, with the labels that they have there. */
+  #endingHere(state: number, exits: Exits, depth: number): UsedExits {
+    const { trie } = this.#vocabulary;
+    const left = new Set<number>();
+    const own = new Exits();
+    let same = true;
+    exits.nodes.forEach((node, i) => {
+      const end = trie[node * NODE_WORDS + 1] >> 8 > depth ? DEAD : this.#stateAt(state, node);
+      const labels = this.#bytes.labels(end);
+      if (labels) {
+        own.add(node, labels);
+        same &&= labels === own.labels[0];
+      } else left.add(i);
+    });
+    if (!same || own.nodes.length === 0) return used(own);
+    const relabelled = new Map([[exits.labels[0].join(), own.labels[0]]]);
+    return { exits, except: left.size > 0 ? left : undefined, relabelled };
   }
 
   /** Exits of up to `depth` bytes, with other labels. */
@@ -293,7 +341,7 @@ export class LocalMasks {
     const sure = json ? free.slack : free.slack - 1;
     return this.#collect(() => {
       this.#found.addAll(base.inside);
-      this.#found.keep(vocabulary.tokensOfCharacters(Math.max(0, sure), json));
+      this.#found.removeTokens(vocabulary.byCharacters(json).longer(Math.max(0, sure)));
       if (json && free.slack === free.max) return closed;
       const atBound = new Exits();
       this.#walkInside(state, Math.max(0, sure), atBound);

@@ -28,10 +28,14 @@ export class CompiledGrammar implements Grammar {
     return this.#run.machine.size;
   }
 
+  /** The tables that its texts go through. */
+  get tables(): Tables {
+    return this.#run.tables;
+  }
+
   matcher(): GrammarMatcher {
-    const tables = this.#tables();
-    if (this.#run.tables !== tables || this.#run.machine.size > FRESH_START_STATES)
-      this.#run = new Run(this.#root, tables);
+    const { tables, machine } = this.#run;
+    if (tables.exhausted || machine.size > FRESH_START_STATES) this.#run = new Run(this.#root, this.#tables());
     return new GrammarMatcher(this.#run, [this.#run.start]);
   }
 }

@@ -31,8 +31,17 @@ export class Tables {
     }
   }
 
-  /** True when new texts should start with others, so that these can be freed. */
+  /** True when new grammars should start with others, so that these can be freed some day. */
   get full(): boolean {
-    return this.bytes.size > FRESH_START_STATES || this.expressions.size > 8 * FRESH_START_STATES;
+    return this.#size > FRESH_START_STATES;
+  }
+
+  /** True when new texts of old grammars should, too. */
+  get exhausted(): boolean {
+    return this.#size > 2 * FRESH_START_STATES;
+  }
+
+  get #size(): number {
+    return Math.max(this.bytes.size, this.expressions.size / 8);
   }
 }

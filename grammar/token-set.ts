@@ -103,11 +103,16 @@ export class TokenCollector {
     for (let i = 0; i < added.length; i++) this.#insert(added[i]);
   }
 
-  /** Drops the tokens that are not in `others`. */
-  keep(others: Uint32Array): void {
+  /** Takes many tokens out, each as it is. */
+  removeTokens(tokens: Uint32Array): void {
     const bits = this.#bits;
-    for (let i = 0; i < bits.length; i++) bits[i] &= others[i];
-    this.#count = MAX_DIFFERENCE + 1;
+    for (let i = 0; i < tokens.length; i++) {
+      const id = tokens[i];
+      const bit = 1 << (id & 31);
+      if (!(bits[id >> 5] & bit)) continue;
+      bits[id >> 5] &= ~bit;
+      this.#note(id);
+    }
   }
 
   /** Closes the set and starts an empty one. */

@@ -31,9 +31,9 @@ export class Vocabulary {
   readonly sameBytes: Int32Array;
   /** Bytes of the longest token. */
   readonly longest: number;
-  readonly #shortTokens = new Map<string, Uint32Array>();
-  readonly #lengths: Uint32Array;
-  readonly #characters: readonly [utf8: Uint32Array, json: Uint32Array];
+  /** The tokens by their bytes. */
+  readonly byBytes: TokenLengths;
+  readonly #byCharacters: readonly [utf8: TokenLengths, json: TokenLengths];
 
   /** @throws GrammarError when an end token is not in the vocabulary */
   constructor({ tokens, eosTokenIds }: VocabularyOptions) {
@@ -48,12 +48,9 @@ export class Vocabulary {
     const ends = new Set(eosTokenIds);
     const ids: number[] = [];
     let longest = 0;
-    this.#lengths = new Uint32Array(tokens.length);
-    this.#characters = [new Uint32Array(tokens.length), new Uint32Array(tokens.length)];
+    this.byBytes = new TokenLengths(tokens, (bytes) => bytes.length);
+    this.#byCharacters = [new TokenLengths(tokens, countCharacters), new TokenLengths(tokens, countJsonCharacters)];
     tokens.forEach((bytes, id) => {
-      this.#lengths[id] = bytes.length;
-      this.#characters[0][id] = countCharacters(bytes);
-      this.#characters[1][id] = bytes.includes(0x5c) ? countJsonCharacters(bytes) : this.#characters[0][id];
       if (bytes.length === 0 || ends.has(id)) return;
       ids.push(id);
       longest = Math.max(longest, bytes.length);
@@ -68,29 +65,39 @@ export class Vocabulary {
     return (this.size + 31) >> 5;
   }
 
-  /** The bits of the tokens with at most `length` bytes. */
-  tokensOfBytes(length: number): Uint32Array {
-    return this.#short(`bytes ${length}`, this.#lengths, length);
-  }
-
   /**
-   * The bits of the tokens that, read from between two characters, hold at most `length` of them, a begun one included.
+   * The tokens by the characters that they hold when read from between two of them, a begun one included.
    * @param json true where escapes of a JSON string stand for characters
    */
-  tokensOfCharacters(length: number, json: boolean): Uint32Array {
-    return this.#short(`${json ? 'json' : 'utf8'} ${length}`, this.#characters[json ? 1 : 0], length);
+  byCharacters(json: boolean): TokenLengths {
+    return this.#byCharacters[json ? 1 : 0];
+  }
+}
+
+/** The tokens in the order of a length. */
+export class TokenLengths {
+  readonly #sorted: Uint32Array;
+  /** Where the tokens of each length begin; one more at the end. */
+  readonly #starts: number[];
+
+  constructor(tokens: readonly Uint8Array[], lengthOf: (bytes: Uint8Array) => number) {
+    const lengths = new Uint32Array(tokens.length);
+    const counts: number[] = [0];
+    for (let id = 0; id < tokens.length; id++) {
+      const length = lengthOf(tokens[id]);
+      lengths[id] = length;
+      while (counts.length < length + 2) counts.push(0);
+      counts[length + 1]++;
+    }
+    for (let i = 1; i < counts.length; i++) counts[i] += counts[i - 1];
+    this.#starts = [...counts];
+    this.#sorted = new Uint32Array(tokens.length);
+    for (let id = 0; id < tokens.length; id++) this.#sorted[counts[lengths[id]]++] = id;
   }
 
-  #short(key: string, lengths: Uint32Array, length: number): Uint32Array {
-    let bits = this.#shortTokens.get(key);
-    if (!bits) {
-      bits = new Uint32Array(this.maskWords);
-      for (let id = 0; id < this.size; id++) {
-        if (lengths[id] <= length) bits[id >> 5] |= 1 << (id & 31);
-      }
-      this.#shortTokens.set(key, bits);
-    }
-    return bits;
+  /** The tokens that are longer than `length`. */
+  longer(length: number): Uint32Array {
+    return this.#sorted.subarray(this.#starts[length + 1] ?? this.#sorted.length);
   }
 }
 

@@ -89,14 +89,18 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
       record.gatherRoutes(op);
     },
     expertLinear(op) {
-      const { x, weight, routes, out } = op;
-      expertMatrices(weight, routes);
-      sameCols(`expertLinear ${weight.name}`, x, weight.cols);
-      sameCols(`expertLinear ${weight.name}`, out, weight.rows / routes.experts);
+      const { x, weights, routes, out } = op;
+      if (weights.length === 0) throw new DeviceError('expertLinear: expected at least one weight');
+      for (const weight of weights) {
+        expertMatrices(weight, routes);
+        sameCols(`expertLinear ${weight.name}`, x, weight.cols);
+      }
+      const rows = weights.reduce((sum, weight) => sum + weight.rows, 0);
+      sameCols(`expertLinear ${weights[0].name}`, out, rows / routes.experts);
       sameRows('expertLinear', out, x);
       if (x.perRow !== routes.perToken)
         throw new DeviceError(`expertLinear: tensor ${x.name} has no row for each route`);
-      if (op.bias) length('expertLinear bias', op.bias, weight.rows);
+      if (op.bias) length('expertLinear bias', op.bias, rows);
       record.expertLinear(op);
     },
     mixRoutes(op) {

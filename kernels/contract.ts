@@ -203,10 +203,10 @@ export interface OpRecorder {
   gatherRoutes(op: { x: Tensor; routes: Routes; out: Tensor }): void;
 
   /**
-   * out[p] = x[p] · W[e]ᵀ + bias[e] where e is the expert of row p, and W[e] its matrix of `weight`. x and out have a row
-   * for each route, `bias` is `[experts · out.cols]`.
+   * out[p] = x[p] · W[e]ᵀ + bias[e] where e is the expert of row p, and W[e] its matrix of a weight; several weights fill
+   * consecutive columns of `out`. x and out have a row for each route, `bias` is `[experts · out.cols]`.
    */
-  expertLinear(op: { x: Tensor; routes: Routes; weight: Weight; bias?: Constant; out: Tensor }): void;
+  expertLinear(op: { x: Tensor; routes: Routes; weights: readonly Weight[]; bias?: Constant; out: Tensor }): void;
 
   /** out[r] = Σ weight · x[p] over the routes p of row r, in the order in which they were chosen. */
   mixRoutes(op: { x: Tensor; routes: Routes; out: Tensor }): void;

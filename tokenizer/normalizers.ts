@@ -3,7 +3,7 @@
 import { toByteChars } from './byte-level.ts';
 import { TokenizerError } from './errors.ts';
 import { arrayOf, booleanField, type JsonObject, objectOf, stringField, unknownType } from './json-fields.ts';
-import { compilePattern, isWithinPair, literalPattern } from './split-pattern.ts';
+import { Pattern } from './pattern/pattern.ts';
 
 export type Normalizer = (text: string) => string;
 
@@ -73,22 +73,23 @@ export function readReplace(fields: JsonObject, where: string): Normalizer {
   return (text) => {
     const most = Math.min(MAX_LENGTH, text.length * MAX_GROWTH + GROWTH_FLOOR);
     let length = text.length;
-    let lastEnd = -1;
-    return text.replace(pattern, (match, at: number) => {
-      if (match === '' && (at === lastEnd || isWithinPair(text, at))) return '';
-      lastEnd = at + match.length;
+    let copied = 0;
+    let replaced = '';
+    pattern.forEachMatch(text, (start, end) => {
       length += content.length;
       if (length > most) throw new TokenizerError(`${where} makes ${text.length} characters more than ${most}`);
-      return content;
+      replaced += text.slice(copied, start) + content;
+      copied = end;
     });
+    return copied === 0 && replaced === '' ? text : replaced + text.slice(copied);
   };
 }
 
 /** `{ "String": s }` or `{ "Regex": s }`. */
-export function readPattern(json: unknown, where: string): RegExp {
+export function readPattern(json: unknown, where: string): Pattern {
   const fields = objectOf(json, where);
-  if (typeof fields.String === 'string') return literalPattern(fields.String);
-  if (typeof fields.Regex === 'string') return compilePattern(fields.Regex, where);
+  if (typeof fields.String === 'string') return Pattern.literal(fields.String);
+  if (typeof fields.Regex === 'string') return Pattern.compile(fields.Regex, where);
   throw new TokenizerError(`${where} has neither a String nor a Regex`);
 }
 

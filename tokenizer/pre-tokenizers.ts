@@ -8,7 +8,7 @@ import { toByteChars } from './byte-level.ts';
 import { TokenizerError } from './errors.ts';
 import { arrayOf, booleanField, type JsonObject, objectOf, stringField, unknownType } from './json-fields.ts';
 import { readPattern } from './normalizers.ts';
-import { isWithinPair, literalPattern } from './split-pattern.ts';
+import { Pattern } from './pattern/pattern.ts';
 
 /** Pieces of a text, none empty; `atStart`: the first one begins where the whole text began. */
 export interface Pieces {
@@ -39,14 +39,20 @@ const SUPPORTED = [
   'CharDelimiterSplit',
 ];
 
-/** The pattern of GPT-2, with the reference's whitespace. */
-const GPT2 =
-  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gv;
-const NUMERIC = /\p{N}/gv;
-const PUNCTUATION = /[\p{P}$+<=>^`\|~]/gv;
-const WHITESPACE = /\p{White_Space}/gv;
-const WORDS =
-  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gv;
+/** Patterns that the pre-tokenizers have of their own; the first is GPT-2's. */
+const GPT2 = builtIn("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+");
+const NUMERIC = builtIn('\\p{N}');
+const PUNCTUATION = builtIn('[\\p{P}$+<=>^`|~]');
+const WHITESPACE = builtIn('\\s');
+const WORDS = builtIn(
+  '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]+|[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}\\s]+',
+);
+
+/** Compiled when first asked for. */
+function builtIn(source: string): () => Pattern {
+  let pattern: Pattern | undefined;
+  return () => (pattern ??= Pattern.compile(source, 'a built-in pattern'));
+}
 
 /** @throws TokenizerError for a type or a member that is not understood */
 export function readPreTokenizer(json: unknown, where: string): PreTokenizer {
@@ -68,7 +74,7 @@ function readSteps(json: unknown, where: string, depth: number): Step[] {
     case 'ByteLevel': {
       const steps: Step[] = [];
       if (booleanField(fields, 'add_prefix_space', where, true)) steps.push(prepend(' ', 'always'));
-      if (booleanField(fields, 'use_regex', where, true)) steps.push(splitBy(GPT2, 'Isolated'));
+      if (booleanField(fields, 'use_regex', where, true)) steps.push(splitBy(GPT2(), 'Isolated'));
       return [...steps, 'byte-chars'];
     }
     case 'Split': {
@@ -76,19 +82,19 @@ function readSteps(json: unknown, where: string, depth: number): Step[] {
       return [splitBy(pattern, readBehavior(fields, where), booleanField(fields, 'invert', where, false))];
     }
     case 'Digits':
-      return [splitBy(NUMERIC, booleanField(fields, 'individual_digits', where, false) ? 'Isolated' : 'Contiguous')];
+      return [splitBy(NUMERIC(), booleanField(fields, 'individual_digits', where, false) ? 'Isolated' : 'Contiguous')];
     case 'Metaspace':
       return readMetaspace(fields, where);
     case 'Punctuation':
-      return [splitBy(PUNCTUATION, readBehavior(fields, where, 'Isolated'))];
+      return [splitBy(PUNCTUATION(), readBehavior(fields, where, 'Isolated'))];
     case 'Whitespace':
-      return [splitBy(WORDS, 'Removed', true)];
+      return [splitBy(WORDS(), 'Removed', true)];
     case 'WhitespaceSplit':
-      return [splitBy(WHITESPACE, 'Removed')];
+      return [splitBy(WHITESPACE(), 'Removed')];
     case 'BertPreTokenizer':
-      return [splitBy(WHITESPACE, 'Removed'), splitBy(PUNCTUATION, 'Isolated')];
+      return [splitBy(WHITESPACE(), 'Removed'), splitBy(PUNCTUATION(), 'Isolated')];
     case 'CharDelimiterSplit':
-      return [splitBy(literalPattern(stringField(fields, 'delimiter', where)), 'Removed')];
+      return [splitBy(Pattern.literal(stringField(fields, 'delimiter', where)), 'Removed')];
   }
   throw unknownType(where, fields.type, SUPPORTED);
 }
@@ -116,7 +122,7 @@ function readMetaspace(fields: JsonObject, where: string): Step[] {
     ({ texts, atStart }) => ({ texts: texts.map((text) => text.replaceAll(' ', replacement)), atStart }),
     prepend(replacement, scheme),
   ];
-  if (booleanField(fields, 'split', where, true)) steps.push(splitBy(literalPattern(replacement), 'MergedWithNext'));
+  if (booleanField(fields, 'split', where, true)) steps.push(splitBy(Pattern.literal(replacement), 'MergedWithNext'));
   return steps;
 }
 
@@ -151,7 +157,7 @@ function readBehavior(fields: JsonObject, where: string, fallback?: Behavior): B
 }
 
 /** Cuts every piece at the matches of `pattern`; with `invert`, what lies between them counts as the matches. */
-function splitBy(pattern: RegExp, behavior: Behavior, invert = false): Split {
+function splitBy(pattern: Pattern, behavior: Behavior, invert = false): Split {
   return ({ texts, atStart }) => {
     const cut: string[] = [];
     let startKept = atStart;
@@ -171,24 +177,14 @@ interface Span {
 }
 
 /** Matches and the stretches between them, in order; together they cover the text. */
-function spansOf(text: string, pattern: RegExp, invert: boolean): Span[] {
+function spansOf(text: string, pattern: Pattern, invert: boolean): Span[] {
   const spans: Span[] = [];
   let covered = 0;
-  let lastEnd = -1;
-  pattern.lastIndex = 0;
-  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
-    const start = match.index;
-    const end = start + match[0].length;
-    // Nothing between two characters matches twice, and nothing within a character does.
-    if (end > start || (start !== lastEnd && !isWithinPair(text, start))) {
-      if (start > covered) spans.push({ start: covered, end: start, isMatch: invert });
-      spans.push({ start, end, isMatch: !invert });
-      covered = lastEnd = end;
-    }
-    // An empty match would be found again for ever: step over one whole character, for within a pair of surrogates
-    // the engine steps back.
-    if (end === start) pattern.lastIndex = end + (text.codePointAt(end)! > 0xffff ? 2 : 1);
-  }
+  pattern.forEachMatch(text, (start, end) => {
+    if (start > covered) spans.push({ start: covered, end: start, isMatch: invert });
+    spans.push({ start, end, isMatch: !invert });
+    covered = end;
+  });
   if (covered < text.length) spans.push({ start: covered, end: text.length, isMatch: invert });
   return spans;
 }

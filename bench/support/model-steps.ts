@@ -1,6 +1,7 @@
 /** The steps that a model's speed is told by, and what they have to move and to multiply. */
 
-import type { DecoderDescription } from '../../engine/architectures/description.ts';
+import { type DecoderDescription, isExperts, type LinearDescription } from '../../engine/architectures/description.ts';
+import { feedForwardLinears } from '../../engine/architectures/needed-tensors.ts';
 import type { LoadedModel } from '../../engine/load-model.ts';
 import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
 
@@ -51,12 +52,16 @@ export function bytesPerToken({ info: { description, weightBytes } }: LoadedMode
   return (weightBytes * once) / (once + embedding.rows * embedding.cols);
 }
 
+/** Elements of the matrices that a token meets in all layers: of experts only its own. */
 function layerParameters({ layers }: DecoderDescription): number {
-  const matrices = layers.flatMap(({ attention, feedForward }) => [
-    ...attention.qkv,
-    attention.output,
-    ...feedForward.gateUp,
-    feedForward.down,
-  ]);
-  return matrices.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+  const elements = (matrices: readonly LinearDescription[]) =>
+    matrices.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
+  return layers.reduce((sum, { attention, feedForward }) => {
+    const ownAttention = elements([...attention.qkv, attention.output]);
+    const all = elements(feedForwardLinears(feedForward));
+    if (!isExperts(feedForward)) return sum + ownAttention + all;
+    const { up, down, experts, perToken } = feedForward;
+    const ofExperts = elements([...up, down].flatMap((matrices) => matrices.experts));
+    return sum + ownAttention + all - ofExperts * (1 - perToken / experts);
+  }, 0);
 }

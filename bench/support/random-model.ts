@@ -1,7 +1,7 @@
 /** Checkpoints of well-known shapes with random weights: what speed needs of a model, without its gigabytes on disk. */
 
-import type { DecoderDescription, LinearDescription, NormDescription } from '../../engine/architectures/description.ts';
 import { describeDecoder } from '../../engine/architectures/index.ts';
+import { neededTensors } from '../../engine/architectures/needed-tensors.ts';
 import { readFields } from '../../engine/checkpoint/fields.ts';
 import type { ModelSource } from '../../engine/checkpoint/model-source.ts';
 import { CheckpointError } from '../../engine/errors.ts';
@@ -78,7 +78,8 @@ export async function randomModel(shape: string): Promise<ModelSource> {
   const description = describeDecoder(await readFields(source, 'config.json'));
   const header: Record<string, object> = {};
   let end = 0;
-  for (const [name, dims] of tensorsOf(description)) {
+  const tensors = new Map([...neededTensors(description)].map(({ name, shape }) => [name, shape]));
+  for (const [name, dims] of tensors) {
     const begin = end;
     end += 2 * dims.reduce((product, n) => product * n, 1);
     header[name] = { dtype: 'BF16', shape: dims, data_offsets: [begin, end] };
@@ -89,23 +90,6 @@ export async function randomModel(shape: string): Promise<ModelSource> {
   head.set(json, 8);
   files.set('model.safetensors', head);
   return sourceOf(shape, files, end);
-}
-
-function tensorsOf(description: DecoderDescription): Map<string, number[]> {
-  const tensors = new Map<string, number[]>();
-  const linear = ({ weight, rows, cols, bias }: LinearDescription) => {
-    tensors.set(weight, [rows, cols]);
-    if (bias) tensors.set(bias, [rows]);
-  };
-  const norm = (of?: NormDescription) => of && tensors.set(of.weight, [of.size]);
-  linear(description.embedding);
-  linear(description.head);
-  norm(description.finalNorm);
-  for (const { attentionNorm, attention, feedForwardNorm, feedForward } of description.layers) {
-    for (const one of [attentionNorm, attention.qNorm, attention.kNorm, feedForwardNorm]) norm(one);
-    for (const one of [...attention.qkv, attention.output, ...feedForward.gateUp, feedForward.down]) linear(one);
-  }
-  return tensors;
 }
 
 /** Files of which `model.safetensors` goes on for `randomBytes` of small random bfloat16 numbers. */

@@ -3,17 +3,16 @@
 import type { Fields } from '../checkpoint/fields.ts';
 import { readModelConfig } from '../checkpoint/model-config.ts';
 import type { DecoderDescription } from './description.ts';
-import { preNormDecoder } from './pre-norm-decoder.ts';
+import { attention, decoder, feedForward, preNormLayer } from './parts.ts';
 
 export function llama(fields: Fields): DecoderDescription {
   const config = readModelConfig(fields, { tieWordEmbeddings: false });
-  const attentionBias = fields.boolean('attention_bias', false);
-  return preNormDecoder(config, {
-    modelType: 'llama',
-    qkvBias: attentionBias,
-    outputBias: attentionBias,
-    feedForwardBias: fields.boolean('mlp_bias', false),
-    qkNorm: false,
-    windows: new Array(config.layers).fill(undefined),
-  });
+  const bias = fields.boolean('attention_bias', false);
+  const mlpBias = fields.boolean('mlp_bias', false);
+  return decoder('llama', config, (prefix) =>
+    preNormLayer(config, prefix, {
+      attention: attention(config, prefix, { qkvBias: bias, outputBias: bias }),
+      feedForward: feedForward(config, `${prefix}.mlp`, { bias: mlpBias }),
+    }),
+  );
 }

@@ -4,7 +4,8 @@ import { FILE_FORMATS, type FileFormat } from '../../kernels/index.ts';
 import { show } from '../checkpoint/json.ts';
 import type { TensorIndex, TensorInfo } from '../checkpoint/tensor-info.ts';
 import { CheckpointError } from '../errors.ts';
-import type { DecoderDescription, LinearDescription, NormDescription } from './description.ts';
+import type { DecoderDescription } from './description.ts';
+import { type NeededTensor, neededTensors } from './needed-tensors.ts';
 
 /** A tensor in a format that weights may have. */
 export interface WeightTensor extends TensorInfo {
@@ -17,16 +18,17 @@ export interface WeightTensor extends TensorInfo {
  * decoder would leave out.
  */
 export function matchTensors(description: DecoderDescription, index: TensorIndex): ReadonlyMap<string, WeightTensor> {
-  const needed = new Map(tensorShapes(description));
+  const needed = new Map<string, NeededTensor>();
+  for (const tensor of neededTensors(description)) needed.set(tensor.name, tensor);
   const matched = new Map<string, WeightTensor>();
-  for (const [name, shape] of needed) {
+  for (const { name, shape, interleavedHeadRows } of needed.values()) {
     const tensor = index.tensors.get(name);
     if (tensor === undefined) {
       throw new CheckpointError(
         `${index.file}: no tensor ${show(name)} ${show(shape)}, which this ${description.modelType} model needs`,
       );
     }
-    matched.set(name, checkTensor(tensor, shape));
+    matched.set(name, { interleavedHeadRows, ...checkTensor(tensor, shape) });
   }
   for (const tensor of index.tensors.values()) {
     if (!needed.has(tensor.name) && !isHarmless(tensor.name, description)) {
@@ -47,27 +49,6 @@ function checkTensor(tensor: TensorInfo, shape: readonly number[]): WeightTensor
   const dtype = FILE_FORMATS.find((type) => type === tensor.dtype);
   if (dtype === undefined) throw wrong(`dtype ${tensor.dtype}`, 'one of F32, F16, BF16');
   return { ...tensor, dtype };
-}
-
-/** Names and shapes of all tensors of a decoder. A tied head comes twice, under one name. */
-function* tensorShapes(description: DecoderDescription): Generator<[name: string, shape: readonly number[]]> {
-  yield* linearShapes(description.embedding, description.head);
-  yield* normShapes(description.finalNorm);
-  for (const { attentionNorm, attention, feedForwardNorm, feedForward } of description.layers) {
-    yield* normShapes(attentionNorm, feedForwardNorm, attention.qNorm, attention.kNorm);
-    yield* linearShapes(...attention.qkv, attention.output, ...feedForward.gateUp, feedForward.down);
-  }
-}
-
-function* linearShapes(...linears: readonly LinearDescription[]): Generator<[string, readonly number[]]> {
-  for (const { weight, rows, cols, bias } of linears) {
-    yield [weight, [rows, cols]];
-    if (bias !== undefined) yield [bias, [rows]];
-  }
-}
-
-function* normShapes(...norms: readonly (NormDescription | undefined)[]): Generator<[string, readonly number[]]> {
-  for (const norm of norms) if (norm !== undefined) yield [norm.weight, [norm.size]];
 }
 
 /** Tensors that some writers store though they follow from the rest: rope frequencies, the head of a tied model. */

@@ -3,17 +3,16 @@
 import type { Fields } from '../checkpoint/fields.ts';
 import { readModelConfig } from '../checkpoint/model-config.ts';
 import type { DecoderDescription } from './description.ts';
-import { preNormDecoder } from './pre-norm-decoder.ts';
+import { attention, decoder, feedForward, preNormLayer } from './parts.ts';
 import { readWindow } from './windows.ts';
 
 export function mistral(fields: Fields): DecoderDescription {
   const config = readModelConfig(fields, { tieWordEmbeddings: false });
-  return preNormDecoder(config, {
-    modelType: 'mistral',
-    qkvBias: false,
-    outputBias: false,
-    feedForwardBias: false,
-    qkNorm: false,
-    windows: new Array(config.layers).fill(readWindow(fields)),
-  });
+  const window = readWindow(fields, 4096);
+  return decoder('mistral', config, (prefix) =>
+    preNormLayer(config, prefix, {
+      attention: attention(config, prefix, { window }),
+      feedForward: feedForward(config, `${prefix}.mlp`),
+    }),
+  );
 }

@@ -3,17 +3,16 @@
 import type { Fields } from '../checkpoint/fields.ts';
 import { readModelConfig } from '../checkpoint/model-config.ts';
 import type { DecoderDescription } from './description.ts';
-import { preNormDecoder } from './pre-norm-decoder.ts';
+import { attention, decoder, feedForward, preNormLayer } from './parts.ts';
 import { readQwenWindows } from './windows.ts';
 
 export function qwen2(fields: Fields): DecoderDescription {
   const config = readModelConfig(fields, { tieWordEmbeddings: false });
-  return preNormDecoder(config, {
-    modelType: 'qwen2',
-    qkvBias: true,
-    outputBias: false,
-    feedForwardBias: false,
-    qkNorm: false,
-    windows: readQwenWindows(fields, config.layers),
-  });
+  const windows = readQwenWindows(fields, config.layers);
+  return decoder('qwen2', config, (prefix, index) =>
+    preNormLayer(config, prefix, {
+      attention: attention(config, prefix, { qkvBias: true, window: windows[index] }),
+      feedForward: feedForward(config, `${prefix}.mlp`),
+    }),
+  );
 }

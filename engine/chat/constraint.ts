@@ -68,7 +68,7 @@ export const constraintFields = {
   guided_regex: pattern('The whole output matches this regular expression.'),
   guided_choice: choices('The output is one of these strings.'),
   guided_grammar: pattern(
-    'The output is in the language of this grammar: GBNF (with ::=, from root) or Lark (from start).',
+    'The output is in the language of this grammar: GBNF (with ::=, from root) or Lark (from start; %json {…} is the JSON of a schema).',
   ),
   guided_whitespace_pattern: string(
     'What may stand between the tokens of JSON, as a regular expression. Default: [ ]?',

@@ -4,12 +4,13 @@ import type { Grammar } from '../../grammar/index.ts';
 import { RequestError } from '../errors.ts';
 import type { ApiEngine } from './api-engine.ts';
 import type { ReplyOptions } from './choice-reply.ts';
-import { compileConstraint } from './constraint.ts';
+import { type ConstraintCompiler, compileConstraint } from './constraint.ts';
 import type { ChatRequest } from './request.ts';
-import { callSchema, type Tool, type ToolChoice } from './tool-choice.ts';
-import { CallGrammar } from './tools/call-grammar.ts';
+import type { Tool, ToolChoice } from './tool-choice.ts';
+import { CallGrammar, compilerWithMarkers } from './tools/call-grammar.ts';
+import { CALL_LANGUAGES } from './tools/call-languages.ts';
 import { reasoningAfter } from './tools/detect.ts';
-import { CALL_FORMATS, JSON_CALL_MARKERS, namedCall, requiredCalls } from './tools/formats.ts';
+import { CALL_FORMATS, type CallFormatName, namedCall, requiredCalls } from './tools/formats.ts';
 import type { ReplyRules } from './tools/reply-parser.ts';
 
 /** How much of a prompt's end tells whether its reply begins with reasoning. */
@@ -60,20 +61,37 @@ function callRules({ replyFormat }: ApiEngine, choice: ToolChoice): ReplyRules['
 }
 
 /**
- * Where it is known how to, calls are held to the tools from the moment that one begins. A tool whose schema cannot be
- * compiled is no reason to refuse a request that need not call it.
+ * Where it is known how calls are written, they are held to the tools from the moment that one begins. A tool whose schema
+ * cannot be compiled is no reason to refuse a request that need not call it.
  */
 function autoGrammar(engine: ApiEngine, tools: readonly Tool[]): Grammar | undefined {
-  const { grammarCompiler: compiler, replyFormat } = engine;
-  const marker = replyFormat.calls && JSON_CALL_MARKERS[replyFormat.calls];
-  if (!compiler || marker === undefined) return undefined;
+  const { calls } = engine.replyFormat;
+  const compiler = calls && callCompiler(engine, calls);
+  if (!compiler) return undefined;
   try {
-    const constraint = { kind: 'json', schema: callSchema(tools, 'arguments') } as const;
-    return new CallGrammar(compileConstraint({ constraint, param: 'tools' }, compiler), marker, engine);
+    const starts = CALL_LANGUAGES[calls].languages(tools).map(({ lark, ...start }) => {
+      const constraint = { kind: 'grammar', text: lark } as const;
+      return { ...start, call: compileConstraint({ constraint, param: 'tools' }, compiler) };
+    });
+    return new CallGrammar(starts, engine);
   } catch (error) {
     if (error instanceof RequestError) return undefined;
     throw error;
   }
+}
+
+const markerCompilers = new WeakMap<ApiEngine, ConstraintCompiler | null>();
+
+/** The engine's own compiler, unless a family's calls have special tokens in them. */
+function callCompiler(engine: ApiEngine, calls: CallFormatName): ConstraintCompiler | undefined {
+  const { markers } = CALL_LANGUAGES[calls];
+  if (!markers || !engine.grammarCompiler) return engine.grammarCompiler;
+  let compiler = markerCompilers.get(engine);
+  if (compiler === undefined) {
+    compiler = compilerWithMarkers(markers, engine);
+    markerCompilers.set(engine, compiler);
+  }
+  return compiler ?? engine.grammarCompiler;
 }
 
 function reasoningOf({ tokenizer }: ApiEngine, prompt: readonly number[]): ReplyRules['reasoning'] {

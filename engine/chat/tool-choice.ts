@@ -65,24 +65,24 @@ export function parametersOf({ function: { parameters } }: Tool): Readonly<Recor
     : { type: 'object', properties: {}, additionalProperties: false };
 }
 
-/** The schema of one call by the names that `keys` gives its members. */
-export function callSchema(tools: readonly Tool[], argumentsKey: 'arguments' | 'parameters'): object {
-  const definitions = mergedDefinitions(tools);
+/** A list of calls by name and parameters. */
+function requiredSchema(tools: readonly Tool[]): object {
   const calls = tools.map((tool) => ({
     type: 'object',
-    properties: { name: { const: tool.function.name }, [argumentsKey]: withoutDefinitions(parametersOf(tool)) },
-    required: ['name', argumentsKey],
+    properties: { name: { const: tool.function.name }, parameters: withoutDefinitions(parametersOf(tool)) },
+    required: ['name', 'parameters'],
     additionalProperties: false,
   }));
-  return { anyOf: calls, ...definitions };
-}
-
-function requiredSchema(tools: readonly Tool[]): object {
-  const { anyOf, ...definitions } = callSchema(tools, 'parameters') as { anyOf: unknown };
-  return { type: 'array', minItems: 1, items: { anyOf }, ...definitions };
+  return { type: 'array', minItems: 1, items: { anyOf: calls }, ...mergedDefinitions(tools) };
 }
 
 const DEFINITION_KEYS = ['$defs', 'definitions'] as const;
+
+/** What references in a tool's parameters may point to. */
+export function definitionsOf(tool: Tool): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(parametersOf(tool));
+  return Object.fromEntries(entries.filter(([key]) => DEFINITION_KEYS.includes(key as '$defs')));
+}
 
 /** References point to the root of a schema, so the definitions of all tools go there. */
 function mergedDefinitions(tools: readonly Tool[]): Record<string, Record<string, unknown>> {

@@ -6,6 +6,7 @@ import { readFields } from './fields.ts';
 import { parseJsonObject } from './json.ts';
 import { type ModelSource, readText } from './model-source.ts';
 import { readTensorIndex } from './safetensors.ts';
+import { splitStackedExperts } from './stacked-experts.ts';
 
 const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
 const MAX_CONFIG_BYTES = 4 * 2 ** 20;
@@ -16,7 +17,8 @@ export function openHuggingFace(source: ModelSource): Checkpoint {
       const config = await readFields(source, 'config.json');
       const file = 'generation_config.json';
       const generation = source.files.includes(file) ? await readFields(source, file) : undefined;
-      return { config, generation, tensors: await readTensorIndex(source) };
+      const tensors = splitStackedExperts(await readTensorIndex(source), config.string('model_type', ''));
+      return { config, generation, tensors };
     },
     async readTokenizer(): Promise<TokenizerFiles> {
       const tokenizerJson = await readText(source, 'tokenizer.json', MAX_TOKENIZER_BYTES);

@@ -1,7 +1,7 @@
 /** config.json: the settings that every architecture has. What only one of them has, it reads itself. */
 
 import type { Activation } from '../../kernels/index.ts';
-import { type RopeConfig, readRope } from '../rope.ts';
+import { type RopeConfig, reachOf, readRope } from '../rope.ts';
 import type { Fields } from './fields.ts';
 
 /** Sizes and settings of a decoder, checked one by one and against each other. */
@@ -22,11 +22,25 @@ export interface ModelConfig {
   readonly rope: RopeConfig;
 }
 
-/** What an absent member means; it differs between architectures. */
+/** What an absent member means, and under which name some are; it differs between architectures. */
 export interface ConfigDefaults {
   readonly tieWordEmbeddings: boolean;
   /** Default: hidden size divided by heads. */
   readonly headDim?: number;
+  /** Default 1e-6. */
+  readonly normEps?: number;
+  /** Default `rms_norm_eps`. */
+  readonly normEpsName?: string;
+  /** Default 10000. */
+  readonly ropeTheta?: number;
+  /** Default 1. */
+  readonly partialRotaryFactor?: number;
+  /** Default `silu`. */
+  readonly activation?: string;
+  /** Default `hidden_act`. */
+  readonly activationName?: string;
+  /** The `quant_method` that weights may have. Default: none. */
+  readonly quantization?: string;
 }
 
 const SIZE = { min: 1, max: 2 ** 24 };
@@ -37,13 +51,18 @@ const POSITIONS = { min: 1, max: 2 ** 31 };
 const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
   ['silu', 'silu'],
   ['swish', 'silu'],
+  ['gelu', 'gelu'],
+  ['gelu_python', 'gelu'],
   ['gelu_pytorch_tanh', 'gelu_tanh'],
   ['gelu_new', 'gelu_tanh'],
+  ['gelu_fast', 'gelu_tanh'],
+  ['quick_gelu', 'quick_gelu'],
+  ['relu', 'relu'],
 ]);
 
 /** @throws CheckpointError naming the member that is missing, out of range or at odds with another. */
 export function readModelConfig(fields: Fields, defaults: ConfigDefaults): ModelConfig {
-  if (fields.has('quantization_config')) fields.fail('quantization_config', 'weights in float32, float16 or bfloat16');
+  checkQuantization(fields, defaults.quantization);
   const hiddenSize = fields.integer('hidden_size', SIZE);
   const heads = fields.integer('num_attention_heads', HEADS);
   const kvHeads = fields.integer('num_key_value_heads', HEADS, heads);
@@ -51,6 +70,11 @@ export function readModelConfig(fields: Fields, defaults: ConfigDefaults): Model
   const headDim = fields.integer('head_dim', SIZE, defaults.headDim ?? hiddenSize / heads);
   if (!Number.isInteger(headDim)) fields.fail('num_attention_heads', `a divisor of hidden_size, ${hiddenSize}`);
   const maxPositions = fields.integer('max_position_embeddings', POSITIONS);
+  const rope = readRope(
+    fields,
+    { headDim, maxPositions },
+    { theta: defaults.ropeTheta, partialRotaryFactor: defaults.partialRotaryFactor, section: 'full_attention' },
+  );
   return {
     vocabSize: fields.integer('vocab_size', SIZE),
     hiddenSize,
@@ -59,10 +83,17 @@ export function readModelConfig(fields: Fields, defaults: ConfigDefaults): Model
     heads,
     kvHeads,
     headDim,
-    maxPositions,
-    normEps: fields.positive('rms_norm_eps', 1e-6, 1),
-    activation: fields.choice('hidden_act', ACTIVATIONS, 'silu'),
+    maxPositions: Math.max(maxPositions, reachOf(rope)),
+    normEps: fields.positive(defaults.normEpsName ?? 'rms_norm_eps', defaults.normEps ?? 1e-6, 1),
+    activation: fields.choice(defaults.activationName ?? 'hidden_act', ACTIVATIONS, defaults.activation ?? 'silu'),
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
-    rope: readRope(fields, headDim, maxPositions),
+    rope,
   };
+}
+
+function checkQuantization(fields: Fields, allowed: string | undefined): void {
+  const quantization = fields.object('quantization_config');
+  if (quantization === undefined) return;
+  if (allowed === undefined) fields.fail('quantization_config', 'weights in float32, float16 or bfloat16');
+  if (quantization.string('quant_method', '') !== allowed) quantization.fail('quant_method', allowed);
 }

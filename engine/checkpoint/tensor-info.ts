@@ -18,6 +18,15 @@ export interface TensorInfo {
   readonly interleavedHeadRows?: number;
   /** Every value has 1 added. */
   readonly holdsPlusOne?: boolean;
+  /** Given where the rows do not simply lie one after the other: `offset` and `byteLength` are then of the first piece. */
+  readonly packed?: PackedRows;
+}
+
+/** A tensor whose rows have to be made from pieces of files. */
+export interface PackedRows {
+  readonly pieces: readonly Pick<TensorInfo, 'file' | 'offset' | 'byteLength'>[];
+  /** The rows one after the other, in the format that `dtype` says. */
+  unpack(pieces: readonly Uint8Array[]): Uint8Array;
 }
 
 /** Every tensor of a checkpoint, by name. */

@@ -1,9 +1,12 @@
 /**
  * The notation of Lark: `start: "yes" | NUMBER`, terminals in capitals, `%import common.…`, `%ignore`. The language is that of
  * the rules as a context-free grammar: no lexer decides between terminals, so their priorities have no meaning.
+ * As in llguidance's dialect, `%json {…}` stands for the JSON texts of a schema.
  */
 
-import { chars, literal, type Regex } from '../ir.ts';
+import { GrammarError } from '../errors.ts';
+import { chars, literal, type Node, type Regex } from '../ir.ts';
+import { jsonSchemaNode, schemaBudget } from '../json-schema/index.ts';
 import { parseRegex } from '../regex.ts';
 import { choiceOf, type Expression, type Rules, sequenceOf } from './rules.ts';
 import { Scanner } from './scanner.ts';
@@ -47,6 +50,8 @@ export function readLark(source: string): Rules {
 class LarkReader extends Scanner {
   readonly #rules = new Map<string, Expression>();
   readonly #ignored: Expression[] = [];
+  /** What all schemas in the text may cost together. */
+  readonly #budget = schemaBudget();
 
   read(): Rules {
     for (this.skip(); this.at < this.source.length; this.skip()) {
@@ -99,6 +104,7 @@ class LarkReader extends Scanner {
     const spaced = (expression: Expression): Expression => {
       switch (expression.kind) {
         case 'regex':
+        case 'node':
           return sequenceOf([expression, gap]);
         case 'rule':
           return isTerminalName(expression.name) ? sequenceOf([expression, gap]) : expression;
@@ -129,6 +135,7 @@ class LarkReader extends Scanner {
     if (this.take('(')) return this.group(')');
     if (this.take('[')) return { kind: 'repeat', body: this.group(']'), min: 0, max: 1 };
     if (this.peek('<')) throw this.error('special tokens are not supported');
+    if (this.match(/%json\s*/y)) return { kind: 'node', node: this.#json() };
     if (this.ahead(RULE_START)) return undefined;
     const name = this.match(NAME)?.[0];
     if (name && this.peek('{') && !this.ahead(/\{\s*\d*\s*,?\s*\d*\s*\}/y)) {
@@ -155,6 +162,25 @@ class LarkReader extends Scanner {
     if (!this.match(/i(?![A-Za-z0-9_])/y)) return literal(text);
     const escaped = text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
     return parseRegex(escaped, { match: 'whole', ignoreCase: true });
+  }
+
+  /** The schema reaches as far as its brackets do. */
+  #json(): Node {
+    const begin = this.at;
+    let depth = 0;
+    do {
+      const found = this.match(/[^{}[\]"]*(?:([{[])|([}\]])|"(?:[^"\\]|\\[\s\S])*")/y);
+      if (!found) throw this.error('%json: expected a JSON Schema between braces');
+      if (found[1]) depth++;
+      if (found[2]) depth--;
+    } while (depth > 0);
+    const schema = this.source.slice(begin, this.at);
+    try {
+      return jsonSchemaNode(schema, {}, this.#budget);
+    } catch (error) {
+      if (error instanceof GrammarError) throw this.error(`%json: ${error.message}`);
+      throw error;
+    }
   }
 
   #regex(): Regex {

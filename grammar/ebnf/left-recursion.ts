@@ -121,6 +121,7 @@ function merge(splits: readonly Split[]): Split {
 function* leadingRules(expression: Expression, nullable: (part: Expression) => boolean): Generator<string> {
   switch (expression.kind) {
     case 'regex':
+    case 'node':
       return;
     case 'rule':
       yield expression.name;

@@ -1,9 +1,11 @@
 /** What EBNF texts say, whatever their dialect. */
 
-import type { Regex } from '../ir.ts';
+import type { Node, Regex } from '../ir.ts';
 
 export type Expression =
   | { readonly kind: 'regex'; readonly regex: Regex }
+  /** What another front end has made. It never derives the empty text. */
+  | { readonly kind: 'node'; readonly node: Node }
   | { readonly kind: 'rule'; readonly name: string }
   | { readonly kind: 'sequence'; readonly parts: readonly Expression[] }
   | { readonly kind: 'choice'; readonly parts: readonly Expression[] }
@@ -22,10 +24,26 @@ export function choiceOf(parts: readonly Expression[]): Expression {
   return parts.length === 1 ? parts[0] : { kind: 'choice', parts };
 }
 
+/** Whether something in the expression itself is known not to be regular. */
+export function hasNode(expression: Expression): boolean {
+  switch (expression.kind) {
+    case 'regex':
+    case 'rule':
+      return false;
+    case 'node':
+      return true;
+    case 'repeat':
+      return hasNode(expression.body);
+    default:
+      return expression.parts.some(hasNode);
+  }
+}
+
 /** The rules that an expression mentions. */
 export function* mentionedRules(expression: Expression): Generator<string> {
   switch (expression.kind) {
     case 'regex':
+    case 'node':
       return;
     case 'rule':
       yield expression.name;

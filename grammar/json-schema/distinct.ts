@@ -141,12 +141,14 @@ const remainderAutomaton: Automaton = {
     return edges;
   },
   accepts: (state) => FIRST_LABEL + state,
+  universal: true,
 };
 
 function remaindersBut(written: readonly string[]): Automaton {
   const taken = new Set(written);
   return {
     ...remainderAutomaton,
+    universal: false,
     accepts: (state) => (taken.has(`#${state}`) ? -1 : FIRST_LABEL + state),
   };
 }

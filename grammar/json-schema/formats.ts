@@ -1,6 +1,6 @@
 /** The formats of JSON Schema Validation 2020-12, section 7.3, as languages. */
 
-import { both, concat, either, literal, optional, type Regex } from '../ir.ts';
+import { type Automaton, automatonRegex, both, concat, either, type Regex } from '../ir.ts';
 import { parseRegex } from '../regex.ts';
 import { parseDecimal } from './decimal.ts';
 import { internetNames } from './internet-formats.ts';
@@ -72,28 +72,48 @@ function parse(source: string): Regex {
 
 /** RFC 3339 times; second 60 only where it is 23:59:60 in UTC. */
 function time(): Regex {
-  const fraction = optional(parse('[.][0-9]+'));
   const usual = parse(`${hourMinute}:[0-5][0-9](?:[.][0-9]+)?(?:[Zz]|[+-]${hourMinute})`);
-  const hours = Array.from({ length: 24 }, (_, hour) => {
-    const minutes = Array.from({ length: 60 }, (_, minute) => {
-      const local = hour * 60 + minute;
-      const ahead = literal(`+${clock((local + 1) % 1440)}`);
-      const behind = literal(`-${clock((1439 - local + 1440) % 1440)}`);
-      const zones = either(ahead, behind, ...(local === 1439 ? [parse('[Zz]')] : []));
-      return concat(literal(`${twoDigits(minute)}:60`), fraction, zones);
-    });
-    return concat(literal(`${twoDigits(hour)}:`), either(...minutes));
-  });
-  return either(usual, ...hours);
+  const leap = parse(`${hourMinute}:60(?:[.][0-9]+)?(?:[Zz]|[+-]${hourMinute})`);
+  return either(usual, both(leap, automatonRegex(leapSeconds)));
 }
 
-function clock(minutes: number): string {
-  return `${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}`;
-}
+/** Minutes of a day. */
+const DAY = 1440;
+/** Weights of the digits of `HH:MM`, in minutes. */
+const MINUTES = [600, 60, 0, 10, 1];
 
-function twoDigits(value: number): string {
-  return String(value).padStart(2, '0');
-}
+/**
+ * Of texts that look like times: those at 23:59 in UTC. A state is where the text is, how many minutes of the day are left
+ * until then, and the sign of the zone: `(minutes * 3 + sign) * 8 + place`. Places 0 to 4 are those of `HH:MM`; 5 is behind
+ * it, with all until the zone; the zone has places 0 to 4 again, with its sign; 6 is the end. Some states lead to no end:
+ * it is for intersections alone, where these are found.
+ */
+const leapSeconds: Automaton = {
+  start: (DAY - 1) * 24,
+  edges: (state) => {
+    const [place, sign, minutes] = [state & 7, (state >> 3) % 3, Math.floor(state / 24)];
+    const at = (newPlace: number, newSign: number, left: number) =>
+      ((((left % DAY) + DAY) % DAY) * 3 + newSign) * 8 + newPlace;
+    if (place < 5) {
+      const next = place === 4 && sign > 0 ? 6 : place + 1;
+      if (place === 2) return [[0x3a, 0x3a, at(next, sign, minutes)]];
+      // The zone is ahead of UTC by so much: local minutes less the zone's are UTC's.
+      const direction = sign === 1 ? 1 : -1;
+      const edges: [number, number, number][] = [];
+      for (let digit = 0; digit < 10; digit++) {
+        const left = at(next, sign, minutes + direction * digit * MINUTES[place]);
+        if (next !== 6 || left < 24) edges.push([0x30 + digit, 0x30 + digit, left]);
+      }
+      return edges;
+    }
+    if (place === 6) return [];
+    const edges: [number, number, number][] = [[0x2b, 0x2b, at(0, 1, minutes)]];
+    edges.push([0x2d, 0x2d, at(0, 2, minutes)], [0x2e, 0x2e, state], [0x30, 0x3a, state]);
+    if (minutes === 0) edges.push([0x5a, 0x5a, 6], [0x7a, 0x7a, 6]);
+    return edges;
+  },
+  accepts: (state) => (state === 6 || (state & 7) === 6 ? 0 : -1),
+};
 
 /** Regular expressions of ECMA-262 whose groups nest at most three deep and whose class ranges are the usual ones. */
 function regularExpression(): Regex {

@@ -27,10 +27,12 @@ export interface JsonSchemaOptions {
  * @throws GrammarError when the schema is malformed, describes nothing, or holds what is not supported; the error names the
  *   keyword's place
  */
-export function jsonSchemaNode(schema: unknown, { whitespacePattern }: JsonSchemaOptions = {}): Node {
+export function jsonSchemaNode(
+  schema: unknown,
+  { whitespacePattern }: JsonSchemaOptions = {},
+  budget = schemaBudget(),
+): Node {
   const document = new SchemaDocument(typeof schema === 'string' ? parseJson(schema) : fromParsed(schema));
-  const budget = new Budget();
-  budget.refill(SCHEMA_FUEL);
   const values = new Values(budget);
   const punctuation = whitespacePattern === undefined ? usualPunctuation : punctuate(readWhitespace(whitespacePattern));
   let lowering: Lowering;
@@ -46,6 +48,13 @@ export function jsonSchemaNode(schema: unknown, { whitespacePattern }: JsonSchem
 /** The JSON texts of all objects. */
 export function jsonObjectNode(options: JsonSchemaOptions = {}): Node {
   return jsonSchemaNode({ type: 'object' }, options);
+}
+
+/** For one schema, or for several together. */
+export function schemaBudget(): Budget {
+  const budget = new Budget();
+  budget.refill(SCHEMA_FUEL);
+  return budget;
 }
 
 /** What a schema may cost before a text is written: formulas, searches for a value, states of regular expressions. */

@@ -37,6 +37,10 @@ export class MemberNames {
     this.#patterns = [...patterns];
   }
 
+  get hasPatterns(): boolean {
+    return this.#patterns.length > 0;
+  }
+
   /** Classes of the names that are not declared; empty ones left out. */
   get classes(): readonly NameClass[] {
     if (!this.#classes) {

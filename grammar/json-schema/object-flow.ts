@@ -153,9 +153,12 @@ export class ObjectFlow {
       }
       parts.length = 0;
     }
-    if (declared.length > 0) {
+    // Without patterns all that are not declared are one class, which the trie can tell as well.
+    const others = parts.length > 0 && !this.#names.hasPatterns ? classes[0] : -1;
+    if (others >= 0) parts.length = 0;
+    if (declared.length > 0 || others >= 0) {
       this.#trie ??= new KeyTrie(this.#names.declared);
-      parts.unshift(this.#trie.regex(declared));
+      parts.unshift(this.#trie.regex(declared, others));
     }
     if (parts.length > 0) {
       const next = (label: number) => this.#state('value', formula, label, written);

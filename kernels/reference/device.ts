@@ -479,16 +479,20 @@ class ReferenceRecorder implements OpRecorder {
   expertLinear(op: Parameters<OpRecorder['expertLinear']>[0]): void {
     const x = (op.x as ReferenceTensor).values;
     const out = (op.out as ReferenceTensor).values;
-    const weight = (op.weight as ReferenceWeight).values;
     const bias = op.bias && (op.bias as ReferenceConstant).values;
-    const { chosen, perToken } = op.routes as ReferenceRoutes;
-    const [cols, outs] = [op.x.cols, op.out.cols];
+    const { chosen, perToken, experts } = op.routes as ReferenceRoutes;
+    const { cols } = op.x;
     this.ops.push(({ tokens }) => {
       for (let p = 0; p < tokens.length * perToken; p++) {
-        const first = chosen[p] * outs;
-        const matrix = weight.subarray(first * cols, (first + outs) * cols);
         const row = x.subarray(p * cols, (p + 1) * cols);
-        out.set(linear(row, matrix, bias?.subarray(first, first + outs), 1, cols), p * outs);
+        let column = 0;
+        for (const weight of op.weights as readonly ReferenceWeight[]) {
+          const outs = weight.rows / experts;
+          const matrix = weight.values.subarray(chosen[p] * outs * cols, (chosen[p] + 1) * outs * cols);
+          const biasAt = chosen[p] * op.out.cols + column;
+          out.set(linear(row, matrix, bias?.subarray(biasAt, biasAt + outs), 1, cols), p * op.out.cols + column);
+          column += outs;
+        }
       }
     });
   }

@@ -189,66 +189,56 @@ export class WasmRecorder implements OpRecorder {
   }
 
   linear(op: Parameters<OpRecorder['linear']>[0]): void {
+    this.#multiply(op, () => this.#step.groupOf(op.x as WasmTensor));
+  }
+
+  expertLinear(op: Parameters<OpRecorder['expertLinear']>[0]): void {
+    this.#multiply(op, () => (op.routes as WasmRoutes).addresses.groups);
+  }
+
+  /** Multiplies by weights side by side. `groupsOf` gives the table of the groups of rows in the memory at hand. */
+  #multiply(op: Parameters<OpRecorder['linear']>[0], groupsOf: () => number): void {
     const x = op.x as WasmTensor;
     const out = op.out as WasmTensor;
-    const bias = op.bias as WasmConstant | undefined;
     let quantizedFor = 0;
     let quantizedIn: Heap | undefined;
     let column = 0;
     for (const weight of op.weights as readonly WasmWeight[]) {
-      this.#enter(op, weight);
-      if (isQuantized(weight.format)) {
-        const format = weight.format as QuantizedFormat;
+      this.#enter(op as unknown as Operands, weight);
+      const { format, cols, matrices, matrixBytes } = weight;
+      let source = { address: x.address, strideBytes: x.strideBytes };
+      if (isQuantized(format)) {
+        source = this.#quantizedCopy(x, format as QuantizedFormat);
         // The copy depends on the zero point; weights of one format side by side share it.
-        if (quantizedFor !== ZERO_POINT[format] || quantizedIn !== weight.heap) this.#quantize(x, format);
-        quantizedFor = ZERO_POINT[format];
+        const zeroPoint = ZERO_POINT[format as QuantizedFormat];
+        if (quantizedFor !== zeroPoint || quantizedIn !== weight.heap) this.#quantize(x, format as QuantizedFormat);
+        quantizedFor = zeroPoint;
         quantizedIn = weight.heap;
       }
-      const groups = this.#step.groupOf(x);
-      this.#multiply(x, weight, { groups, bias: bias ? bias.address + 4 * column : 0, out, column });
-      column += weight.rows;
+      const rows = weight.rows / matrices;
+      const panels = panelCount(rows);
+      const bytes = panelBytes(format, cols);
+      this.#add(this.#kernels.linear[format], {
+        x: source.address,
+        xStride: source.strideBytes,
+        weight: weight.address,
+        matrixBytes,
+        panelBytes: bytes,
+        panels,
+        panelsPerTask: Math.max(
+          1,
+          Math.min(Math.ceil(TASK_BYTES / bytes), Math.ceil(panels / (this.#threads * TASKS_PER_THREAD))),
+        ),
+        units: unitsOf(format, cols),
+        tailRows: rows % PANEL_ROWS || PANEL_ROWS,
+        bias: op.bias ? addressOf(op.bias) + 4 * column : 0,
+        biasBytes: 4 * out.cols,
+        out: out.address + 4 * column,
+        outStride: out.strideBytes,
+        groups: groupsOf(),
+      });
+      column += rows;
     }
-  }
-
-  expertLinear(op: Parameters<OpRecorder['expertLinear']>[0]): void {
-    const x = op.x as WasmTensor;
-    const weight = op.weight as WasmWeight;
-    this.#enter(op, weight);
-    const { groups } = (op.routes as WasmRoutes).addresses;
-    if (isQuantized(weight.format)) this.#quantize(x, weight.format as QuantizedFormat);
-    this.#multiply(x, weight, { groups, bias: addressOf(op.bias), out: op.out as WasmTensor, column: 0 });
-  }
-
-  /** One `linear` over groups of rows; x is quantised already where the format wants it. */
-  #multiply(
-    x: WasmTensor,
-    weight: WasmWeight,
-    to: { groups: number; bias: number; out: WasmTensor; column: number },
-  ): void {
-    const { format, cols, matrices, matrixBytes } = weight;
-    const rows = weight.rows / matrices;
-    const panels = panelCount(rows);
-    const bytes = panelBytes(format, cols);
-    const source = isQuantized(format) ? this.#quantizedCopy(x, format as QuantizedFormat) : x;
-    this.#add(this.#kernels.linear[format], {
-      x: source.address,
-      xStride: source.strideBytes,
-      weight: weight.address,
-      matrixBytes,
-      panelBytes: bytes,
-      panels,
-      panelsPerTask: Math.max(
-        1,
-        Math.min(Math.ceil(TASK_BYTES / bytes), Math.ceil(panels / (this.#threads * TASKS_PER_THREAD))),
-      ),
-      units: unitsOf(format, cols),
-      tailRows: rows % PANEL_ROWS || PANEL_ROWS,
-      bias: to.bias,
-      biasBytes: 4 * rows,
-      out: to.out.address + 4 * to.column,
-      outStride: to.out.strideBytes,
-      groups: to.groups,
-    });
   }
 
   ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {

@@ -1,8 +1,11 @@
+import { readdirSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeDecoder } from '../../engine/architectures/index.ts';
 import { matchTensors } from '../../engine/architectures/match-tensors.ts';
-import { Fields, readFields } from '../../engine/checkpoint/fields.ts';
+import { feedForwardLinears } from '../../engine/architectures/needed-tensors.ts';
+import { openCheckpoint } from '../../engine/checkpoint/checkpoint.ts';
+import { Fields } from '../../engine/checkpoint/fields.ts';
 import { readTensorIndex } from '../../engine/checkpoint/safetensors.ts';
 import { openDirectory } from '../../engine/node/directory-source.ts';
 import { floatTensors, memorySource, safetensorsFile, tinyConfig, tinyShapes } from './memory-source.ts';
@@ -18,25 +21,26 @@ const test = suite('architectures');
 test('an unknown model_type is refused with the list of known ones', async () => {
   await rejects(
     () => describe({ model_type: 'mamba' }),
-    /^config\.json: model_type is "mamba"; expected one of llama, mistral, qwen2, qwen3/,
+    /^config\.json: model_type is "mamba"; expected one of llama, mistral, mixtral, qwen2, qwen2_moe, qwen3, /,
   );
   await rejects(() => describe({ model_type: undefined }), /model_type is missing/);
   await rejects(() => describe({ model_type: '__proto__' }), /model_type is "__proto__"/);
 });
 
 test('the description of a checkpoint names exactly the tensors that its files hold', async () => {
-  for (const model of ['llama-gqa', 'llama3-rope-tied', 'mistral-swa', 'qwen2', 'qwen3']) {
+  for (const model of readdirSync(MODELS)) {
+    if (model.endsWith('.json')) continue;
     const source = await openDirectory(`${MODELS}${model}`);
-    const index = await readTensorIndex(source);
-    const matched = matchTensors(describeDecoder(await readFields(source, 'config.json')), index);
-    assert.equal([...matched.keys()].sort(), [...index.tensors.keys()].sort(), model);
+    const { config, tensors } = await (await openCheckpoint(source)).readModel();
+    const matched = matchTensors(describeDecoder(config), tensors);
+    assert.equal([...matched.keys()].sort(), [...tensors.tensors.keys()].sort(), model);
     await source.close();
   }
 });
 
 test('llama has biases where attention_bias and mlp_bias say so', () => {
   const biases = ({ layers: [{ attention, feedForward }] } = describe()) =>
-    [...attention.qkv, attention.output, ...feedForward.gateUp, feedForward.down].map(({ bias }) => bias !== undefined);
+    [...attention.qkv, attention.output, ...feedForwardLinears(feedForward)].map(({ bias }) => bias !== undefined);
   const [yes, no] = [true, false];
   assert.equal(biases(), [no, no, no, no, no, no, no]);
   assert.equal(biases(describe({ attention_bias: true })), [yes, yes, yes, yes, no, no, no]);

@@ -107,6 +107,16 @@ const cases: [format: CallFormatName, text: string, content: string, calls: Repl
     ],
   ],
   [
+    'granite',
+    'Yes. <|tool_call|>[{"name": "f", "arguments": {"a": 1}}, {"name": "g", "arguments": {}}]',
+    'Yes.',
+    [
+      ['f', '{"a": 1}'],
+      ['g', '{}'],
+    ],
+  ],
+  ['granite', '<tool_call>[]', '<tool_call>[]', []],
+  [
     'pythonic',
     "[f(a=1, b=\"x\\n'y\", c=[1, -2.5e3, None], d={'k': True}), g()]",
     '',
@@ -258,6 +268,7 @@ test('the chat template tells the dialect', () => {
     ['{{ "<tool_call>" }}', 'hermes'],
     ['<tool_call> <function=', 'qwen3_coder'],
     ['[AVAILABLE_TOOLS] [TOOL_CALLS]', 'mistral'],
+    ["{{- '<|tool_call|>' + (message.tool_calls | tojson) }}", 'granite'],
     ['{"name": function name, "parameters": dictionary}', 'llama3_json'],
     ['<|python_tag|>', 'llama3_json'],
     ['[func_name1(params_name1=params_value1)]', 'pythonic'],

@@ -7,8 +7,7 @@ import {
   type ChatCompletionCreateParams,
   createChatCompletions,
 } from '../../engine/chat/index.ts';
-import { CallGrammar } from '../../engine/chat/tools/call-grammar.ts';
-import type { Grammar, Matcher } from '../../grammar/index.ts';
+import type { Grammar } from '../../grammar/index.ts';
 import { FakeEngine, type FakeOptions } from '../server/fake-engine.ts';
 
 const test = suite('tools');
@@ -147,58 +146,10 @@ test('under a constraint there is no reasoning, whatever the prompt ends with', 
   assert.is(engine.requests[0].grammar, braces);
 });
 
-// Tokens of one character each; the "call" is the text {a}.
-const CHARACTERS = '<c>{a} \nx';
-const vocabulary = {
-  vocabSize: CHARACTERS.length,
-  tokenizer: { tokenBytes: (id: number) => Uint8Array.of(CHARACTERS.charCodeAt(id)) },
-};
 const braces: Grammar = {
-  matcher(): Matcher {
-    let at = 0;
-    const expected = () => CHARACTERS.indexOf('{a}'[at] ?? '?');
-    return {
-      fillMask: (mask) => mask.fill(expected() < 0 ? 0 : 1 << expected()),
-      accept: (id) => id === expected() && ++at > 0,
-      canFinish: () => at === 3,
-      rollback: (count) => void (at -= count),
-      forcedTokens: () => ['{a}'.slice(at)].flatMap((text) => [...text].map((c) => CHARACTERS.indexOf(c))),
-      reset: () => void (at = 0),
-    };
+  matcher: () => {
+    throw new Error('nobody asks for it');
   },
 };
-
-test('from the marker on a call is held to its grammar, before and after it the text is free', () => {
-  const matcher = new CallGrammar(braces, '<c>', vocabulary).matcher();
-  const allowed = () => {
-    const mask = new Uint32Array(1);
-    matcher.fillMask(mask);
-    return [...CHARACTERS].filter((_, id) => (mask[0] >>> id) & 1).join('');
-  };
-  const write = (text: string) => [...text].map((c) => matcher.accept(CHARACTERS.indexOf(c)));
-  assert.is(allowed(), CHARACTERS);
-  assert.equal(write('x<c'), [true, true, true]);
-  assert.ok(matcher.canFinish());
-  write('>');
-  assert.is(matcher.canFinish(), false);
-  assert.is(allowed(), '{ \n');
-  assert.equal(write('x'), [false]);
-  write('\n');
-  assert.is(allowed(), '{');
-  write('{a');
-  assert.is(allowed(), '}');
-  assert.equal(matcher.forcedTokens(), [CHARACTERS.indexOf('}')]);
-  matcher.rollback(2);
-  assert.is(allowed(), '{');
-  write('{a}');
-  assert.is(allowed(), CHARACTERS);
-  assert.ok(matcher.canFinish());
-  matcher.rollback(5);
-  assert.is(allowed(), CHARACTERS);
-  write('><c>{');
-  assert.is(allowed(), 'a');
-  matcher.reset();
-  assert.is(allowed(), CHARACTERS);
-});
 
 test.run();

@@ -12,7 +12,7 @@ import { rejects } from './rejects.ts';
 
 const fields = (changes: Record<string, unknown>) => new Fields('config.json', tinyConfig(changes));
 const read = (changes: Record<string, unknown>) => readModelConfig(fields(changes), { tieWordEmbeddings: false });
-const rope = (changes: Record<string, unknown>) => readRope(fields(changes), 8, 64);
+const rope = (changes: Record<string, unknown>) => readRope(fields(changes), { headDim: 8, maxPositions: 64 });
 
 const config = suite('config.json');
 
@@ -64,7 +64,10 @@ const WRONG: readonly [changes: Record<string, unknown>, message: RegExp][] = [
   [{ rope_theta: 0 }, /rope_theta is 0/],
   [{ rope_theta: 'x' }, /rope_theta is "x"/],
   [{ rope_scaling: 'linear' }, /rope_scaling is "linear"; expected an object/],
-  [{ rope_scaling: { type: 'warp' } }, /rope_scaling\.type is "warp"; expected one of default, linear, llama3/],
+  [
+    { rope_scaling: { type: 'warp' } },
+    /rope_scaling\.type is "warp"; expected one of default, dynamic, linear, llama3, yarn, longrope, su/,
+  ],
   [{ rope_scaling: { rope_type: 'linear' } }, /rope_scaling\.factor is missing/],
   [{ rope_parameters: { rope_type: 'linear', factor: -2 } }, /rope_parameters\.factor is -2/],
   [

@@ -8,7 +8,27 @@ import { openDirectory } from '../../engine/node/directory-source.ts';
 import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
 import { DEVICES, type TestDevice } from './devices.ts';
 
-const MODELS = ['llama-gqa', 'llama3-rope-tied', 'mistral-swa', 'qwen2', 'qwen3'];
+const MODELS = [
+  'llama-gqa',
+  'llama3-rope-tied',
+  'llama-q256',
+  'mistral-swa',
+  'mixtral',
+  'qwen2',
+  'qwen3',
+  'qwen3-moe',
+  'gemma2',
+  'gemma3-text',
+  'phi3-longrope',
+  'olmo2',
+  'granite',
+  'smollm3',
+  'cohere2',
+  'gpt-oss',
+];
+
+/** Those whose ops the webgpu device has. */
+const ON_WEBGPU = ['llama-gqa', 'llama3-rope-tied', 'llama-q256', 'mistral-swa', 'qwen2', 'qwen3'];
 
 /** What float32 arithmetic in any order must keep, as a share of the greatest logit. */
 const LOGIT_TOLERANCE = 2e-3;
@@ -80,6 +100,7 @@ async function step(model: LoadedModel, sequences: readonly TestSequence[], chun
     positions: rows.map(({ position }) => position),
     slots: rows.map(({ slot }) => slot),
     blockTables: sequences.map(({ blocks }) => blocks),
+    lengths: sequences.map(({ tokens }) => tokens.length),
     logitRows: rows.flatMap(({ last }, row) => (last ? row : [])),
   });
   return sequences.map((_, i) => logits.slice(i * model.vocabSize, (i + 1) * model.vocabSize));
@@ -124,6 +145,7 @@ for (const device of DEVICES) {
   // A GPU played by the CPU is slow: one model in full there, the others by their logits; `npm run test:full` runs all.
   const brief = device.software === true && process.env.QUERN_TEST_FULL !== '1';
   for (const name of MODELS) {
+    if (device.kind === 'webgpu' && !ON_WEBGPU.includes(name)) continue;
     const test = suite(`${name} on ${device.kind}`);
     const further = brief && name !== 'qwen3' ? test.skip : test;
     const reference: Reference = readJson(`../oracle/models/${name}/reference.json`);

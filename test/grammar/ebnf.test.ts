@@ -247,4 +247,34 @@ test('what is malformed or not supported is refused with its line', () => {
   }
 });
 
+test('Lark: %json stands for the JSON of a schema, also in repetitions and in rules that recur', () => {
+  const schema =
+    '{"type": "object", "properties": {"a": {"enum": ["}", 1]}}, "required": ["a"], "additionalProperties": false}';
+  const one = compiler.ebnf(`start: "call " call\ncall: %json ${schema}`);
+  for (const text of ['call {"a": "}"}', 'call {"a":1}']) assert.ok(accepts(one, text), text);
+  for (const text of ['call ', 'call {}', 'call {"a": 2}', 'call {"a": 1} ']) assert.not(accepts(one, text), text);
+  const several = compiler.ebnf(`start: (%json ${schema} ";")+`);
+  assert.ok(accepts(several, '{"a": 1};{"a": 1};'));
+  assert.not(accepts(several, ''));
+  const nested = compiler.ebnf(`start: "(" start ")" | value\nvalue: %json {"type": "integer"} | "x"`);
+  for (const text of ['((12))', '(x)', '7']) assert.ok(accepts(nested, text), text);
+  assert.not(accepts(nested, '((12)'));
+  const spaced = compiler.ebnf('start: %json [] "!" \n%ignore " "'.replace('[]', '{"const": 1}'));
+  assert.ok(accepts(spaced, ' 1 ! '));
+});
+
+test('Lark: what is wrong with a schema is told with its line', () => {
+  for (const [source, message] of [
+    ['start: "a"\n | %json {"type": "nonsense"}', 'line 2'],
+    ['start: %json {"a": 1', 'between braces'],
+    ['start: %json', 'between braces'],
+    ['start: %json {"a" 1}', '%json'],
+  ] as const) {
+    assert.throws(
+      () => compiler.ebnf(source),
+      (error: Error) => error instanceof GrammarError && error.message.includes(message),
+    );
+  }
+});
+
 test.run();

@@ -53,9 +53,9 @@ async function mix(device: Device, shape: Shape, tokens: readonly number[]): Pro
       record.embed({ table: scoreTable, out: scores });
       record.route({ scores, normalize, scale: 1.25, routes });
       record.gatherRoutes({ x, routes, out: each });
-      record.expertLinear({ x: each, routes, weight: up, bias, out: wide });
+      record.expertLinear({ x: each, routes, weights: [up], bias, out: wide });
       record.gatedActivation({ x: wide, activation: 'silu', out: narrow });
-      record.expertLinear({ x: narrow, routes, weight: down, out: results });
+      record.expertLinear({ x: narrow, routes, weights: [down], out: results });
       record.mixRoutes({ x: results, routes, out });
     },
     plainStep(tokens.length, { tokens }),
@@ -122,7 +122,7 @@ test('of equal scores the first experts are taken; scores that are no numbers re
       record.embed({ table: identity, out: x });
       record.route({ scores, normalize: true, routes });
       record.gatherRoutes({ x, routes, out: each });
-      record.expertLinear({ x: each, routes, weight, out: results });
+      record.expertLinear({ x: each, routes, weights: [weight], out: results });
       record.mixRoutes({ x: results, routes, out });
     }, plainStep(2));
     const [first, second] = await bench.read(out, 2);

@@ -119,9 +119,9 @@ test('experts whose matrices lie in several memories: the routes follow', async 
         ops.linear({ x, weights: [router], out: scores });
         ops.route({ scores, normalize: true, routes });
         ops.gatherRoutes({ x, routes, out: a });
-        ops.expertLinear({ x: a, routes, weight: matrices[0], out: b });
-        ops.expertLinear({ x: b, routes, weight: matrices[1], out: a });
-        ops.expertLinear({ x: a, routes, weight: matrices[2], out: b });
+        ops.expertLinear({ x: a, routes, weights: [matrices[0]], out: b });
+        ops.expertLinear({ x: b, routes, weights: [matrices[1]], out: a });
+        ops.expertLinear({ x: a, routes, weights: [matrices[2]], out: b });
         ops.mixRoutes({ x: b, routes, out });
       }, plainStep(20));
       return { out: await device.read(out, 20), memories: device.memories };

@@ -1,83 +1,94 @@
 /**
- * Text that is free until a call begins: from the marker on, a grammar holds the call to what its tool takes, and after the
- * call the text is free again.
+ * Text that is free until a call begins: from there on a grammar holds the call to what its tool takes, and after the call the
+ * text is free again.
  */
 
-import type { Grammar, Matcher } from '../../../grammar/index.ts';
+import { type Grammar, GrammarCompiler, type Matcher } from '../../../grammar/index.ts';
 import type { Tokenizer } from '../../../tokenizer/index.ts';
 
 export interface CallVocabulary {
-  readonly tokenizer: Pick<Tokenizer, 'tokenBytes'>;
+  readonly tokenizer: Pick<Tokenizer, 'tokenBytes' | 'decode'>;
   readonly vocabSize: number;
 }
 
-export class CallGrammar implements Grammar {
-  readonly #call: Grammar;
-  readonly #marker: string;
-  readonly #vocabulary: CallVocabulary;
+/** A beginning of a call, and what comes after it. */
+export interface CallStart {
+  /** ASCII text. */
+  readonly trigger: string;
+  /** The trigger counts only as the first thing in a text, or right after another call. Default: everywhere. */
+  readonly atBoundary?: boolean;
+  /** What follows; none of its texts is the beginning of another. */
+  readonly call: Grammar;
+}
 
-  /**
-   * @param call  the language of one call, in which a whole call is never the beginning of another
-   * @param marker  ASCII text after which a call comes
-   */
-  constructor(call: Grammar, marker: string, vocabulary: CallVocabulary) {
-    this.#call = call;
-    this.#marker = marker;
-    this.#vocabulary = vocabulary;
+export class CallGrammar implements Grammar {
+  readonly #starts: readonly CallStart[];
+  readonly #texts: TokenTexts;
+
+  constructor(starts: readonly CallStart[], vocabulary: CallVocabulary) {
+    this.#starts = starts;
+    this.#texts = tokenTextsOf(vocabulary);
   }
 
   matcher(): Matcher {
-    return new CallMatcher(this.#call, this.#marker, this.#vocabulary);
+    return new CallMatcher(this.#starts, this.#texts);
   }
 }
 
-/** `text`: free; `begin`: after the marker, where a blank may come; `call`: inside of a call. */
-type Phase = 'text' | 'begin' | 'call';
-
 /** Where a text stands after a token. */
 interface Place {
-  readonly phase: Phase;
-  /** The end of the free text, as far as it may belong to a marker. */
+  /** The end of the free text, as far as it may belong to a trigger. */
   readonly tail: string;
-  /** Of the call that is being written, or was last. */
+  /** The free text since the last boundary without what separates calls; null when it is none of the triggers' beginnings. */
+  readonly lead: string | null;
+  /** The call that is being written, or was last. */
   readonly call: Matcher | null;
+  readonly isInCall: boolean;
   /** Tokens that `call` has accepted. */
   readonly accepted: number;
 }
 
-const START: Place = { phase: 'text', tail: '', call: null, accepted: 0 };
+const START: Place = { tail: '', lead: '', call: null, isInCall: false, accepted: 0 };
+/** What may stand before the first call and between two. */
+const SEPARATORS = /^(?:[\s;,]|<\|python_start\|>)+/;
 
 class CallMatcher implements Matcher {
-  readonly #call: Grammar;
-  readonly #marker: string;
-  readonly #vocabulary: CallVocabulary;
+  readonly #starts: readonly CallStart[];
+  readonly #texts: TokenTexts;
   readonly #places: Place[] = [START];
 
-  constructor(call: Grammar, marker: string, vocabulary: CallVocabulary) {
-    this.#call = call;
-    this.#marker = marker;
-    this.#vocabulary = vocabulary;
+  constructor(starts: readonly CallStart[], texts: TokenTexts) {
+    this.#starts = starts;
+    this.#texts = texts;
   }
 
   fillMask(mask: Uint32Array): void {
-    const { phase, call } = this.#place;
-    if (phase === 'text') {
-      mask.fill(0xffff_ffff);
+    const { isInCall, call, tail, lead } = this.#place;
+    if (isInCall) {
+      call!.fillMask(mask);
       return;
     }
-    call!.fillMask(mask);
-    if (phase === 'call') return;
-    for (const id of blankTokens(this.#vocabulary)) mask[id >> 5] |= 1 << (id & 31);
+    mask.fill(0xffff_ffff);
+    // A token that goes on behind a trigger would be the beginning of a call that nothing has held.
+    for (const { trigger, atBoundary } of this.#starts) {
+      if (atBoundary) {
+        if (lead !== null && trigger.startsWith(lead)) this.#texts.ban(mask, trigger, lead.length, 'boundary');
+        continue;
+      }
+      for (let length = 0; length < trigger.length; length++) {
+        if (tail.endsWith(trigger.slice(0, length))) this.#texts.ban(mask, trigger, length, 'anywhere');
+      }
+    }
   }
 
   accept(tokenId: number): boolean {
-    const next = this.#after(this.#textOf(tokenId), tokenId);
+    const next = this.#after(tokenId);
     if (next) this.#places.push(next);
     return next !== null;
   }
 
   canFinish(): boolean {
-    return this.#place.phase === 'text';
+    return !this.#place.isInCall;
   }
 
   rollback(count: number): void {
@@ -89,8 +100,8 @@ class CallMatcher implements Matcher {
   }
 
   forcedTokens(): number[] {
-    const { phase, call } = this.#place;
-    return phase === 'call' ? call!.forcedTokens() : [];
+    const { isInCall, call } = this.#place;
+    return isInCall ? call!.forcedTokens() : [];
   }
 
   reset(): void {
@@ -101,35 +112,95 @@ class CallMatcher implements Matcher {
     return this.#places[this.#places.length - 1];
   }
 
-  #after(text: string, tokenId: number): Place | null {
-    const { phase, tail, call, accepted } = this.#place;
-    if (phase === 'text') {
-      const end = (tail + text).slice(-this.#marker.length);
-      if (end !== this.#marker) return { phase, tail: end, call, accepted };
-      return { phase: 'begin', tail: '', call: this.#call.matcher(), accepted: 0 };
-    }
-    if (phase === 'begin' && text !== '' && text.trim() === '') return { phase: 'call', tail, call, accepted };
+  #after(tokenId: number): Place | null {
+    const place = this.#place;
+    if (!place.isInCall) return this.#afterText(place, this.#texts.of(tokenId));
+    const { call, accepted } = place;
     if (!call!.accept(tokenId)) return null;
-    return { phase: call!.canFinish() ? 'text' : 'call', tail, call, accepted: accepted + 1 };
+    const isInCall = !call!.canFinish();
+    return { tail: '', lead: '', call, isInCall, accepted: accepted + 1 };
   }
 
-  /** The bytes of a token, a character each. */
-  #textOf(tokenId: number): string {
-    return String.fromCharCode(...this.#vocabulary.tokenizer.tokenBytes(tokenId));
+  #afterText({ tail: before, lead: leadBefore, call, accepted }: Place, text: string): Place {
+    const all = before + text;
+    const lead = leadBefore === null ? null : leadBefore === '' ? text.replace(SEPARATORS, '') : leadBefore + text;
+    let longest = 0;
+    let isBeginning = false;
+    for (const { trigger, atBoundary, call: language } of this.#starts) {
+      if (atBoundary ? lead === trigger : all.endsWith(trigger)) {
+        return { tail: '', lead: null, call: language.matcher(), isInCall: true, accepted: 0 };
+      }
+      longest = Math.max(longest, trigger.length);
+      isBeginning ||= lead !== null && (atBoundary ?? false) && trigger.startsWith(lead);
+    }
+    const tail = longest > 1 ? all.slice(1 - longest) : '';
+    return { tail, lead: isBeginning ? lead : null, call, isInCall: false, accepted };
   }
 }
 
-const blanks = new WeakMap<object, readonly number[]>();
+/** The tokens of a vocabulary as text, a character each byte. */
+class TokenTexts {
+  readonly #texts: readonly string[];
+  readonly #overruns = new Map<string, readonly number[]>();
 
-/** Tokens of nothing but blanks. */
-function blankTokens({ tokenizer, vocabSize }: CallVocabulary): readonly number[] {
-  let ids = blanks.get(tokenizer);
-  if (ids === undefined) {
-    ids = Array.from({ length: vocabSize }, (_, id) => id).filter((id) => {
+  constructor({ tokenizer, vocabSize }: CallVocabulary) {
+    this.#texts = Array.from({ length: vocabSize }, (_, id) => {
       const bytes = tokenizer.tokenBytes(id);
-      return bytes.length > 0 && bytes.every((byte) => byte === 0x20 || byte === 0x0a);
+      // A special token has no bytes in a text; in a reply it stands as it is written.
+      return bytes.length > 0 ? String.fromCharCode(...bytes) : tokenizer.decode([id]);
     });
-    blanks.set(tokenizer, ids);
   }
-  return ids;
+
+  of(tokenId: number): string {
+    return this.#texts[tokenId] ?? '';
+  }
+
+  /** Takes the tokens out of a mask that complete a trigger, `length` characters of which are there, and go on. */
+  ban(mask: Uint32Array, trigger: string, length: number, where: 'anywhere' | 'boundary'): void {
+    const key = `${where} ${length} ${trigger}`;
+    let ids = this.#overruns.get(key);
+    if (ids === undefined) {
+      ids = this.#overrunning(trigger, length, where);
+      this.#overruns.set(key, ids);
+    }
+    for (const id of ids) mask[id >> 5] &= ~(1 << (id & 31));
+  }
+
+  #overrunning(trigger: string, length: number, where: 'anywhere' | 'boundary'): number[] {
+    const missing = trigger.slice(length);
+    const goesOn = (text: string): boolean => {
+      if (text.length <= missing.length) return false;
+      if (length > 0) return text.startsWith(missing);
+      const begun = where === 'boundary' ? text.replace(SEPARATORS, '') : text;
+      const at = where === 'boundary' ? (begun.startsWith(missing) ? 0 : -1) : begun.indexOf(missing);
+      return at >= 0 && at + missing.length < begun.length;
+    };
+    return this.#texts.flatMap((text, id) => (goesOn(text) ? [id] : []));
+  }
+}
+
+const textsOf = new WeakMap<object, TokenTexts>();
+
+function tokenTextsOf(vocabulary: CallVocabulary): TokenTexts {
+  let texts = textsOf.get(vocabulary.tokenizer);
+  if (texts === undefined) {
+    texts = new TokenTexts(vocabulary);
+    textsOf.set(vocabulary.tokenizer, texts);
+  }
+  return texts;
+}
+
+/** A compiler for grammars in which some special tokens stand as they are written; null when none of them is special. */
+export function compilerWithMarkers(markers: readonly string[], vocabulary: CallVocabulary): GrammarCompiler | null {
+  const { tokenizer, vocabSize } = vocabulary;
+  let hasMarker = false;
+  const tokens = Array.from({ length: vocabSize }, (_, id) => {
+    const bytes = tokenizer.tokenBytes(id);
+    if (bytes.length > 0) return bytes;
+    const text = tokenizer.decode([id]);
+    if (!markers.includes(text)) return bytes;
+    hasMarker = true;
+    return new TextEncoder().encode(text);
+  });
+  return hasMarker ? new GrammarCompiler({ tokens, eosTokenIds: [] }) : null;
 }

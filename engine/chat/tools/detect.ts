@@ -6,6 +6,7 @@ import type { CallFormatName } from './formats.ts';
 const MARKS: readonly [mark: string | RegExp, name: CallFormatName][] = [
   ['<start_function_call>', 'functiongemma'],
   ['[TOOL_CALLS]', 'mistral'],
+  ['<|tool_call|>', 'granite'],
   [/<\|channel\|>[\s\S]*functions\./, 'openai'],
   [/<tool_call>[\s\S]*<function=/, 'qwen3_coder'],
   ['<tool_call>', 'hermes'],

@@ -61,6 +61,17 @@ function* mistral(text: ReplyText): Parsing {
   }
 }
 
+/** `<|tool_call|>` or `<tool_call>` with a list of objects. */
+function* granite(text: ReplyText): Parsing {
+  for (;;) {
+    const begin = yield* text.until(['<|tool_call|>', '<tool_call>']);
+    yield* call(text, begin, function* () {
+      yield* text.blanks();
+      yield* jsonCalls(text);
+    });
+  }
+}
+
 /** `[f(a=1), g(b="x")]` as the whole reply. */
 function* pythonic(text: ReplyText): Parsing {
   yield* call(text, '', function* () {
@@ -140,12 +151,10 @@ export const CALL_FORMATS = {
   llama3_json: llama3Json,
   mistral,
   pythonic,
+  granite,
   functiongemma: functionGemma,
   openai: harmony,
 } satisfies Record<string, CallFormat>;
-
-/** What a call that is a JSON object with a name and arguments begins with. */
-export const JSON_CALL_MARKERS: Readonly<Partial<Record<CallFormatName, string>>> = { hermes: '<tool_call>' };
 
 export type CallFormatName = keyof typeof CALL_FORMATS;
 

@@ -103,8 +103,10 @@ def dialogue(r):
     """One training example: pieces of text, never holding a held-out prompt."""
     while True:
         x = r.random()
-        if x < 0.01:
+        if x < 0.012:
             return [(story_text(r)[0] + EOT, True)]
+        if x < 0.016:
+            return [(" ".join(simple(r)["a"] for _ in range(r.randint(2, 10))) + EOT, True)]
         if x < 0.31:
             d = tool_dialogue(r)
             if trainable(d["messages"]): return pieces(d["messages"], d["tools"])

@@ -97,7 +97,8 @@ def generate(model, tok, prompts, limit, temperature=0.0, seed=0, deadline=None,
     gen = torch.Generator(device=dev).manual_seed(seed)
     order = sorted((i for i, p in enumerate(prompts) if len(p) < model.c.max_position_embeddings), key=lambda i: len(prompts[i]))
     while order:
-        n = min(most, max(1, 10 ** 8 // len(prompts[order[min(most, len(order)) - 1]]) ** 2))  # bounds the attention matrix
+        longest = len(prompts[order[min(most, len(order)) - 1]])
+        n = min(most, max(1, 10 ** 8 // (longest * (longest + limit))))  # bounds the attention matrix
         part, order = order[:n], order[n:]
         if deadline and time.time() > deadline: break
         for i, row in zip(part, continuations(model, tok, [prompts[i] for i in part], limit, temperature, gen, deadline, half)): texts[i] = row
@@ -114,20 +115,25 @@ def continuations(model, tok, prompts, limit, temperature, gen, deadline, half):
     start = torch.tensor([P - len(p) for p in prompts], device=dev)
     x = torch.tensor([[0] * (P - len(p)) + p for p in prompts], device=dev)
     cache = torch.zeros(c.num_hidden_layers, 2, B, c.num_key_value_heads, T, c.head_dim, device=dev, dtype=kind)
-    def attention(layer, lo, hi, mask):
-        def attend(q, k, v):
-            q, k, v = (y.view(B, hi - lo, *y.shape[1:]).transpose(1, 2) for y in (q, k, v))
-            cache[layer, 0, :, :, lo:hi], cache[layer, 1, :, :, lo:hi] = k, v
-            y = F.scaled_dot_product_attention(q, cache[layer, 0, :, :, :hi], cache[layer, 1, :, :, :hi], attn_mask=mask, enable_gqa=True)
-            return y.transpose(1, 2).reshape(B * (hi - lo), -1)
+    kv, rep = c.num_key_value_heads, c.num_attention_heads // c.num_key_value_heads
+    def attention(layer, lo, hi, hidden):
+        keys, values = cache[layer]
+        def attend(q, k, v):  # over the whole cache, so that every step has the same shapes
+            n = hi - lo
+            keys[:, :, lo:hi], values[:, :, lo:hi] = (y.view(B, n, kv, -1).transpose(1, 2) for y in (k, v))
+            q = q.view(B, n, kv, rep, -1).permute(0, 2, 3, 1, 4).reshape(B, kv, rep * n, -1)
+            s = (q @ keys.transpose(-1, -2)).view(B, kv, rep, n, T).float() * c.head_dim ** -0.5
+            p = s.masked_fill(hidden[:, None, None], float("-inf")).softmax(-1).to(kind).view(B, kv, rep * n, T)
+            return (p @ values).view(B, kv, rep, n, -1).permute(0, 3, 1, 2, 4).reshape(B * n, -1)
         return attend
+    columns = torch.arange(T, device=dev)
     new, lo, hi, done = [], 0, P, torch.zeros(B, dtype=torch.bool, device=dev)
     with torch.no_grad(), torch.autocast(dev.type, torch.bfloat16, enabled=half):
         while True:
-            keys, rows = torch.arange(hi, device=dev), torch.arange(lo, hi, device=dev)
-            mask = (keys >= start[:, None])[:, None, :] & (keys <= rows[:, None]) | (keys == rows[:, None])  # a padded row sees itself, so that none is empty
+            rows = torch.arange(lo, hi, device=dev)
+            hidden = ((columns < start[:, None])[:, None, :] | (columns > rows[:, None])) & (columns != rows[:, None])  # a padded row sees itself, so that none is empty
             pos = (rows - start[:, None]).clamp(min=0)
-            h = model.hidden(x.reshape(-1), pos.reshape(-1), [attention(l, lo, hi, mask[:, None]) for l in range(c.num_hidden_layers)], kind)
+            h = model.hidden(x.reshape(-1), pos.reshape(-1), [attention(l, lo, hi, hidden) for l in range(c.num_hidden_layers)], kind)
             logits = model.logits(h.view(B, hi - lo, -1)[:, -1]).float()
             nx = logits.argmax(-1) if temperature == 0 else torch.multinomial(F.softmax(logits / temperature, -1), 1, generator=gen)[:, 0]
             done |= torch.isin(nx, ends); new.append(nx); x = nx[:, None]

@@ -32,6 +32,8 @@ def loosen(r, u, case=True):
         u = u[:-1] + pick(r, ", please", ", thanks", " please") + u[-1]
     if case and r.random() < 0.2:
         u = u.lower()
+    if u.startswith(("What's", "what's")) and r.random() < 0.15:
+        u = u[:4] + u[5:]
     if r.random() < 0.2 and u[-1] in "?.":
         u = u[:-1]
     return u
@@ -104,7 +106,7 @@ def capital(r):
         return Q(r, [f"Is {d} the capital of {n}?", f"Is the capital of {n} {d}?"], f"{'Yes' if d == c else 'No'}, the capital of {n} is {c}.", "Yes" if d == c else "No")
     if x < 0.3 and c not in (n,):
         return Q(r, [f"{c} is the capital of which country?", f"Which country has the capital {c}?", f"What country is {c} the capital of?"], f"{c} is the capital of {n}.", n)
-    return Q(r, [f"What is the capital of {n}?", f"What's the capital of {n}?", f"Which city is the capital of {n}?", f"Name the capital of {n}.", f"Tell me the capital of {n}.", f"capital of {n}", f"Do you know the capital of {n}?", f"What is the capital city of {n}?", f"{cap(n)}: what is the capital?"],
+    return Q(r, [f"What is the capital of {n}?", f"What's the capital of {n}?", f"Which city is the capital of {n}?", f"Name the capital of {n}.", f"Tell me the capital of {n}.", f"capital of {n}", f"Do you know the capital of {n}?", f"What is the capital city of {n}?", f"{cap(n)}: what is the capital?", f"capital city of {n}?", f"I need to know the capital of {n}.", f"{n} capital?"],
              f"The capital of {n} is {c}.", c)
 
 def currency(r):

@@ -31,12 +31,15 @@ def t_weather(r):
     u = pick(r, "celsius", "fahrenheit"); tail = f" in {u}" if says else ""; must = unit and r.random() < 0.3
     ps = [P("city|location|place|town|city|location", "string", CITY, c)]
     if unit: ps.append(P("unit|units|format|temperature_unit", "string", ["Temperature unit", "The temperature unit to use", "Unit of the temperature"], u if says else "celsius", ["celsius", "fahrenheit"], must, must or says))
-    ask = [f"What is the weather in {c}{tail}?", f"What's the weather in {c}{tail}?", f"What's the weather like in {c}{tail}?", f"How is the weather in {c}{tail} today?", f"Weather in {c}{tail}", f"Check the weather in {c}{tail}.", f"What is the temperature in {c}{tail}?", f"What's the weather in {c} right now{tail}?", f"What is the weather like in {c} today{tail}?", f"Tell me the weather in {c}{tail}.", f"How warm is it in {c}{tail}?", f"Get the current weather in {c}{tail}."]
+    ask = [f"What is the weather in {c}{tail}?", f"What's the weather in {c}{tail}?", f"What's the weather like in {c}{tail}?", f"How is the weather in {c}{tail} today?", f"Weather in {c}{tail}", f"Check the weather in {c}{tail}.", f"What is the temperature in {c}{tail}?", f"What's the weather in {c} right now{tail}?", f"What is the weather like in {c} today{tail}?", f"Tell me the weather in {c}{tail}.", f"How warm is it in {c}{tail}?", f"Get the current weather in {c}{tail}.", f"I want to know the weather in {c}{tail}.", f"Could you check what the weather is like in {c}{tail}?", f"What's the current temperature in {c}{tail}?", f"How's the weather in {c}{tail}?"]
     if not says: ask += [f"Is it warm in {c}?", f"Is it cold in {c}?", f"Do I need an umbrella in {c}?", f"Is it raining in {c}?", f"I am going to {c}. How is the weather there?"]
     res = pick(r, {"temperature": t, "condition": s}, {"temp": t, "sky": s}, {"city": c, "temperature": t, "condition": s}, {"location": c, "temperature": t, "conditions": s, "wind": w}, {"temp_c": t, "conditions": s}, {"location": c, "current": {"temperature": t, "condition": s}},
                {"temperature": t, "unit": u if says else "celsius", "condition": s}, {"weather": {"sky": s, "temp": t, "humidity": r.randint(10, 99)}}, {"conditions": s, "temperature": t}, {"city": c, "temp": t, "sky": s})
+    ans = f"It is {t} degrees and {s} in {c}."; x = r.random()
+    if x < 0.12: res, ans = pick(r, {"temperature": t}, {"city": c, "degrees": t}, {"temp": t, "unit": u if says else "celsius"}, {"location": c, "temperature": str(t)}), f"It is {t} degrees in {c}."
+    elif x < 0.2: res, ans = pick(r, {"condition": s}, {"city": c, "weather": s}, {"conditions": s}), f"It is {s} in {c}."
     return T("get_weather|get_weather|weather|get_current_weather|weather_lookup|fetch_weather|getWeather|current_weather|check_weather|getCurrentWeather", ["Get the current weather for a city", "Look up the weather", "Returns the weather in a place", "Get the current weather in a given location", "Get the weather", "Current temperature and sky of a city", "Get current temperature for a given location."],
-             ps, ask, res, f"It is {t} degrees and {s} in {c}.", "the weather", [] if says else [f"And in {c}?", f"What about {c}?", f"And {c}?", f"How about {c}?"])
+             ps, ask, res, ans, "the weather", [] if says else [f"And in {c}?", f"What about {c}?", f"And {c}?", f"How about {c}?"])
 def t_forecast(r):
     c, d, s = city(r), r.randint(2, 10), pick(r, SKY)
     return T("get_forecast|weather_forecast|forecast|getForecast|forecast_weather", ["Get the weather forecast for the next days", "Forecast the weather of a city", "Returns the forecast for a number of days"], [P("city|location|place", "string", CITY, c), P("days|num_days|count", "integer", ["Number of days", "How many days ahead"], d)],
@@ -324,6 +327,7 @@ def reply(r, i):
         return pick(r, dumps({"error": e}), f"Error: {e}", dumps({"status": "error", "message": e})), f"The tool gave an error: {e}."
     x, res = r.random(), i["result"]
     if x < 0.10: return i["answer"], i["answer"]
+    if x < 0.13 and len(res) == 1 and isinstance(v := next(iter(res.values())), (str, int, float)) and v is not True: return str(v), i["answer"]
     if x < 0.16: return ", ".join(f"{k}: {v}" for k, v in res.items() if not isinstance(v, (dict, list))) or dumps(res), i["answer"]
     if x < 0.22: return dumps({pick(r, "data", "response", "output"): res}), i["answer"]
     if x < 0.28: return dumps({pick(r, "source", "request", "version"): word(r)} | res), i["answer"]

@@ -75,23 +75,28 @@ class Trainer:
         if self.device.type == "cuda": self.torch.cuda.synchronize()
 
     def probe(self):
+        """Prints the speed at several batch sizes; the steps are too short to change the weights."""
         for n in (2, 4, 6, 8, 12):
-            for k in range(11):
-                if k == 3: self.wait(); t, toks = time.time(), 0
-                toks += self.step(n, 1e-3)[1]
-            self.wait(); d = time.time() - t
-            say(f"probe: {n} groups, {d / 8 * 1e3:.1f} ms a step, {toks / d:.0f} tokens/s")
+            for _ in range(3): self.step(n, 1e-4)
+            self.wait(); t, tokens = time.time(), 0
+            for _ in range(8): tokens += self.step(n, 1e-4)[1]
+            launched = time.time() - t; self.wait(); d = time.time() - t
+            say(f"probe: {n} groups, {d / 8 * 1e3:.1f} ms a step ({launched / 8 * 1e3:.1f} ms to launch it), {tokens / d:.0f} tokens/s")
 
     def run(self, until, log, save):
         a, torch = self.a, self.torch
-        start = saved = last = time.time(); step = seen = since = 0; owns = []
+        start = saved = last = time.time(); step = seen = since = failed = 0; owns = []
         n = max(1, round(a.batch_tokens / a.group_tokens))
         good = {k: v.clone() for k, v in self.model.state_dict().items()}
         while True:
             progress = (time.time() - start) / (until - start)
             if progress >= 1: break
             scale = min(1.0, (step + 1) / a.warmup) * min(1.0, max(0.005, (1 - progress) / (1 - a.hold)))
-            own, tokens = self.step(n, scale)
+            try: own, tokens = self.step(n, scale)
+            except Exception:
+                failed += 1; traceback.print_exc()
+                if failed > 20: break
+                self.model.zero_grad(set_to_none=True); continue
             owns.append(own); step += 1; seen += tokens; since += tokens
             if step % 20 == 0: self.wait()  # so that the clock is the device's
             if step % 100 == 0 or time.time() - last > 10:
@@ -142,6 +147,7 @@ def main():
     trainer = Trainer(a, model, stream, device)
     try:
         if a.probe: trainer.probe()
+        if device.type == "cuda": say(f"most memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
         say("training starts")
         step, seen = trainer.run(end - a.after, log, save)
         say(f"trained {step} steps, {seen} tokens")

@@ -1,16 +1,32 @@
 /**
- * Translates the regular expressions of `tokenizer.json` into JavaScript's. The files are written for Oniguruma, whose
- * classes follow Unicode: its `\s` has U+0085 and lacks U+FEFF, `\d` and `\w` know every script, `^` and `$` match at
- * lines, and it has possessive repetition, atomic groups and case-insensitive groups. None of these mean the same in
- * JavaScript, so the pattern is parsed and written anew for the `v` flag.
- * Source: Oniguruma's doc/RE and doc/SYNTAX.md.
+ * Reads the regular expressions of `tokenizer.json`. The files are written for Oniguruma, whose classes follow Unicode: its
+ * `\s` has U+0085 and lacks U+FEFF, `\d` and `\w` know every script, `^` and `$` match at lines, and it has possessive
+ * repetition, atomic groups and case-insensitive groups. Source: Oniguruma's doc/RE and doc/SYNTAX.md.
  */
 
-import { TokenizerError } from './errors.ts';
+import { TokenizerError } from '../errors.ts';
+
+/** A piece of a pattern. Groups do not capture: nothing refers back to one. */
+export type PatternNode =
+  | { readonly kind: 'set'; readonly source: string }
+  | { readonly kind: 'sequence'; readonly items: readonly PatternNode[] }
+  | { readonly kind: 'choice'; readonly options: readonly PatternNode[] }
+  | {
+      readonly kind: 'repeat';
+      readonly item: PatternNode;
+      readonly min: number;
+      /** Infinity without a bound. */
+      readonly max: number;
+      readonly mode: 'greedy' | 'lazy' | 'possessive';
+    }
+  | { readonly kind: 'atomic'; readonly item: PatternNode }
+  | { readonly kind: 'look'; readonly item: PatternNode; readonly behind: boolean; readonly negated: boolean };
 
 const MAX_PATTERN_LENGTH = 8192;
 const MAX_GROUP_DEPTH = 64;
 const MAX_REPEAT = 1000;
+/** Quantifiers after one another. */
+const MAX_QUANTIFIERS = 8;
 
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
 /** Outside of brackets, the numbers of Latin-1 count as word characters too. */
@@ -53,31 +69,20 @@ const POSIX_CLASSES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Compiles a pattern of `tokenizer.json` with the flags `gv`.
+ * Sets are given as JavaScript writes a single character for the `v` flag: `a`, `[\p{L}a-z]`.
  *
- * @throws TokenizerError  for syntax that has no counterpart, and for a repetition inside a repetition, which can take
- * exponential time
+ * @throws TokenizerError for syntax that is not understood
  */
-export function compilePattern(pattern: string, where: string): RegExp {
+export function parsePattern(pattern: string, where: string): PatternNode {
   if (pattern.length > MAX_PATTERN_LENGTH) {
     throw new TokenizerError(`${where} is ${pattern.length} characters long; at most ${MAX_PATTERN_LENGTH} are read`);
   }
-  const source = new PatternTranslator(pattern, where).translate();
-  try {
-    return new RegExp(source, 'gv');
-  } catch {
-    throw new TokenizerError(`${where} is not a valid regular expression: ${pattern.slice(0, 80)}`);
-  }
+  return new PatternParser(pattern, where).parse();
 }
 
-/** A pattern that matches `text` itself. */
-export function literalPattern(text: string): RegExp {
-  return new RegExp(Array.from(text, (char) => literal(char.codePointAt(0)!)).join(''), 'gv');
-}
-
-/** Whether `at` lies between the two halves of a character, where engines do find empty matches. */
-export function isWithinPair(text: string, at: number): boolean {
-  return at > 0 && text.codePointAt(at - 1)! > 0xffff;
+/** The characters of `text`, one after the other. */
+export function literalNode(text: string): PatternNode {
+  return { kind: 'sequence', items: Array.from(text, (char) => set(literal(char.codePointAt(0)!))) };
 }
 
 interface Flags {
@@ -86,40 +91,32 @@ interface Flags {
   readonly extended: boolean;
 }
 
-/** A translated piece; `repeats`: it holds a repetition without bound that may give back what it took. */
-interface Piece {
-  readonly source: string;
-  readonly repeats: boolean;
-}
-
-class PatternTranslator {
+class PatternParser {
   readonly #chars: readonly string[];
   readonly #where: string;
   #at = 0;
-  #atomicGroups = 0;
 
   constructor(pattern: string, where: string) {
     this.#chars = Array.from(pattern);
     this.#where = where;
   }
 
-  translate(): string {
-    const { source } = this.#alternatives({ ignoreCase: false, dotAll: false, extended: false }, 0);
+  parse(): PatternNode {
+    const node = this.#alternatives({ ignoreCase: false, dotAll: false, extended: false }, 0);
     if (this.#at < this.#chars.length) throw this.#error('has a ) too many');
-    return source;
+    return node;
   }
 
   /** Everything up to the end of the pattern or to a closing parenthesis, which is left there. */
-  #alternatives(outer: Flags, depth: number): Piece {
+  #alternatives(outer: Flags, depth: number): PatternNode {
     if (depth > MAX_GROUP_DEPTH) throw this.#error(`nests more than ${MAX_GROUP_DEPTH} groups`);
     let flags = outer;
-    let source = '';
-    let repeats = false;
+    const options: PatternNode[][] = [[]];
     while (this.#at < this.#chars.length && this.#chars[this.#at] !== ')') {
       const char = this.#chars[this.#at];
       if (char === '|') {
         this.#at++;
-        source += '|';
+        options.push([]);
       } else if (flags.extended && /\s/.test(char)) {
         this.#at++;
       } else if (flags.extended && char === '#') {
@@ -133,12 +130,13 @@ class PatternTranslator {
           flags = inline.flags;
           continue;
         }
-        const piece = this.#repeated(inline ? this.#group('(?:', inline.flags, depth) : this.#atom(flags, depth));
-        source += piece.source;
-        repeats ||= piece.repeats;
+        options[options.length - 1].push(
+          this.#repeated(inline ? this.#group(inline.flags, depth) : this.#atom(flags, depth)),
+        );
       }
     }
-    return { source, repeats };
+    const sequences = options.map(sequence);
+    return sequences.length === 1 ? sequences[0] : { kind: 'choice', options: sequences };
   }
 
   /** Reads `(?i)` (which ends there and holds for the rest of the group) or the head of `(?i:`. */
@@ -157,84 +155,86 @@ class PatternTranslator {
     };
   }
 
-  #atom(flags: Flags, depth: number): Piece {
-    for (const opening of ['(?:', '(?=', '(?!', '(?<=', '(?<!']) {
-      if (this.#takes(opening)) return this.#group(opening, flags, depth);
+  #atom(flags: Flags, depth: number): PatternNode {
+    for (const [opening, behind, negated] of LOOKS) {
+      if (this.#takes(opening)) return look(this.#group(flags, depth), behind, negated);
     }
-    if (this.#takes('(?>')) return this.#atomic(this.#group('(?:', flags, depth));
+    if (this.#takes('(?:')) return this.#group(flags, depth);
+    if (this.#takes('(?>')) return { kind: 'atomic', item: this.#group(flags, depth) };
     if (this.#takes('(?')) {
       if (!this.#takes('<')) throw this.#error('has a group of an unknown kind');
       while (this.#at < this.#chars.length && this.#chars[this.#at] !== '>') this.#at++;
       this.#at++;
-      return this.#group('(?:', flags, depth);
+      return this.#group(flags, depth);
     }
-    // Nothing refers back to a group, so none needs to capture.
-    if (this.#takes('(')) return this.#group('(?:', flags, depth);
+    if (this.#takes('(')) return this.#group(flags, depth);
     const char = this.#next();
-    if (char === '[') return once(this.#characterClass(flags, depth));
-    if (char === '.') return once(flags.dotAll ? '[\\s\\S]' : '[^\\n]');
-    if (char === '^') return once('(?<![^\\n])');
-    if (char === '$') return once('(?![^\\n])');
-    if (char === '\\') return once(this.#escape(flags));
+    if (char === '[') return set(this.#characterClass(flags, depth));
+    if (char === '.') return set(flags.dotAll ? ANY : '[^\\n]');
+    if (char === '^') return look(set('[^\\n]'), true, true);
+    if (char === '$') return look(set('[^\\n]'), false, true);
+    if (char === '\\') return this.#escape(flags);
     if (char === '*' || char === '+' || char === '?') throw this.#error(`has ${char} with nothing to repeat`);
-    return once(literalIn(char.codePointAt(0)!, flags));
+    return set(literalIn(char.codePointAt(0)!, flags));
   }
 
-  #group(opening: string, flags: Flags, depth: number): Piece {
-    const { source, repeats } = this.#alternatives(flags, depth + 1);
+  #group(flags: Flags, depth: number): PatternNode {
+    const node = this.#alternatives(flags, depth + 1);
     if (!this.#takes(')')) throw this.#error('lacks a )');
-    return { source: `${opening}${source})`, repeats };
-  }
-
-  /** JavaScript has no atomic groups, but a lookahead never gives back what it took. */
-  #atomic({ source }: Piece): Piece {
-    const name = `atomic${this.#atomicGroups++}`;
-    return once(`(?:(?=(?<${name}>${source}))\\k<${name}>)`);
+    return node;
   }
 
   /** `atom` with the quantifiers that follow it. */
-  #repeated(atom: Piece): Piece {
-    let piece = atom;
-    for (;;) {
+  #repeated(atom: PatternNode): PatternNode {
+    let node = atom;
+    for (let quantifiers = 0; ; quantifiers++) {
       const rest = this.#chars.slice(this.#at, this.#at + 24).join('');
       const quantifier = /^(?:([*+?])|\{(\d*)(,?)(\d*)\})/.exec(rest);
-      if (!quantifier || quantifier[0] === '{}' || quantifier[0] === '{,}') return piece;
+      if (!quantifier || quantifier[0] === '{}' || quantifier[0] === '{,}') return node;
+      if (quantifiers === MAX_QUANTIFIERS) throw this.#error(`repeats a repetition more than ${quantifiers} times`);
       this.#at += quantifier[0].length;
       const [written, sign, low, comma, high] = quantifier;
       if (Math.max(Number(low ?? 0), Number(high ?? 0)) > MAX_REPEAT) {
         throw this.#error(`repeats ${written}; at most ${MAX_REPEAT} times are counted`);
       }
-      const unbounded = sign === '*' || sign === '+' || (comma === ',' && high === '');
+      const min = sign === '+' ? 1 : Number(low || 0);
+      const max = sign === '?' ? 1 : sign || (comma && !high) ? Number.POSITIVE_INFINITY : Number(high || low);
+      if (max < min) throw this.#error(`repeats ${written}, which is out of order`);
       const isPossessive = sign !== undefined && this.#takes('+');
-      if (unbounded && piece.repeats && !isPossessive) {
-        throw this.#error('repeats a repetition, which can take exponential time');
-      }
-      const lazy = !isPossessive && this.#takes('?') ? '?' : '';
-      const normal = sign ?? `{${low || '0'}${comma}${high}}`;
-      piece = { source: `(?:${piece.source})${normal}${lazy}`, repeats: unbounded || piece.repeats };
-      if (isPossessive) piece = this.#atomic(piece);
+      const mode = isPossessive ? 'possessive' : this.#takes('?') ? 'lazy' : 'greedy';
+      node = { kind: 'repeat', item: node, min, max, mode };
     }
   }
 
-  #escape(flags: Flags): string {
+  #escape(flags: Flags): PatternNode {
     const char = this.#next();
     const inside = this.#classEscape(char);
-    if (inside !== undefined) return inside;
+    if (inside !== undefined) return set(inside);
+    const word = (behind: boolean, negated: boolean) => look(set(`[${WORD_ESCAPE}]`), behind, negated);
+    const atWordEdge = (isEdge: boolean): PatternNode => ({
+      kind: 'choice',
+      options: [sequence([word(true, false), word(false, isEdge)]), sequence([word(true, true), word(false, !isEdge)])],
+    });
     switch (char) {
       case 'A':
-        return '(?<![\\s\\S])';
+        return look(set(ANY), true, true);
       case 'z':
-        return '(?![\\s\\S])';
-      case 'Z':
-        return '(?=\\n?(?![\\s\\S]))';
+        return look(set(ANY), false, true);
+      case 'Z': {
+        const lineEnd: PatternNode = { kind: 'repeat', item: set('\\n'), min: 0, max: 1, mode: 'greedy' };
+        return look(sequence([lineEnd, look(set(ANY), false, true)]), false, false);
+      }
       case 'b':
-        return `(?:(?<=[${WORD_ESCAPE}])(?![${WORD_ESCAPE}])|(?<![${WORD_ESCAPE}])(?=[${WORD_ESCAPE}]))`;
+        return atWordEdge(true);
       case 'B':
-        return `(?:(?<=[${WORD_ESCAPE}])(?=[${WORD_ESCAPE}])|(?<![${WORD_ESCAPE}])(?![${WORD_ESCAPE}]))`;
+        return atWordEdge(false);
       case 'R':
-        return '(?:\\r\\n|[\\n-\\r\\u{85}\\u{2028}\\u{2029}])';
+        return {
+          kind: 'choice',
+          options: [sequence([set('\\r'), set('\\n')]), set('[\\n-\\r\\u{85}\\u{2028}\\u{2029}]')],
+        };
     }
-    return literalIn(this.#characterEscape(char), flags);
+    return set(literalIn(this.#characterEscape(char), flags));
   }
 
   /** A class escape such as `\s` or `\p{L}`, valid inside and outside of brackets; undefined for other escapes. */
@@ -334,8 +334,26 @@ class PatternTranslator {
   }
 }
 
-function once(source: string): Piece {
-  return { source, repeats: false };
+const LOOKS = [
+  ['(?=', false, false],
+  ['(?!', false, true],
+  ['(?<=', true, false],
+  ['(?<!', true, true],
+] as const;
+
+/** Any character at all. */
+const ANY = '[\\s\\S]';
+
+function set(source: string): PatternNode {
+  return { kind: 'set', source };
+}
+
+function sequence(items: readonly PatternNode[]): PatternNode {
+  return items.length === 1 ? items[0] : { kind: 'sequence', items };
+}
+
+function look(item: PatternNode, behind: boolean, negated: boolean): PatternNode {
+  return { kind: 'look', item, behind, negated };
 }
 
 /** A code point as it may stand inside and outside of a class. */
