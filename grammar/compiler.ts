@@ -99,6 +99,7 @@ export class GrammarCompiler {
     if (this.#tables.full) {
       for (const [key, { tables }] of this.#cache) if (tables !== this.#tables) this.#cache.delete(key);
       this.#tables = new Tables(this.#vocabulary);
+      this.#tables.prepare();
     }
     return this.#tables;
   }

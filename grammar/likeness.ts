@@ -6,8 +6,8 @@
 import { NOWHERE } from './edges.ts';
 import type { Expressions } from './expressions.ts';
 
-/** Pairs of expressions that are compared at most. */
-const MAX_PAIRS = 400;
+/** Expressions or pairs of them that are looked at at most. */
+const MAX_PAIRS = 250;
 
 /** How far two expressions agree. */
 export interface Likeness {

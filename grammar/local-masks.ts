@@ -25,8 +25,11 @@ export interface LocalMask {
 /** Trie nodes from which a walk is costly enough to look for a mask that is alike. */
 const COSTLY_WALK = 4_000;
 
+/** Trie nodes after which two states have so little in common that one's mask is no help for the other's. */
+const FUTILE_WALK = 25_000;
+
 /** Characters up to which a string must be free to be compared with any string. */
-const LEAST_FREE = 6;
+const LEAST_FREE = 16;
 
 export class LocalMasks {
   readonly #vocabulary: Vocabulary;
@@ -63,7 +66,7 @@ export class LocalMasks {
       this.#masks.delete(state);
     } else {
       local =
-        this.#bounded(state) ?? this.#anyText(state) ?? this.#alike(state) ?? this.#similar(state) ?? this.#walk(state);
+        this.#bounded(state) ?? this.#similar(state) ?? this.#anyText(state) ?? this.#alike(state) ?? this.#walk(state);
       this.#cachedBytes += bytesOf(local);
       for (const [oldest, mask] of this.#masks) {
         if (this.#cachedBytes <= MAX_MASK_BYTES) break;
@@ -91,15 +94,17 @@ export class LocalMasks {
   }
 
   /** The tokens that `work` finds, with the exits that are its answer. Where it throws, what was found is dropped. */
-  #collect(work: () => UsedExits[]): LocalMask {
-    let closed: UsedExits[];
+  #collect<T extends UsedExits[] | undefined>(work: () => T): T extends undefined ? undefined : LocalMask;
+  #collect(work: () => UsedExits[] | undefined): LocalMask | undefined {
+    let closed: UsedExits[] | undefined;
     try {
       closed = work();
     } catch (error) {
       this.#found.end();
       throw error;
     }
-    return { inside: this.#found.end(), closed };
+    const inside = this.#found.end();
+    return closed && { inside, closed };
   }
 
   /**
@@ -270,6 +275,7 @@ export class LocalMasks {
       this.#found.addAll(base.inside);
       const own = new Exits();
       const replaced = this.#walkBeside(state, free, own);
+      if (!replaced) return undefined;
       const closed = base.closed.map((exits) => withoutRanges(exits, replaced));
       return own.nodes.length > 0 ? [used(own), ...closed] : closed;
     });
@@ -277,18 +283,21 @@ export class LocalMasks {
 
   /**
    * Changes the tokens inside `base` to those inside `start`, and adds the exits that are not those of `base`.
-   * @returns the trie nodes whose exits in `base` do not count: from each even one to before the next
+   * @returns the trie nodes whose exits in `base` do not count: from each even one to before the next; undefined when the
+   *   walk is futile
    */
-  #walkBeside(start: number, base: number, closed: Exits): readonly number[] {
+  #walkBeside(start: number, base: number, closed: Exits): readonly number[] | undefined {
     const bytes = this.#bytes;
     const { trie } = this.#vocabulary;
     const states = this.#states;
     const baseStates = this.#baseStates;
     const found = this.#found;
     const replaced: number[] = [];
+    let visited = 0;
     states[0] = start;
     baseStates[0] = base;
     for (let at = 1; at < trie[0]; ) {
+      if (++visited > FUTILE_WALK) return undefined;
       const word = trie[at * NODE_WORDS + 1];
       const end = trie[at * NODE_WORDS];
       const depth = word >> 8;
