@@ -128,9 +128,13 @@ function readMerges(json: unknown, where: string): [string, string][] {
     throw new TokenizerError(`${where} has ${merges.length} entries; at most ${MAX_MERGES} are read`);
   }
   return merges.map((merge, i) => {
-    const parts: readonly unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
-    const [left, right] = parts;
-    if (parts.length === 2 && typeof left === 'string' && typeof right === 'string') return [left, right];
+    if (typeof merge === 'string') {
+      const cut = merge.indexOf(' ');
+      if (cut >= 0 && !merge.includes(' ', cut + 1)) return [merge.slice(0, cut), merge.slice(cut + 1)];
+    } else if (Array.isArray(merge) && merge.length === 2) {
+      const [left, right] = merge;
+      if (typeof left === 'string' && typeof right === 'string') return [left, right];
+    }
     throw new TokenizerError(`${where}[${i}] is ${JSON.stringify(merge)?.slice(0, 40)}; expected two tokens`);
   });
 }
@@ -155,14 +159,14 @@ class MergeTable {
     this.#mask = slots - 1;
     for (let rank = 0; rank < merges.length; rank++) {
       const [left, right] = merges[rank];
-      const idOf = (token: string) => vocabulary.idOf(token) ?? unknownPart(token, `${where}[${rank}]`);
-      const leftId = idOf(left);
-      const rightId = idOf(right);
+      const leftId = vocabulary.idOf(left) ?? unknownPart(left, where, rank);
+      const rightId = vocabulary.idOf(right) ?? unknownPart(right, where, rank);
+      const result = left + right.slice(prefixLength);
       const slot = this.#slotOf(leftId, rightId);
       this.#left[slot] = leftId;
       this.#right[slot] = rightId;
       this.#ranks[slot] = rank;
-      this.results[rank] = idOf(left + right.slice(prefixLength));
+      this.results[rank] = vocabulary.idOf(result) ?? unknownPart(result, where, rank);
     }
   }
 
@@ -184,8 +188,8 @@ class MergeTable {
   }
 }
 
-function unknownPart(token: string, where: string): never {
-  throw new TokenizerError(`${where} needs ${JSON.stringify(token.slice(0, 40))}, which is not in vocab`);
+function unknownPart(token: string, where: string, rank: number): never {
+  throw new TokenizerError(`${where}[${rank}] needs ${JSON.stringify(token.slice(0, 40))}, which is not in vocab`);
 }
 
 /** The word being merged: symbols in a linked list, and a heap of the pairs that may merge. Reused for every word. */
