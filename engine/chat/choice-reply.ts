@@ -5,6 +5,8 @@ import { chatLogprobs, type TokenNaming } from './logprobs.ts';
 import { randomHex, randomLetters } from './random-id.ts';
 import { ReplyParser, type ReplyRules } from './tools/reply-parser.ts';
 import type { ReplyPart } from './tools/reply-text.ts';
+import { startOf, type Thinking, thinkingAfter } from './tools/thinking.ts';
+import { writtenToken } from './tools/token-texts.ts';
 import type { ChatChunkChoice, ChatDelta, ChatFinishReason, ChatToolCallDelta } from './types.ts';
 
 /** What the choices of an answer have in common. */
@@ -17,6 +19,8 @@ export interface ReplyOptions {
   /** Ids of nine letters and digits, as some templates want them. */
   readonly shortCallIds: boolean;
   readonly withReasoning: boolean;
+  /** The usage says how many tokens were reasoning. */
+  readonly countsReasoning: boolean;
   readonly withTokenIds: boolean;
   readonly naming: TokenNaming;
 }
@@ -26,16 +30,25 @@ export class ChoiceReply {
   readonly #options: ReplyOptions;
   readonly #parser: ReplyParser;
   #calls = 0;
+  #thinking: Thinking;
 
   constructor(index: number, options: ReplyOptions) {
     this.index = index;
     this.#options = options;
     this.#parser = new ReplyParser(options.rules);
+    this.#thinking = startOf(options.rules.reasoning);
+  }
+
+  /** Tokens between the tags of reasoning so far. */
+  get reasoningTokens(): number {
+    return this.#thinking.tokens;
   }
 
   /** The next chunk; null when it would say nothing. */
   next(output: GenerateOutput): ChatChunkChoice | null {
     const { withTokenIds, naming } = this.#options;
+    for (const id of output.tokenIds)
+      this.#thinking = thinkingAfter(this.#thinking, writtenToken(naming.tokenizer, id));
     const parts = this.#parser.push(output.text);
     if (output.finishReason !== null) parts.push(...this.#parser.finish());
     const delta = this.#deltaOf(parts);

@@ -54,14 +54,19 @@ export async function* chatChunks(
       prompt = output;
       yield* openingChunks(head, prompt);
     }
+    const reply = replies[output.index];
     completionTokens[output.index] += output.tokenIds.length;
-    const choice = replies[output.index].next(output);
-    if (choice) yield chunkOf(head, [choice], runningUsage(head, prompt, completionTokens[output.index]));
+    const choice = reply.next(output);
+    const tokens = { all: completionTokens[output.index], reasoning: reply.reasoningTokens };
+    if (choice) yield chunkOf(head, [choice], runningUsage(head, prompt, tokens));
   }
 
   if (head.usage === 'none') return;
-  const total = completionTokens.reduce((sum, count) => sum + count, 0);
-  yield chunkOf(head, [], prompt ? usageWith(head, prompt, total) : usageOf(0, total));
+  const total = {
+    all: completionTokens.reduce((sum, count) => sum + count, 0),
+    reasoning: replies.reduce((sum, { reasoningTokens }) => sum + reasoningTokens, 0),
+  };
+  yield chunkOf(head, [], prompt ? usageWith(head, prompt, total) : usageOf(0, total.all));
 }
 
 /** Puts the chunks of an answer together. Its head must have asked for the usage. */
@@ -126,10 +131,11 @@ class CollectedChoice {
     const end = this.#end;
     if (!end?.finish_reason) throw new Error(`choice ${this.#index} came to no end`);
     const calls = this.#finishedCalls(end);
-    const hasOnlyCalls = this.#content === '' && end.finish_reason === 'tool_calls' && reply.rules.calls !== undefined;
+    const hasOnlyCalls = end.finish_reason === 'tool_calls' && reply.rules.calls !== undefined;
+    const hasOnlyReasoning = this.#reasoning !== '' && calls.length === 0;
     const message = {
       role,
-      content: hasOnlyCalls ? null : this.#content,
+      content: this.#content === '' && (hasOnlyCalls || hasOnlyReasoning) ? null : this.#content,
       ...(withCalls ? { tool_calls: calls } : {}),
       ...(this.#reasoning === '' ? {} : { reasoning_content: this.#reasoning, reasoning: this.#reasoning }),
     };
@@ -170,7 +176,7 @@ type PromptUsage = Pick<GenerateOutput, 'promptTokens' | 'cachedTokens'>;
 
 function* openingChunks(head: AnswerHead, prompt: PromptUsage): Generator<ChatCompletionChunk, void, undefined> {
   const { n, role, echo, promptTokenIds } = head;
-  const usage = runningUsage(head, prompt, 0);
+  const usage = runningUsage(head, prompt, { all: 0, reasoning: 0 });
   for (let index = 0; index < n; index++) {
     const chunk = chunkOf(head, [opening(index, { role, content: '' })], usage);
     yield index === 0 && promptTokenIds ? { ...chunk, prompt_token_ids: promptTokenIds } : chunk;
@@ -192,11 +198,20 @@ function chunkOf(
   return wanted === 'none' ? chunk : { ...chunk, usage };
 }
 
-function runningUsage(head: AnswerHead, prompt: PromptUsage, completionTokens: number): ChatUsage | null {
-  return head.usage === 'running' ? usageWith(head, prompt, completionTokens) : null;
+/** Tokens of the output, and those of them that were reasoning. */
+interface OutputTokens {
+  readonly all: number;
+  readonly reasoning: number;
 }
 
-function usageWith(head: AnswerHead, { promptTokens, cachedTokens }: PromptUsage, completionTokens: number): ChatUsage {
-  const usage = usageOf(promptTokens, completionTokens);
-  return head.withCachedTokens ? { ...usage, prompt_tokens_details: { cached_tokens: cachedTokens } } : usage;
+function runningUsage(head: AnswerHead, prompt: PromptUsage, tokens: OutputTokens): ChatUsage | null {
+  return head.usage === 'running' ? usageWith(head, prompt, tokens) : null;
+}
+
+function usageWith(head: AnswerHead, { promptTokens, cachedTokens }: PromptUsage, tokens: OutputTokens): ChatUsage {
+  return {
+    ...usageOf(promptTokens, tokens.all),
+    ...(head.withCachedTokens ? { prompt_tokens_details: { cached_tokens: cachedTokens } } : {}),
+    ...(head.reply.countsReasoning ? { completion_tokens_details: { reasoning_tokens: tokens.reasoning } } : {}),
+  };
 }

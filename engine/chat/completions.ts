@@ -110,9 +110,9 @@ function startAnswer(engine: ApiEngine, request: ChatRequest, choice: ToolChoice
   startGenerating('messages', () => engine.check(given(search)));
 
   const wanted = grammarOf(engine, request, choice);
-  const { options: reply, needsMarkers, grammar } = replyOptions(engine, request, choice, wanted ? null : tokens);
+  const { options: reply, needsMarkers, grammar } = replyOptions(engine, request, choice, tokens, wanted);
   const sampled = needsMarkers ? { ...search.sampling, skipSpecialTokens: false } : search.sampling;
-  const outputs = engine.generate(given({ ...search, sampling: sampled, grammar: wanted ?? grammar, signal }));
+  const outputs = engine.generate(given({ ...search, sampling: sampled, grammar, signal }));
 
   const speaker = request.messages[request.messages.length - 1];
   const role = request.add_generation_prompt === false ? speaker.role : 'assistant';

@@ -11,6 +11,7 @@ import { CallGrammar, compilerWithMarkers } from './tools/call-grammar.ts';
 import { CALL_LANGUAGES } from './tools/call-languages.ts';
 import { reasoningAfter } from './tools/detect.ts';
 import { CALL_FORMATS, type CallFormatName, namedCall, requiredCalls } from './tools/formats.ts';
+import { ReasoningGrammar } from './tools/reasoning-grammar.ts';
 import type { ReplyRules } from './tools/reply-parser.ts';
 
 /** How much of a prompt's end tells whether its reply begins with reasoning. */
@@ -20,20 +21,30 @@ export interface ReplyPlan {
   readonly options: ReplyOptions;
   /** Markers must be in the text, also where they are special tokens. */
   readonly needsMarkers: boolean;
-  /** What keeps calls that the model chooses to make well formed. */
+  /** What the reply is held to, reasoning and all. */
   readonly grammar?: Grammar;
 }
 
-/** @param prompt  token ids; null when the reply is held to a grammar, and so begins without reasoning */
+/**
+ * @param prompt  token ids
+ * @param wanted  what the reply must be, if the request says so
+ * @throws RequestError for a limit of reasoning that the model cannot keep to
+ */
 export function replyOptions(
   engine: ApiEngine,
   request: ChatRequest,
   choice: ToolChoice,
-  prompt: readonly number[] | null,
+  prompt: readonly number[],
+  wanted: Grammar | undefined,
 ): ReplyPlan {
-  const { tools = [], parallel_tool_calls: parallel = true } = request;
-  const calls = callRules(engine, choice);
-  const reasoning = engine.replyFormat.reasoning && prompt ? reasoningOf(engine, prompt) : undefined;
+  const { tools, parallel_tool_calls: parallel = true, thinking_token_budget: budget } = request;
+  checkBudget(budget, engine);
+  const calls = callRules(engine, choice, wanted !== undefined);
+  const thinks = engine.replyFormat.reasoning ? reasoningOf(engine, prompt) : undefined;
+  // A model that may think or not goes straight to what is wanted of it, unless it is asked to think.
+  const reasoning = wanted && thinks === 'tagged' && !asksForThinking(request) ? undefined : thinks;
+  const rest = wanted ?? (choice === 'auto' ? autoGrammar(engine, tools ?? []) : undefined);
+  const holdsReasoning = reasoning !== undefined && (rest !== undefined || budget !== undefined);
   return {
     options: {
       rules: { calls, tools: tools ?? [], reasoning },
@@ -41,10 +52,13 @@ export function replyOptions(
       finishOfCalls: typeof choice === 'object' ? 'stop' : 'tool_calls',
       shortCallIds: engine.replyFormat.calls === 'mistral',
       withReasoning: request.include_reasoning ?? true,
+      countsReasoning: engine.replyFormat.reasoning,
       withTokenIds: request.return_token_ids ?? false,
       naming: { tokenizer: engine.tokenizer, asIds: request.return_tokens_as_token_ids ?? false },
     },
-    grammar: choice === 'auto' ? autoGrammar(engine, tools ?? []) : undefined,
+    grammar: holdsReasoning
+      ? new ReasoningGrammar({ reasoning, budget, rest, isStrict: wanted !== undefined }, engine)
+      : rest,
     needsMarkers: (calls !== undefined && !isForced(choice)) || reasoning !== undefined,
   };
 }
@@ -53,11 +67,32 @@ function isForced(choice: ToolChoice): boolean {
   return choice === 'required' || typeof choice === 'object';
 }
 
-function callRules({ replyFormat }: ApiEngine, choice: ToolChoice): ReplyRules['calls'] {
-  if (choice === 'none') return undefined;
+function callRules({ replyFormat }: ApiEngine, choice: ToolChoice, isHeld: boolean): ReplyRules['calls'] {
   if (choice === 'required') return requiredCalls;
-  if (choice === 'auto') return replyFormat.calls && CALL_FORMATS[replyFormat.calls];
-  return namedCall(choice.name);
+  if (typeof choice === 'object') return namedCall(choice.name);
+  // On channels every reply has markers, calls or not.
+  if (choice === 'auto' || (replyFormat.calls === 'openai' && !isHeld)) {
+    return replyFormat.calls && CALL_FORMATS[replyFormat.calls];
+  }
+  return undefined;
+}
+
+function checkBudget(budget: number | undefined, { replyFormat }: ApiEngine): void {
+  if (budget === undefined) return;
+  if (budget < 0) throw new RequestError(`thinking_token_budget must be at least 0, got ${budget}`, BUDGET);
+  if (replyFormat.reasoning) return;
+  throw new RequestError(`thinking_token_budget ${budget} needs a model that thinks between tags`, BUDGET);
+}
+
+const BUDGET = 'thinking_token_budget';
+
+function asksForThinking({
+  thinking_token_budget: budget,
+  reasoning_effort: effort,
+  chat_template_kwargs: kwargs,
+}: ChatRequest) {
+  if (budget !== undefined || kwargs?.enable_thinking === true || kwargs?.thinking === true) return true;
+  return effort !== undefined && effort !== 'none';
 }
 
 /**

@@ -42,6 +42,9 @@ export const chatRequestSchema = z.object({
   ...toolFields,
   ...constraintFields,
   reasoning_effort: string('How hard to think, for templates that know it; none switches thinking off.'),
+  thinking_token_budget: integer(
+    'Most tokens of reasoning: after so many its end is all that may come. Only for models that think between tags.',
+  ),
   include_reasoning: boolean('False leaves the reasoning out of the reply.', { default: true }),
 
   echo: boolean("Puts the last message's text before each choice, if it has the role of the reply.", {

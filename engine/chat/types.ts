@@ -30,7 +30,7 @@ export interface ChatChoice {
 export interface ChatMessage {
   /** `assistant`, unless the request continues a message of somebody else. */
   readonly role: string;
-  /** Null when there is nothing but calls. */
+  /** Null when there is nothing but calls or reasoning. */
   readonly content: string | null;
   /** Present when there were tools to call. */
   readonly tool_calls?: readonly ChatToolCall[];
@@ -94,6 +94,8 @@ export interface ChatUsage {
   readonly total_tokens: number;
   /** Where it is wanted: how much of the prompt was there from an earlier request. */
   readonly prompt_tokens_details?: { readonly cached_tokens: number };
+  /** Of a model that thinks between tags: how much of the output stood between them. */
+  readonly completion_tokens_details?: { readonly reasoning_tokens: number };
 }
 
 export interface ChatLogprobs {

@@ -24,5 +24,4 @@ export const unsupportedFields = {
   web_search_options: never('Search in the web.'),
   functions: never('The old form of tools.'),
   function_call: never('The old form of tool_choice.'),
-  thinking_token_budget: never('A limit for reasoning.'),
 } satisfies Record<string, z.ZodType>;

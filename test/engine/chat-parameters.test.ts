@@ -89,7 +89,7 @@ test('temperature, top_k, top_p and min_p narrow the draw, and the seed repeats 
 });
 
 test('n: choice i is that of seed + i', async () => {
-  const request = { temperature: 3, top_k: -1, top_p: 1, max_tokens: 6 };
+  const request = { temperature: 3, top_k: -1, top_p: 1, max_tokens: 6, ignore_eos: true };
   const three = await ask({ ...request, seed: 5, n: 3 });
   for (const [i, choice] of three.choices.entries()) {
     assert.is(choice.message.content, await say({ ...request, seed: 5 + i }));

@@ -273,6 +273,8 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ repetition_detection: 5 }, 'repetition_detection', 'object', '5'],
   [{ repetition_detection: { min_count: 'x' } }, 'repetition_detection.min_count', 'integer'],
   [{ repetition_detection: { max_pattern_size: 3 } }, 'repetition_detection', 'min_count'],
+  [{ thinking_token_budget: 5 }, 'thinking_token_budget', 'thinks'],
+  [{ thinking_token_budget: 1.5 }, 'thinking_token_budget', 'integer'],
   [{ priority: 1.5 }, 'priority', 'integer'],
   [{ cache_salt: '' }, 'cache_salt', 'empty'],
   [{ request_id: '' }, 'request_id', 'empty'],
@@ -314,7 +316,6 @@ const unsupported: Record<string, unknown> = {
   function_call: 'auto',
   audio: {},
   web_search_options: {},
-  thinking_token_budget: 5,
 };
 
 for (const [param, value] of Object.entries(unsupported)) {

@@ -7,7 +7,6 @@ import {
   type ChatCompletionCreateParams,
   createChatCompletions,
 } from '../../engine/chat/index.ts';
-import type { Grammar } from '../../grammar/index.ts';
 import { FakeEngine, type FakeOptions } from '../server/fake-engine.ts';
 
 const test = suite('tools');
@@ -126,30 +125,5 @@ test('reasoning comes apart, under both names, and can be left out', async () =>
   assert.is(chunks.map(({ choices }) => choices[0].delta.reasoning_content ?? '').join(''), 'Hm.');
   assert.is(chunks.map(({ choices }) => choices[0].delta.content ?? '').join(''), 'Yes.');
 });
-
-test('under a constraint there is no reasoning, whatever the prompt ends with', async () => {
-  class Thinking extends FakeEngine {
-    readonly grammarCompiler = {
-      jsonSchema: () => braces,
-      regex: () => braces,
-      choice: () => braces,
-      ebnf: () => braces,
-    };
-    override readonly tokenizer = { tokenBytes: () => new Uint8Array(0), decode: () => 'assistant\n<think>\n' };
-  }
-  const engine = new Thinking({ replyFormat: { reasoning: true }, pieces: [] });
-  const answer = async (params: Params) => {
-    const reply = await createChatCompletions(engine).create({ messages: MESSAGES, ...params, stream: false });
-    return reply.choices[0].message.reasoning_content;
-  };
-  assert.is(await answer({ guided_regex: 'a' }), undefined);
-  assert.is(engine.requests[0].grammar, braces);
-});
-
-const braces: Grammar = {
-  matcher: () => {
-    throw new Error('nobody asks for it');
-  },
-};
 
 test.run();

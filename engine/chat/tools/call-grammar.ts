@@ -4,12 +4,7 @@
  */
 
 import { type Grammar, GrammarCompiler, type Matcher } from '../../../grammar/index.ts';
-import type { Tokenizer } from '../../../tokenizer/index.ts';
-
-export interface CallVocabulary {
-  readonly tokenizer: Pick<Tokenizer, 'tokenBytes' | 'decode'>;
-  readonly vocabSize: number;
-}
+import { SEPARATORS, type TokenTexts, type TokenVocabulary, tokenTextsOf } from './token-texts.ts';
 
 /** A beginning of a call, and what comes after it. */
 export interface CallStart {
@@ -25,7 +20,7 @@ export class CallGrammar implements Grammar {
   readonly #starts: readonly CallStart[];
   readonly #texts: TokenTexts;
 
-  constructor(starts: readonly CallStart[], vocabulary: CallVocabulary) {
+  constructor(starts: readonly CallStart[], vocabulary: TokenVocabulary) {
     this.#starts = starts;
     this.#texts = tokenTextsOf(vocabulary);
   }
@@ -49,9 +44,6 @@ interface Place {
 }
 
 const START: Place = { tail: '', lead: '', call: null, isInCall: false, accepted: 0 };
-/** What may stand before the first call and between two. */
-const SEPARATORS = /^(?:[\s;,]|<\|python_start\|>)+/;
-
 class CallMatcher implements Matcher {
   readonly #starts: readonly CallStart[];
   readonly #texts: TokenTexts;
@@ -75,9 +67,7 @@ class CallMatcher implements Matcher {
         if (lead !== null && trigger.startsWith(lead)) this.#texts.ban(mask, trigger, lead.length, 'boundary');
         continue;
       }
-      for (let length = 0; length < trigger.length; length++) {
-        if (tail.endsWith(trigger.slice(0, length))) this.#texts.ban(mask, trigger, length, 'anywhere');
-      }
+      this.#texts.banOverruns(mask, trigger, tail);
     }
   }
 
@@ -138,60 +128,8 @@ class CallMatcher implements Matcher {
   }
 }
 
-/** The tokens of a vocabulary as text, a character each byte. */
-class TokenTexts {
-  readonly #texts: readonly string[];
-  readonly #overruns = new Map<string, readonly number[]>();
-
-  constructor({ tokenizer, vocabSize }: CallVocabulary) {
-    this.#texts = Array.from({ length: vocabSize }, (_, id) => {
-      const bytes = tokenizer.tokenBytes(id);
-      // A special token has no bytes in a text; in a reply it stands as it is written.
-      return bytes.length > 0 ? String.fromCharCode(...bytes) : tokenizer.decode([id]);
-    });
-  }
-
-  of(tokenId: number): string {
-    return this.#texts[tokenId] ?? '';
-  }
-
-  /** Takes the tokens out of a mask that complete a trigger, `length` characters of which are there, and go on. */
-  ban(mask: Uint32Array, trigger: string, length: number, where: 'anywhere' | 'boundary'): void {
-    const key = `${where} ${length} ${trigger}`;
-    let ids = this.#overruns.get(key);
-    if (ids === undefined) {
-      ids = this.#overrunning(trigger, length, where);
-      this.#overruns.set(key, ids);
-    }
-    for (const id of ids) mask[id >> 5] &= ~(1 << (id & 31));
-  }
-
-  #overrunning(trigger: string, length: number, where: 'anywhere' | 'boundary'): number[] {
-    const missing = trigger.slice(length);
-    const goesOn = (text: string): boolean => {
-      if (text.length <= missing.length) return false;
-      if (length > 0) return text.startsWith(missing);
-      const begun = where === 'boundary' ? text.replace(SEPARATORS, '') : text;
-      const at = where === 'boundary' ? (begun.startsWith(missing) ? 0 : -1) : begun.indexOf(missing);
-      return at >= 0 && at + missing.length < begun.length;
-    };
-    return this.#texts.flatMap((text, id) => (goesOn(text) ? [id] : []));
-  }
-}
-
-const textsOf = new WeakMap<object, TokenTexts>();
-
-function tokenTextsOf(vocabulary: CallVocabulary): TokenTexts {
-  let texts = textsOf.get(vocabulary.tokenizer);
-  if (texts === undefined) {
-    texts = new TokenTexts(vocabulary);
-    textsOf.set(vocabulary.tokenizer, texts);
-  }
-  return texts;
-}
-
 /** A compiler for grammars in which some special tokens stand as they are written; null when none of them is special. */
-export function compilerWithMarkers(markers: readonly string[], vocabulary: CallVocabulary): GrammarCompiler | null {
+export function compilerWithMarkers(markers: readonly string[], vocabulary: TokenVocabulary): GrammarCompiler | null {
   const { tokenizer, vocabSize } = vocabulary;
   let hasMarker = false;
   const tokens = Array.from({ length: vocabSize }, (_, id) => {

@@ -2,6 +2,7 @@
 
 import type { ReplyFormat } from '../api-engine.ts';
 import type { CallFormatName } from './formats.ts';
+import { CLOSE, OPEN } from './thinking.ts';
 
 const MARKS: readonly [mark: string | RegExp, name: CallFormatName][] = [
   ['<start_function_call>', 'functiongemma'],
@@ -21,13 +22,13 @@ export function callFormatOf(template: string): CallFormatName | undefined {
 
 /** @param calls  how calls are written, if it is not to be told by the template */
 export function replyFormatOf(template: string, calls = callFormatOf(template)): ReplyFormat {
-  return { calls, reasoning: template.includes('</think>') };
+  return { calls, reasoning: template.includes(CLOSE) };
 }
 
 /** How a reply begins after a prompt with this end. Undefined: no reasoning comes any more. */
 export function reasoningAfter(promptEnd: string): 'open' | 'tagged' | undefined {
-  const open = promptEnd.lastIndexOf('<think>');
-  const close = promptEnd.lastIndexOf('</think>');
+  const open = promptEnd.lastIndexOf(OPEN);
+  const close = promptEnd.lastIndexOf(CLOSE);
   if (open > close) return 'open';
-  return close >= 0 && promptEnd.slice(close + '</think>'.length).trim() === '' ? undefined : 'tagged';
+  return close >= 0 && promptEnd.slice(close + CLOSE.length).trim() === '' ? undefined : 'tagged';
 }

@@ -3,6 +3,7 @@
 import type { ChatTool } from '../../../tokenizer/index.ts';
 import { type CallFormat, plain } from './formats.ts';
 import { type Parsing, type ReplyPart, ReplyText } from './reply-text.ts';
+import { CLOSE, OPEN } from './thinking.ts';
 
 export interface ReplyRules {
   /** How calls are written; undefined: there are none to be found. */
@@ -34,9 +35,6 @@ export class ReplyParser {
     return this.#text.take();
   }
 }
-
-const OPEN = '<think>';
-const CLOSE = '</think>';
 
 /** Reasoning comes first, if there is any; blanks around it belong to nobody. */
 function* parse(

@@ -1,0 +1,139 @@
+/**
+ * Reasoning before a reply that is held to a grammar, and an end to reasoning that takes too long: between the tags the text is
+ * free, after so many tokens the closing tag is all that may come, and behind it the grammar begins.
+ */
+
+import type { Grammar, Matcher } from '../../../grammar/index.ts';
+import type { ReplyRules } from './reply-parser.ts';
+import { CLOSE, OPEN, startOf, type Thinking, thinkingAfter } from './thinking.ts';
+import { type TokenTexts, type TokenVocabulary, tokenTextsOf } from './token-texts.ts';
+
+export interface ReasoningOptions {
+  /** How the reply begins: inside of the tags, or before them. */
+  readonly reasoning: NonNullable<ReplyRules['reasoning']>;
+  /** Most tokens between the tags. Default: no limit. */
+  readonly budget?: number;
+  /** What comes after the reasoning. Default: anything. */
+  readonly rest?: Grammar;
+  /** The reply must have a rest: it cannot end before, and what is no reasoning belongs to it. */
+  readonly isStrict: boolean;
+}
+
+export class ReasoningGrammar implements Grammar {
+  readonly #options: ReasoningOptions;
+  readonly #texts: TokenTexts;
+
+  constructor(options: ReasoningOptions, vocabulary: TokenVocabulary) {
+    this.#options = options;
+    this.#texts = tokenTextsOf(vocabulary);
+  }
+
+  matcher(): Matcher {
+    return new ReasoningMatcher(this.#options, this.#texts);
+  }
+}
+
+/** Where a text stands after a token. */
+interface Place {
+  readonly thinking: Thinking;
+  /** Tokens of the closing tag that were written because there was nothing else to write. */
+  readonly closed: number;
+  readonly rest: Matcher | null;
+  /** Tokens that `rest` has accepted. */
+  readonly accepted: number;
+}
+
+class ReasoningMatcher implements Matcher {
+  readonly #options: ReasoningOptions;
+  readonly #texts: TokenTexts;
+  readonly #openIds: readonly number[];
+  readonly #closeIds: readonly number[];
+  readonly #places: Place[];
+
+  constructor(options: ReasoningOptions, texts: TokenTexts) {
+    this.#options = options;
+    this.#texts = texts;
+    this.#openIds = texts.spell(OPEN);
+    this.#closeIds = texts.spell(CLOSE);
+    const rest = options.reasoning === 'open' ? null : (options.rest?.matcher() ?? null);
+    this.#places = [{ thinking: startOf(options.reasoning), closed: 0, rest, accepted: 0 }];
+  }
+
+  fillMask(mask: Uint32Array): void {
+    const { thinking, closed, rest } = this.#place;
+    if (thinking.phase === 'inside') {
+      mask.fill(this.#isSpent ? 0 : 0xffff_ffff);
+      if (this.#isSpent) allow(mask, this.#closeIds[closed]);
+      else if (this.#options.rest) this.#texts.banOverruns(mask, CLOSE, thinking.tail);
+      return;
+    }
+    if (rest) rest.fillMask(mask);
+    else mask.fill(0xffff_ffff);
+    if (this.#mayOpen) allow(mask, this.#openIds[0]);
+  }
+
+  accept(tokenId: number): boolean {
+    const next = this.#after(tokenId);
+    if (next) this.#places.push(next);
+    return next !== null;
+  }
+
+  canFinish(): boolean {
+    const { thinking, rest } = this.#place;
+    if (thinking.phase === 'inside') return !this.#options.isStrict;
+    return rest?.canFinish() !== false;
+  }
+
+  rollback(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const { rest, accepted } = this.#places.pop()!;
+      const { rest: before, accepted: acceptedBefore } = this.#place;
+      if (rest !== null && rest === before && accepted > acceptedBefore) rest.rollback(1);
+    }
+  }
+
+  forcedTokens(): number[] {
+    const { thinking, closed, rest } = this.#place;
+    if (thinking.phase === 'inside') return this.#isSpent ? this.#closeIds.slice(closed) : [];
+    return this.#mayOpen ? [] : (rest?.forcedTokens() ?? []);
+  }
+
+  reset(): void {
+    this.rollback(this.#places.length - 1);
+  }
+
+  get #place(): Place {
+    return this.#places[this.#places.length - 1];
+  }
+
+  /** A strict reply begins with the opening tag as one token or not at all. */
+  get #mayOpen(): boolean {
+    const { thinking, accepted } = this.#place;
+    return this.#options.isStrict && thinking.phase === 'before' && accepted === 0 && this.#openIds.length === 1;
+  }
+
+  /** The closing tag is all that may come. */
+  get #isSpent(): boolean {
+    const { thinking, closed } = this.#place;
+    const { budget = Number.POSITIVE_INFINITY } = this.#options;
+    return closed > 0 || (thinking.tokens >= budget && this.#closeIds.length > 0);
+  }
+
+  #after(tokenId: number): Place | null {
+    const { thinking, closed, rest, accepted } = this.#place;
+    const next = thinkingAfter(thinking, this.#texts.of(tokenId));
+    if (thinking.phase === 'inside') {
+      if (this.#isSpent && tokenId !== this.#closeIds[closed]) return null;
+      if (next.phase === 'inside') return { thinking: next, closed: this.#isSpent ? closed + 1 : 0, rest, accepted };
+      return { thinking: next, closed: 0, rest: this.#options.rest?.matcher() ?? null, accepted: 0 };
+    }
+    if (this.#mayOpen && tokenId === this.#openIds[0]) return { thinking: next, closed, rest, accepted };
+    if (rest && !rest.accept(tokenId)) return null;
+    const phase = this.#options.isStrict ? 'after' : next.phase;
+    return { thinking: { ...next, phase }, closed, rest, accepted: accepted + 1 };
+  }
+}
+
+function allow(mask: Uint32Array, tokenId: number): void {
+  mask[tokenId >> 5] |= 1 << (tokenId & 31);
+}
