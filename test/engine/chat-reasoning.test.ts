@@ -129,7 +129,7 @@ test('a constraint waits for reasoning that was asked for, whole and in a stream
   assert.is((await ask(off)).choices[0].message.content, 'abb');
   const asked = await ask({ guided_regex: 'ab{2}', chat_template_kwargs: { enable_thinking: true }, ...thinking });
   assert.equal([asked.choices[0].message.content, asked.choices[0].finish_reason], [null, 'length']);
-  const open = { chat_template: '{{ messages[0].content }}<think>', thinking_token_budget: 1 };
+  const open = { chat_template: '{{ messages[0].content }}<think>', thinking_token_budget: 2 };
   const opened = (await ask({ guided_regex: 'ab{2}', ...open, ...thinking })).choices[0].message;
   assert.equal([opened.reasoning_content, opened.content], ['<think>', 'abb']);
 });
