@@ -67,7 +67,7 @@ export class BeamSearch implements Search {
   start(run: SearchRun): void {
     const path = { tokens: [], logprob: 0, choice: this.#choiceAfter([]) };
     this.#live.set(this.#sequence, { sequence: this.#sequence, path });
-    run.submit(this.#sequence, (logits) => this.#takeLogits(run, this.#sequence, logits));
+    run.submit(this.#sequence, { takeLogits: (logits) => this.#takeLogits(run, this.#sequence, logits) });
   }
 
   #takeLogits(run: SearchRun, sequence: Sequence, logits: Float32Array): void {
@@ -126,7 +126,7 @@ export class BeamSearch implements Search {
         continue;
       }
       for (const path of others) {
-        const fork = run.fork(beam.sequence, (logits) => this.#takeLogits(run, fork, logits));
+        const fork = run.fork(beam.sequence, { takeLogits: (logits) => this.#takeLogits(run, fork, logits) });
         this.#goOn(fork, path);
       }
       this.#goOn(beam.sequence, heir);

@@ -90,6 +90,12 @@ export class BlockPool {
     else this.#empty.push(block);
   }
 
+  /** The content of the free blocks is lost. */
+  dropKept(): void {
+    this.#empty.push(...this.#kept);
+    this.#kept.clear();
+  }
+
   #evict(): number | undefined {
     for (const block of this.#kept) {
       this.#kept.delete(block);

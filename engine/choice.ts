@@ -1,7 +1,16 @@
 /** One of a request's choices: from the logits of its last token to the next token, its text, and the end. */
 
 import { type Grammar, GrammarError, type Matcher } from '../grammar/index.ts';
-import { endsInLoop, type ResolvedSampling, Sampler, StopMatcher, type TokenLogprobs } from '../sampling/index.ts';
+import {
+  endsInLoop,
+  type ResolvedSampling,
+  type RowQuery,
+  type RowSummary,
+  type SampledToken,
+  Sampler,
+  StopMatcher,
+  type TokenLogprobs,
+} from '../sampling/index.ts';
 import type { StreamDecoder } from '../tokenizer/index.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 import type { GenerateOutput } from './types.ts';
@@ -66,11 +75,21 @@ export class Choice {
    * @throws GrammarError when no token continues a text that must go on
    */
   step(logits: Float32Array): GenerateOutput {
-    const sampled = this.#sample(logits);
-    if (sampled) return this.take(sampled.tokenId, sampled.logprobs);
-    // The grammar has come to its end, and the end tokens are not allowed yet.
-    if (this.mayEnd) return this.end();
-    throw new GrammarError('no token of the vocabulary continues the text, and it may not end here');
+    return this.#takeSampled(this.#sample(logits));
+  }
+
+  /** What the next logits may be reduced to, so that {@link Choice.stepFrom} may do without them; null when they are needed. */
+  reduction(): RowQuery | null {
+    return this.#sampler.query(this.#history, this.#allowedTokens(), this.#stop.bannedIds);
+  }
+
+  /**
+   * As {@link Choice.step}, from what the last {@link Choice.reduction} gave; undefined when that does not decide.
+   * @throws GrammarError when no token continues a text that must go on
+   */
+  stepFrom(reduced: RowSummary): GenerateOutput | undefined {
+    const sampled = this.#sampler.sampleFrom(reduced, this.#history, this.#mask, this.#stop.bannedIds);
+    return sampled === undefined ? undefined : this.#takeSampled(sampled);
   }
 
   /**
@@ -119,9 +138,19 @@ export class Choice {
     return rule !== null && this.#outputIds.length >= minTokens && endsInLoop(this.#outputIds, rule);
   }
 
-  #sample(logits: Float32Array) {
-    const history = { promptIds: this.#prompt, outputIds: this.#outputIds };
-    return this.#sampler.sample(logits, history, this.#allowedTokens(), this.#stop.bannedIds);
+  #takeSampled(sampled: SampledToken | null): GenerateOutput {
+    if (sampled) return this.take(sampled.tokenId, sampled.logprobs);
+    // The grammar has come to its end, and the end tokens are not allowed yet.
+    if (this.mayEnd) return this.end();
+    throw new GrammarError('no token of the vocabulary continues the text, and it may not end here');
+  }
+
+  get #history() {
+    return { promptIds: this.#prompt, outputIds: this.#outputIds };
+  }
+
+  #sample(logits: Float32Array): SampledToken | null {
+    return this.#sampler.sample(logits, this.#history, this.#allowedTokens(), this.#stop.bannedIds);
   }
 
   /**

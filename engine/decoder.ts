@@ -11,6 +11,8 @@ import {
   type KvCache,
   type OpRecorder,
   type Plan,
+  type ReducedLogits,
+  type Reduction,
   type Routes,
   type Tensor,
   type Weight,
@@ -45,6 +47,7 @@ export class Decoder implements Model {
   /** By ascending row count. */
   readonly #plans: readonly Plan[];
   readonly #logits: Tensor;
+  readonly #reduction: Reduction | undefined;
   readonly #last: Tensor;
 
   /**
@@ -70,17 +73,32 @@ export class Decoder implements Model {
     this.#device = device;
     this.#plans = device.rowBuckets(sizes.steps.maxRows).map((rows) => device.record(rows, (ops) => pass.record(ops)));
     this.#logits = pass.logits;
+    this.#reduction = pass.reduction;
     this.#last = pass.last;
     this.hiddenSize = description.hiddenSize;
   }
 
-  async forward(step: ModelStep): Promise<Float32Array> {
+  get isLost(): boolean {
+    return this.#device.isLost;
+  }
+
+  get reducesLogits(): boolean {
+    return this.#reduction !== undefined;
+  }
+
+  async forward(step: ModelStep): Promise<void> {
     const rows = step.tokens.length;
     const plan = this.#plans.find(({ maxRows }) => maxRows >= rows);
     if (plan === undefined) throw new DeviceError(`${rows} rows in a step; at most ${this.maxRows} fit`);
-    const wanted = step.logitRows.length;
     await this.#device.run(plan, { ...step, ropeRows: this.#ropeRows(step) });
-    return wanted === 0 ? new Float32Array(0) : this.#device.read(this.#logits, wanted);
+  }
+
+  logits(rows: number, firstRow = 0): Promise<Float32Array> {
+    return this.#device.read(this.#logits, rows, firstRow);
+  }
+
+  async reducedLogits(): Promise<(ReducedLogits | null)[]> {
+    return this.#reduction ? this.#device.readReduction(this.#reduction) : [];
   }
 
   /** The rows of the rope tables, where they are not the positions: those of long sequences lie behind the short ones'. */
@@ -109,6 +127,8 @@ function longestShort({ layers }: DecoderDescription, positions: number): number
 class ForwardPass {
   /** `[maxLogitRows, vocabSize]` */
   readonly logits: Tensor;
+  /** What the logits are reduced to, where the device can do that. */
+  readonly reduction: Reduction | undefined;
   /** `[maxLogitRows, hiddenSize]`: what the logits are made of. */
   readonly last: Tensor;
 
@@ -154,6 +174,7 @@ class ForwardPass {
     const lastRows = { maxRows: sizes.steps.maxLogitRows, domain: 'logits' } as const;
     this.last = device.createTensor({ name: 'last', cols: hiddenSize, ...lastRows });
     this.logits = device.createTensor({ name: 'logits', cols: vocabSize, ...lastRows });
+    this.reduction = device.kind === 'webgpu' ? undefined : device.createReduction(this.logits);
   }
 
   record(ops: OpRecorder): void {
@@ -169,6 +190,7 @@ class ForwardPass {
     ops.gatherRows({ x: this.#normed, out: this.last });
     this.#linear(ops, this.last, [head], this.logits);
     if (logits) ops.scaleAndCap({ x: this.logits, ...logits });
+    if (this.reduction) ops.reduceLogits({ logits: this.logits, out: this.reduction });
   }
 
   /** Leaves the output of the feed-forward in `delta`, to be added by whoever comes next. */

@@ -1,7 +1,7 @@
 /** A text as one vector: what a language model makes of its tokens, averaged. */
 
-import { Sequence } from './sequence.ts';
 import type { StepLoop } from './step-loop.ts';
+import { computeWhole } from './whole-sequence.ts';
 
 /**
  * The mean of the last hidden states of all tokens, scaled to length 1: `[hiddenSize]`. A model that was not trained for it
@@ -9,38 +9,17 @@ import type { StepLoop } from './step-loop.ts';
  *
  * @throws DeviceError, or the signal's reason
  */
-export function embed(
+export async function embed(
   loop: StepLoop,
   tokens: readonly number[],
   { hiddenSize, signal }: { readonly hiddenSize: number; readonly signal?: AbortSignal },
 ): Promise<Float32Array> {
-  const sequence = new Sequence(tokens, tokens.length, { logitsFrom: 0 });
   const sum = new Float64Array(hiddenSize);
-  let seen = 0;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      loop.settle(sequence);
-      reject(signal?.reason);
-    };
-    signal?.throwIfAborted();
-    loop.submit(sequence, {
-      onHiddenStates: (states, rows) => {
-        for (let i = 0; i < rows * hiddenSize; i++) sum[i % hiddenSize] += states[i];
-        seen += rows;
-      },
-      onLogits: () => {
-        if (seen < tokens.length) return;
-        loop.settle(sequence);
-        signal?.removeEventListener('abort', onAbort);
-        resolve(scaled(sum));
-      },
-      onError: (error) => {
-        signal?.removeEventListener('abort', onAbort);
-        reject(error);
-      },
-    });
-    signal?.addEventListener('abort', onAbort);
-  });
+  const take = (states: Float32Array, rows: number): void => {
+    for (let i = 0; i < rows * hiddenSize; i++) sum[i % hiddenSize] += states[i];
+  };
+  await computeWhole(loop, tokens, 'hiddenStates', take, signal);
+  return scaled(sum);
 }
 
 /** Length 1; a vector of zeros stays one. */

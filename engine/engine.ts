@@ -24,9 +24,9 @@ import { promptLogprobs } from './prompt-logprobs.ts';
 import { createResponses, type Responses } from './responses/index.ts';
 import type { SchedulerStats } from './scheduler.ts';
 import type { Search } from './search.ts';
-import { Sequence } from './sequence.ts';
 import { StepLoop } from './step-loop.ts';
 import type { GenerateOutput, GenerateRequest, LoadOptions, PromptSource } from './types.ts';
+import { computeWhole } from './whole-sequence.ts';
 
 /** What an engine is made of. */
 export interface EngineParts {
@@ -41,8 +41,10 @@ export interface EngineParts {
   readonly device: string;
   readonly serving?: Pick<
     LoadOptions,
-    'maxQueuedRequests' | 'numSpeculativeTokens' | 'toolCallParser' | 'logprobsMode'
+    'maxQueuedRequests' | 'numSpeculativeTokens' | 'toolCallParser' | 'logprobsMode' | 'onDeviceLost'
   >;
+  /** Loads the model again when its device is lost, with the same limits. Without it the engine then stops. */
+  readonly reload?: (signal: AbortSignal) => Promise<Model>;
 }
 
 export class Engine {
@@ -70,7 +72,6 @@ export class Engine {
   /** The Responses API in process. */
   readonly responses: Responses;
 
-  readonly #model: Model;
   readonly #conversations: ConversationEncoder | null;
   readonly #loop: StepLoop;
   readonly #draftLength: number;
@@ -92,8 +93,11 @@ export class Engine {
   /** The parts belong to the engine from here on. */
   constructor(parts: EngineParts) {
     const { model, generation, tokenizer, serving = {} } = parts;
-    this.#model = model;
-    this.#loop = new StepLoop(model, serving.maxQueuedRequests);
+    this.#loop = new StepLoop(model, {
+      maxQueued: serving.maxQueuedRequests,
+      reload: parts.reload,
+      onDeviceLost: serving.onDeviceLost,
+    });
     this.#draftLength = serving.numSpeculativeTokens ?? 0;
     this.#logprobsMode = serving.logprobsMode;
     this.modelName = parts.modelName;
@@ -122,6 +126,11 @@ export class Engine {
       eosTokenIds,
     });
     return this.#grammarCompiler;
+  }
+
+  /** False while a lost device is replaced, and when the engine is closed or cannot go on. */
+  get isReady(): boolean {
+    return this.#loop.isReady;
   }
 
   /** Sequences and K/V blocks at the moment. */
@@ -199,26 +208,19 @@ export class Engine {
   async logits(ids: ArrayLike<number>): Promise<Float32Array> {
     const tokens = checkTokens(ids, this.vocabSize);
     if (tokens.length > this.maxModelLen) roomForOutput(tokens.length, 0, this.maxModelLen, 'prompt');
-    const sequence = new Sequence(tokens, tokens.length, { logitsFrom: 0 });
     const logits = new Float32Array(tokens.length * this.vocabSize);
     let filled = 0;
-    return new Promise((resolve, reject) => {
-      this.#loop.submit(sequence, {
-        onLogits: (rows) => {
-          logits.set(rows, filled);
-          filled += rows.length;
-          if (filled < logits.length) return;
-          this.#loop.settle(sequence);
-          resolve(logits);
-        },
-        onError: reject,
-      });
-    });
+    const take = (rows: Float32Array): void => {
+      logits.set(rows, filled);
+      filled += rows.length;
+    };
+    await computeWhole(this.#loop, tokens, 'logits', take);
+    return logits;
   }
 
   /** Ends every request with a DeviceError and frees the device. A second call waits for the first. */
   close(): Promise<void> {
-    this.#closed ??= this.#loop.close().then(() => this.#model.close());
+    this.#closed ??= this.#loop.close();
     return this.#closed;
   }
 }

@@ -1,7 +1,7 @@
 /** A request on its way: its search runs beside those of others, and its outputs come in the order in which they are made. */
 
 import { OutputQueue } from './output-queue.ts';
-import type { Search, SearchRun, TakeLogits } from './search.ts';
+import type { LogitTaker, Search, SearchRun } from './search.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceConsumer, StepLoop } from './step-loop.ts';
 import type { GenerateOutput } from './types.ts';
@@ -54,12 +54,12 @@ export class Generation implements AsyncIterableIterator<GenerateOutput, undefin
   }
 
   readonly #run: SearchRun = {
-    submit: (sequence, takeLogits) => {
-      this.#loop.submit(sequence, this.#consumer(takeLogits));
+    submit: (sequence, taker) => {
+      this.#loop.submit(sequence, this.#consumer(taker));
       this.#sequences.add(sequence);
     },
-    fork: (parent, takeLogits) => {
-      const child = this.#loop.fork(parent, this.#consumer(takeLogits));
+    fork: (parent, taker) => {
+      const child = this.#loop.fork(parent, this.#consumer(taker));
       this.#sequences.add(child);
       return child;
     },
@@ -74,8 +74,13 @@ export class Generation implements AsyncIterableIterator<GenerateOutput, undefin
     },
   };
 
-  #consumer(takeLogits: TakeLogits): SequenceConsumer {
-    return { onLogits: takeLogits, onError: (error) => this.#fail(error) };
+  #consumer(taker: LogitTaker): SequenceConsumer {
+    return {
+      onLogits: (logits, rows) => taker.takeLogits(logits, rows),
+      reduction: () => taker.reduction?.() ?? null,
+      onReduced: (reduced) => taker.takeReduced?.(reduced) === true,
+      onError: (error) => this.#fail(error),
+    };
   }
 
   readonly #onAbort = (): void => this.#fail(this.#signal?.reason);

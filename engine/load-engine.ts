@@ -9,7 +9,7 @@ import type { ModelSource } from './checkpoint/model-source.ts';
 import { createDevice } from './create-device.ts';
 import type { EngineParts } from './engine.ts';
 import { RequestError } from './errors.ts';
-import { loadModel } from './load-model.ts';
+import { type LoadedModel, loadModel } from './load-model.ts';
 import type { LoadOptions } from './types.ts';
 
 /** @throws CheckpointError, TokenizerError, DeviceError, RequestError for an option, or the signal's reason */
@@ -25,7 +25,19 @@ export async function loadEngineParts(path: string, options: LoadOptions): Promi
     const { device } = model.info;
     const generation =
       options.generationConfig === 'vllm' ? onlyEndTokens(model.info.generation) : model.info.generation;
-    return { modelName: nameOf(path), model, tokenizer, chatTemplate, generation, device, serving };
+    const reload = (signal: AbortSignal) => loadAgain(path, { ...options, signal }, model);
+    return { modelName: nameOf(path), model, tokenizer, chatTemplate, generation, device, serving, reload };
+  } finally {
+    await source.close();
+  }
+}
+
+/** The model on a new device. Its limits are the old ones, whatever memory there is, since requests were measured by them. */
+async function loadAgain(path: string, options: LoadOptions, { maxModelLen, info }: LoadedModel): Promise<LoadedModel> {
+  const source = await openSource(path, options);
+  try {
+    const limits = { maxModelLen, kvCacheBytes: info.kvCacheBytes };
+    return await loadModel(source, { ...options, ...limits, device: await createDevice(options) });
   } finally {
     await source.close();
   }
@@ -40,6 +52,7 @@ function servingOptions({
   numSpeculativeTokens,
   toolCallParser,
   logprobsMode,
+  onDeviceLost,
 }: LoadOptions): EngineParts['serving'] {
   for (const [name, value = 0] of Object.entries({ maxQueuedRequests, numSpeculativeTokens })) {
     if (Number.isSafeInteger(value) && value >= 0) continue;
@@ -53,7 +66,7 @@ function servingOptions({
     const modes = LOGPROBS_MODES.join(', ');
     throw new RequestError(`logprobsMode is ${JSON.stringify(logprobsMode)}; expected one of ${modes}`);
   }
-  return { maxQueuedRequests, numSpeculativeTokens, toolCallParser, logprobsMode };
+  return { maxQueuedRequests, numSpeculativeTokens, toolCallParser, logprobsMode, onDeviceLost };
 }
 
 /** The files of a model: a directory in Node, an address in a browser. Only the one that fits is loaded. */

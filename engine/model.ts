@@ -1,6 +1,6 @@
 /** What the scheduler needs of a loaded model: a forward pass over a ragged batch, and its limits. */
 
-import type { StepInput } from '../kernels/index.ts';
+import type { ReducedLogits, StepInput } from '../kernels/index.ts';
 
 /** One step, and what the model has to know of its sequences beyond the step. */
 export interface ModelStep extends StepInput {
@@ -27,20 +27,34 @@ export interface Model {
    */
   readonly longFrom?: number;
 
+  /** Whether a step may ask for reductions. */
+  readonly reducesLogits: boolean;
+
   /**
-   * Runs one step and gives the logits `[logitRows.length, vocabSize]` of the wanted rows. One at a time.
+   * Runs one step. One at a time; what it left is to be asked for before the next.
    * @throws DeviceError
    */
-  forward(step: ModelStep): Promise<Float32Array>;
+  forward(step: ModelStep): Promise<void>;
+
+  /**
+   * Logits `[rows, vocabSize]` of the last step, those of `step.logitRows[firstRow]` and on.
+   * @throws DeviceError
+   */
+  logits(rows: number, firstRow?: number): Promise<Float32Array>;
+
+  /** What the last step's rows of logits were reduced to, as it asked. @throws DeviceError */
+  reducedLogits(): Promise<(ReducedLogits | null)[]>;
 
   /** Columns of the hidden states. */
   readonly hiddenSize: number;
   /**
-   * The hidden states `[rows, hiddenSize]` that the logits of the last step were made of, after the last norm. To be asked
-   * for before the next step.
+   * The hidden states `[rows, hiddenSize]` that the logits of the last step were made of, after the last norm.
    * @throws DeviceError
    */
   hiddenStates(rows: number): Promise<Float32Array>;
+
+  /** True when the device has failed for good: no step will run any more. */
+  readonly isLost: boolean;
 
   close(): Promise<void>;
 }

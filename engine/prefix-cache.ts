@@ -54,6 +54,12 @@ export class PrefixCache {
     return named.name;
   }
 
+  /** The content of all blocks is lost. */
+  clear(): void {
+    this.#blocks.clear();
+    this.#keys.clear();
+  }
+
   /** The block's content is about to be lost. */
   forget(block: number): void {
     const key = this.#keys.get(block);

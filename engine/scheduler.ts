@@ -138,6 +138,13 @@ export class Scheduler {
     this.#endStep(step);
   }
 
+  /** No block has its content any more. The caller has settled all running sequences; those that wait have no blocks. */
+  loseBlocks(): void {
+    if (this.#running.length > 0) throw new Error('blocks were lost under running sequences');
+    this.#prefixes.clear();
+    this.#pool.dropKept();
+  }
+
   /**
    * Ends a sequence in whatever state it is and frees its blocks; the only way to end one. False when it has ended
    * before. Blocks that a step in flight still writes to are safe: they are given out by the next plan at the earliest.

@@ -40,6 +40,8 @@ export interface LoadOptions {
   readonly logprobsMode?: LogprobsMode;
   /** Called as the files and then the weights come in. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Told when the device is lost: running requests end with an error, and the model is about to be loaded again. */
+  readonly onDeviceLost?: (error: Error) => void;
   /** Gives up loading; what was loaded is freed and the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }

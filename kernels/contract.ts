@@ -312,6 +312,9 @@ export interface Device {
   /** One line for people: what runs the kernels, with how many threads and which variants. */
   readonly description: string;
 
+  /** True when the device has failed for good: every later call throws. */
+  readonly isLost: boolean;
+
   /**
    * Makes room for a weight. `rows` are written with {@link Device.writeWeight}.
    * @throws DeviceError when it does not fit or the format cannot have such a row length.
@@ -350,8 +353,8 @@ export interface Device {
    */
   run(plan: Plan, step: StepInput): Promise<void>;
 
-  /** The first `rows` rows of a tensor, tightly packed `[rows, cols]`, as the last run left them. The copy is the caller's. */
-  read(tensor: Tensor, rows: number): Promise<Float32Array>;
+  /** `rows` rows of a tensor, tightly packed `[rows, cols]`, as the last run left them. The copy is the caller's. */
+  read(tensor: Tensor, rows: number, firstRow?: number): Promise<Float32Array>;
 
   /** What the last run reduced each row of logits to; null where it was not asked. */
   readReduction(reduction: Reduction): Promise<(ReducedLogits | null)[]>;

@@ -63,6 +63,7 @@ export class Api {
   readonly #routes: ReadonlyMap<string, Route>;
   readonly #cors: Cors;
   readonly #metrics = new Metrics();
+  readonly #engine: ServerEngine;
   readonly #authenticate: Authenticate;
   readonly #onRequest: (entry: RequestLogEntry) => void;
   readonly #onUnknownField: (field: string, path: string) => void;
@@ -71,11 +72,10 @@ export class Api {
   #answers = 0;
   #draining = false;
   #onIdle: (() => void) | null = null;
-  /** The device failed, and no answer has succeeded since. */
-  #isFailing = false;
 
   constructor(engine: ServerEngine, options: HandlerOptions = {}) {
     const { apiKeys = [], authenticate, onRequest = () => {}, onUnknownField = () => {} } = options;
+    this.#engine = engine;
     this.#authenticate = authenticate ?? keyRing(apiKeys);
     this.#onRequest = onRequest;
     this.#onUnknownField = onUnknownField;
@@ -161,10 +161,6 @@ export class Api {
     this.#answers++;
     try {
       await sendAnswer(exchange, await route.answer(exchange, body));
-      this.#isFailing = isDeviceError(exchange.lateError);
-    } catch (error) {
-      this.#isFailing ||= isDeviceError(error);
-      throw error;
     } finally {
       this.#answers--;
     }
@@ -181,12 +177,8 @@ export class Api {
   }
 
   get #isHealthy(): boolean {
-    return !this.#draining && !this.#isFailing;
+    return !this.#draining && this.#engine.isReady;
   }
-}
-
-function isDeviceError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'DeviceError';
 }
 
 function shuttingDown(): HttpError {

@@ -29,6 +29,8 @@ import { packageVersion } from './version.ts';
 /** What the server needs of an engine. */
 export interface ServerEngine extends ApiEngine {
   readonly stats: SchedulerStats;
+  /** False while the engine cannot serve. */
+  readonly isReady: boolean;
 }
 
 export interface RouteOptions extends ChatOptions {

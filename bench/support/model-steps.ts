@@ -23,7 +23,8 @@ export async function generate(model: LoadedModel, count: number): Promise<void>
   let token = 1;
   for (let i = 0; i < count; i++) {
     const step = { tokens: [token], positions: [i], slots: [0], blockTables, logitRows: [0] };
-    token = argmax(await model.forward(step));
+    await model.forward(step);
+    token = argmax(await model.logits(1));
   }
 }
 

@@ -176,6 +176,7 @@ interface ReferencePlan extends Plan {
 export class ReferenceDevice implements Device {
   readonly kind = 'reference';
   readonly description = 'reference (plain float32 code, one thread)';
+  readonly isLost = false;
   #limits: StepLimits | null = null;
   #closed = false;
 
@@ -262,9 +263,9 @@ export class ReferenceDevice implements Device {
     for (const op of ops) op(step);
   }
 
-  async read(tensor: Tensor, rows: number): Promise<Float32Array> {
+  async read(tensor: Tensor, rows: number, firstRow = 0): Promise<Float32Array> {
     this.#assertOpen();
-    return (tensor as ReferenceTensor).values.slice(0, rows * tensor.cols);
+    return (tensor as ReferenceTensor).values.slice(firstRow * tensor.cols, (firstRow + rows) * tensor.cols);
   }
 
   async readReduction(reduction: Reduction): Promise<(ReducedLogits | null)[]> {

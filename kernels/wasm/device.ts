@@ -99,6 +99,10 @@ export class WasmDevice implements Device {
     this.description = `wasm (${threads}, ${methods.Q8_0 === 'wide' && methods.Q4_0 === 'wide' ? 'plain' : 'relaxed'} SIMD, Q4_0 ${methods.Q4_0}, Q8_0 ${methods.Q8_0})`;
   }
 
+  get isLost(): boolean {
+    return this.#pool.isBroken;
+  }
+
   get threads(): number {
     return this.#pool.threads;
   }
@@ -235,14 +239,14 @@ export class WasmDevice implements Device {
     }
   }
 
-  async read(tensor: Tensor, rows: number): Promise<Float32Array> {
+  async read(tensor: Tensor, rows: number, firstRow = 0): Promise<Float32Array> {
     this.#assertOpen();
     const wasmTensor = tensor as WasmTensor;
     const { strideBytes, cols } = wasmTensor;
     const heap = this.#homes.get(wasmTensor) ?? this.#memories.first;
     const address = wasmTensor.addressIn(heap);
     const out = new Float32Array(rows * cols);
-    for (let r = 0; r < rows; r++) out.set(heap.floats(address + r * strideBytes, cols), r * cols);
+    for (let r = 0; r < rows; r++) out.set(heap.floats(address + (firstRow + r) * strideBytes, cols), r * cols);
     return out;
   }
 

@@ -17,6 +17,8 @@ import { type SpawnedWorker, spawnWorker } from './spawn.ts';
 
 export interface Pool {
   readonly threads: number;
+  /** True when a worker has ended before its time. */
+  readonly isBroken: boolean;
   /** Runs the op table at `table` of one of the memories; settles when all threads are through. */
   run(table: number, heap: Heap): Promise<void>;
   close(): Promise<void>;
@@ -69,6 +71,9 @@ export async function startPool(module: WebAssembly.Module, memories: Memories, 
 
   return {
     threads,
+    get isBroken() {
+      return failure !== null;
+    },
     run(table, heap) {
       if (failure) return Promise.reject(failure);
       if (known.length === 0) begin();
@@ -107,6 +112,7 @@ export function startInline(module: WebAssembly.Module): Pool {
   };
   return {
     threads: 1,
+    isBroken: false,
     async run(table, heap) {
       const { run } = instanceOn(heap);
       heap.words(RUN_TABLE, 1)[0] = table;

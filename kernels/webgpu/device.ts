@@ -109,6 +109,10 @@ export class WebGpuDevice implements Device {
     this.description = `webgpu (${gpu.features.description}, ${products}${variants.plainLinear ? ', plain linear' : ''})`;
   }
 
+  get isLost(): boolean {
+    return this.#gpu.hasFailed;
+  }
+
   createWeight(shape: WeightShape): Weight {
     this.#assertUsable();
     return new WebGpuWeight(this.#gpu, this.#memory, shape);
@@ -255,9 +259,9 @@ export class WebGpuDevice implements Device {
     this.#gpu.device.queue.submit([encoder.finish()]);
   }
 
-  async read(tensor: Tensor, rows: number): Promise<Float32Array> {
+  async read(tensor: Tensor, rows: number, firstRow = 0): Promise<Float32Array> {
     this.#assertUsable();
-    const read = this.#readback.read(tensor as WebGpuTensor, rows);
+    const read = this.#readback.read(tensor as WebGpuTensor, rows, firstRow);
     this.#lastRun?.encodeAhead();
     return read;
   }

@@ -52,6 +52,10 @@ export class Gpu {
     this.#failure ??= failure;
   }
 
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   assertUsable(): void {
     if (this.#closed) throw new DeviceError('webgpu device is closed');
     if (this.#failure) throw this.#failure;

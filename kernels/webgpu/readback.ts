@@ -15,15 +15,15 @@ export class Readback {
     this.#memory = memory;
   }
 
-  /** The first `rows` rows, tightly packed, when all that was submitted before is done. */
-  async read(tensor: WebGpuTensor, rows: number): Promise<Float32Array> {
+  /** `rows` rows, tightly packed, when all that was submitted before is done. */
+  async read(tensor: WebGpuTensor, rows: number, firstRow: number): Promise<Float32Array> {
     const { cols, stride, buffer } = tensor;
     if (rows === 0) return new Float32Array(0);
     const bytes = 4 * rows * stride;
     const staging = this.#take(bytes);
     const { device } = this.#gpu;
     const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
+    encoder.copyBufferToBuffer(buffer, 4 * firstRow * stride, staging, 0, bytes);
     device.queue.submit([encoder.finish()]);
     await this.#gpu.settled(staging.mapAsync(MAP_READ, 0, bytes));
     const padded = new Float32Array(staging.getMappedRange(0, bytes));

@@ -38,7 +38,7 @@ test('a prompt that was there before is cached but for its last block', async ()
 });
 
 test('more requests than may wait are refused, and none of the others suffers', async () => {
-  const bench = new Bench({ maxSeqs: 2 }, 3);
+  const bench = new Bench({ maxSeqs: 2 }, { maxQueued: 3 });
   const params = { maxTokens: 4, ignoreEos: true };
   const runs = Array.from({ length: 7 }, (_, i) => collect(bench.start('abcdefg'[i], params)));
   const results = await Promise.allSettled(runs);

@@ -4,9 +4,10 @@
  */
 
 import type { Model } from '../../engine/model.ts';
-import { KV_BLOCK_SIZE, type StepInput } from '../../kernels/index.ts';
+import { KV_BLOCK_SIZE, type ReducedLogits, type StepInput } from '../../kernels/index.ts';
+import { reduceRow } from '../../kernels/reference/reduce-logits.ts';
 
-export type FakeLimits = Omit<Model, 'forward' | 'close' | 'hiddenSize' | 'hiddenStates'>;
+export type FakeLimits = Pick<Model, 'vocabSize' | 'maxModelLen' | 'kvBlocks' | 'maxRows' | 'maxSeqs' | 'maxLogitRows'>;
 
 export class FakeModel implements Model {
   readonly vocabSize: number;
@@ -18,7 +19,13 @@ export class FakeModel implements Model {
   readonly maxLogitRows: number;
   /** `[kvBlocks, KV_BLOCK_SIZE]` token ids; -1 = never written. */
   readonly cache: Int32Array;
+  readonly reducesLogits = true;
+  isLost = false;
   steps = 0;
+  /** Rows of logits that were asked for. */
+  rowsRead = 0;
+  #logits: Float32Array = new Float32Array(0);
+  #asked: NonNullable<StepInput['reductions']> = [];
   rows = 0;
   closed = false;
   /** Called before every step; what it throws is what the step fails with. */
@@ -34,9 +41,20 @@ export class FakeModel implements Model {
     this.cache = new Int32Array(limits.kvBlocks * KV_BLOCK_SIZE).fill(-1);
   }
 
-  async forward(step: StepInput): Promise<Float32Array> {
+  async forward(step: StepInput): Promise<void> {
     await this.beforeStep(step);
-    return this.forwardSync(step);
+    this.#asked = step.reductions ?? [];
+    this.#logits = this.forwardSync(step);
+  }
+
+  async logits(rows: number, firstRow = 0): Promise<Float32Array> {
+    this.rowsRead += rows;
+    return this.#logits.slice(firstRow * this.vocabSize, (firstRow + rows) * this.vocabSize);
+  }
+
+  async reducedLogits(): Promise<(ReducedLogits | null)[]> {
+    const row = (i: number) => this.#logits.subarray(i * this.vocabSize, (i + 1) * this.vocabSize);
+    return this.#asked.map((asked, i) => asked && reduceRow(row(i), asked));
   }
 
   forwardSync(step: StepInput): Float32Array {

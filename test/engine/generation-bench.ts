@@ -3,7 +3,7 @@
 import * as assert from 'uvu/assert';
 import { createSearch, type SearchTools } from '../../engine/create-search.ts';
 import { Generation } from '../../engine/generation.ts';
-import { StepLoop } from '../../engine/step-loop.ts';
+import { StepLoop, type StepLoopOptions } from '../../engine/step-loop.ts';
 import type { GenerateOutput, GenerateRequest } from '../../engine/types.ts';
 import { type Grammar, GrammarError } from '../../grammar/index.ts';
 import type { SamplingParams } from '../../sampling/index.ts';
@@ -25,9 +25,9 @@ export class Bench {
   readonly model: FakeModel;
   readonly loop: StepLoop;
 
-  constructor(more: Partial<FakeLimits> = {}, maxQueued?: number, ModelClass: typeof FakeModel = FakeModel) {
+  constructor(more: Partial<FakeLimits> = {}, options: StepLoopOptions = {}, ModelClass: typeof FakeModel = FakeModel) {
     this.model = new ModelClass({ ...limits, ...more });
-    this.loop = new StepLoop(this.model, maxQueued);
+    this.loop = new StepLoop(this.model, options);
   }
 
   start(

@@ -204,18 +204,19 @@ test('a failed forward pass ends the requests of that step and no others', async
   assert.is((await collect(bench.start('d', params)))[0].tokenIds.length, 10);
 });
 
-test('when the device is gone every request ends and new ones are refused', async () => {
+test('when the device is gone for good every request ends and new ones are refused', async () => {
   const bench = new Bench({ maxSeqs: 1 });
   bench.model.beforeStep = () => {
+    bench.model.isLost = true;
     throw new DeviceError('worker 3 has ended');
   };
-  const results = await Promise.allSettled(['a', 'b'].map((prompt) => collect(bench.start(prompt))));
-  for (const result of results) {
-    assert.instance((result as PromiseRejectedResult).reason, DeviceError);
-    assert.match((result as PromiseRejectedResult).reason.message, 'worker 3 has ended');
-  }
+  const [first, second] = await Promise.all(['a', 'b'].map((prompt) => errorOf(collect(bench.start(prompt)))));
+  for (const error of [first, second]) assert.instance(error, DeviceError);
+  assert.match(String(first), 'worker 3 has ended');
+  assert.match(String(second), 'the device was lost');
   assert.instance(await errorOf(collect(bench.start('c'))), DeviceError);
-  assert.throws(() => bench.loop.checkOpen(), /worker 3/);
+  assert.throws(() => bench.loop.checkOpen(), /the device was lost/);
+  assert.not(bench.loop.isReady);
   assert.ok(bench.isIdle());
 });
 

@@ -95,7 +95,7 @@ async function step(model: LoadedModel, sequences: readonly TestSequence[], chun
       .slice(from, sequence.computed)
       .map((token, i) => ({ token, position: from + i, slot, last: from + i === sequence.computed - 1 }));
   });
-  const logits = await model.forward({
+  await model.forward({
     tokens: rows.map(({ token }) => token),
     positions: rows.map(({ position }) => position),
     slots: rows.map(({ slot }) => slot),
@@ -103,7 +103,7 @@ async function step(model: LoadedModel, sequences: readonly TestSequence[], chun
     lengths: sequences.map(({ tokens }) => tokens.length),
     logitRows: rows.flatMap(({ last }, row) => (last ? row : [])),
   });
-  return sequences.map((_, i) => logits.slice(i * model.vocabSize, (i + 1) * model.vocabSize));
+  return Promise.all(sequences.map((_, i) => model.logits(1, i)));
 }
 
 async function lastLogits(model: LoadedModel, ids: readonly number[], chunk = model.maxRows): Promise<Float32Array> {

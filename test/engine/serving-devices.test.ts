@@ -44,19 +44,14 @@ for (const device of DEVICES.filter(({ kind }) => kind !== 'reference')) {
     const source = await openDirectory(MODEL);
     const limits = { maxModelLen: 64, maxNumSeqs: 5, maxNumBatchedTokens: 24 };
     const model = await loadModel(source, { device: await device.create(), ...limits });
-    const loop = new StepLoop({
-      vocabSize: model.vocabSize,
-      maxModelLen: model.maxModelLen,
-      // Too few for all.
-      kvBlocks: 5,
-      maxRows: model.maxRows,
-      maxSeqs: model.maxSeqs,
-      maxLogitRows: model.maxLogitRows,
-      hiddenSize: model.hiddenSize,
-      hiddenStates: (rows) => model.hiddenStates(rows),
-      forward: (step) => model.forward(step),
-      close: () => model.close(),
+    // With too few blocks for all.
+    const small = new Proxy(model, {
+      get: (target, name) => {
+        const value = name === 'kvBlocks' ? 5 : Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
     });
+    const loop = new StepLoop(small);
     const numbers = Array.from({ length: 6 }, (_, i) => i);
     const alone = [];
     for (const i of numbers) alone.push(await outcome(model, new StepLoop(model), i, 0));

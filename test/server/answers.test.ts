@@ -77,7 +77,7 @@ test('more answers than there may be at one time get a 429', async () => {
   });
 });
 
-test('a failure of the engine is a 500 without its words, and a device failure shows in the health', async () => {
+test('a failure of the engine is a 500 without its words; the health says whether the engine can serve', async () => {
   const log: RequestLogEntry[] = [];
   const error = Object.assign(new Error('secret/path: lost'), { name: 'DeviceError' });
   const engine = new FakeEngine({ failAfter: { tokens: 0, error } });
@@ -90,6 +90,8 @@ test('a failure of the engine is a 500 without its words, and a device failure s
       assert.match(message, response.headers.get('x-request-id')!);
       assert.equal([type, code], ['InternalServerError', 500]);
     }
+    assert.is((await fetch(`${url}/health`)).status, 200);
+    engine.isReady = false;
     assert.is((await fetch(`${url}/health`)).status, 503);
   });
   assert.is(log[0].error, error);

@@ -31,6 +31,7 @@ export class FakeEngine implements ServerEngine {
   readonly hiddenSize = 2;
   /** 100 tokens, and no limit to speak of for an endless one. */
   readonly maxModelLen: number;
+  isReady = true;
   /** Every request it got. */
   readonly requests: GenerateRequest[] = [];
   /** What the prompts were made of. */
