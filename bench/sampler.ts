@@ -1,5 +1,9 @@
 /**
- * The sampler beside the forward pass: how much of a decode step of a batch goes into choosing its tokens.
+ * Sampling beside the forward pass: how much of a decode step of a batch goes into choosing its tokens, on the device's
+ * threads (the reduction of the logits) and on the main thread (the sampler), and what it takes from whole rows instead.
+ *
+ * The logits come from a table of rows made up to look like those of a text, or flat ones as a model with random weights
+ * has them.
  *
  *   npm run bench -- sampler                     16 sequences, Qwen2.5-0.5B shape (151,936 tokens), Q4_0, 2 threads
  *   npm run bench -- sampler --sequences 4 --quantization q8_0 --threads 1
@@ -7,7 +11,7 @@
 
 import { parseArgs } from 'node:util';
 import { type LoadedModel, loadModel } from '../engine/load-model.ts';
-import { WasmDevice } from '../kernels/index.ts';
+import { type LogitReduction, WasmDevice } from '../kernels/index.ts';
 import { resolveSampling, Sampler, type SamplingParams } from '../sampling/index.ts';
 import { randomModel } from './support/random-model.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
@@ -52,20 +56,30 @@ const stepMs = await decodeStep(model);
 const { vocabSize } = model;
 await model.close();
 
-const logits = Array.from({ length: sequences }, (_, i) => likeAText(vocabSize, i + 1));
-const results = Object.entries(WAYS).map(([name, params]) => ({ name, ms: samplingMs(params) }));
+const rows = Array.from({ length: sequences }, (_, i) => likeAText(vocabSize, i + 1));
+const flatRows = rows.map((row) => row.map((logit) => logit / 20));
+const results = [];
+for (const [name, params] of Object.entries(WAYS)) results.push({ name, ...(await measure(rows, params)) });
+results.push({ name: 'temperature 1, top_p 0.95, flat logits', ...(await measure(flatRows, { topP: 0.95 })) });
 const { cpu } = machine();
 console.log(
   `${sequences} sequences, ${vocabSize} tokens, ${PROMPT} + ${OUTPUT} tokens before; ${cpu}, ${process.version}`,
 );
 console.log(`decode step: ${rounded(stepMs)} ms (${options.shape}, ${options.quantization}, ${threads} threads)\n`);
 printTable(
-  ['sampling', 'ms a step', 'of the step'],
-  results.map(({ name, ms }) => [name, rounded(ms, 2), `${rounded((100 * ms) / (ms + stepMs))}%`]),
+  ['sampling', 'device ms', 'sampler ms', 'of the step', 'rows read', 'from rows ms'],
+  results.map(({ name, deviceMs, samplerMs, rowsRead, fromRowsMs }) => [
+    name,
+    rounded(deviceMs, 2),
+    rounded(samplerMs, 2),
+    `${rounded((100 * (deviceMs + samplerMs)) / (deviceMs + samplerMs + stepMs))}%`,
+    rounded(rowsRead, 1),
+    rounded(fromRowsMs, 2),
+  ]),
 );
 console.log(`\n${JSON.stringify({ bench: 'sampler', ...machine(), sequences, vocabSize, stepMs, results })}`);
 
-/** Milliseconds of one decode step of all sequences, logits read. */
+/** Milliseconds of one decode step of all sequences. */
 async function decodeStep(model: LoadedModel): Promise<number> {
   const slots = Array.from({ length: sequences }, (_, i) => i);
   const times: number[] = [];
@@ -83,20 +97,75 @@ async function decodeStep(model: LoadedModel): Promise<number> {
   return median(times.slice(2));
 }
 
-function samplingMs(params: SamplingParams): number {
+/** Choosing the tokens of a step from logits that are on the device already; medians over the steps. */
+async function measure(logits: readonly Float32Array[], params: SamplingParams) {
   const sampling = resolveSampling({ seed: 1, ...params }, { maxTokens: 1000 }, vocabSize);
   const samplers = logits.map((_, choiceIndex) => new Sampler(sampling, { vocabSize, choiceIndex }));
   const history = {
     promptIds: Array.from({ length: PROMPT }, (_, i) => (i * 7919) % vocabSize),
     outputIds: Array.from({ length: OUTPUT }, (_, i) => (i * 104_729) % vocabSize),
   };
-  const times: number[] = [];
+  const reducer = await reducerOf(logits);
+  const slots = logits.map((_, i) => i);
+  const [device, sampler, fromRows, read]: [number[], number[], number[], number[]] = [[], [], [], []];
   for (let i = 0; i < repeat + 2; i++) {
+    history.outputIds.push((i * 7_368_787) % vocabSize);
     const start = performance.now();
-    for (const [s, sampler] of samplers.entries()) sampler.sample(logits[s], history);
-    times.push(performance.now() - start);
+    const reductions = samplers.map((one) => one.query(history));
+    const asked = performance.now();
+    const idle = await reducer.run(slots.map(() => null));
+    const bare = performance.now();
+    const reduced = await reducer.run(reductions);
+    const found = performance.now();
+    const unread = slots.filter((s) => {
+      const summary = reduced[s];
+      return !summary || samplers[s].sampleFrom(summary, history) === undefined;
+    });
+    for (const s of unread) samplers[s].sample(await reducer.read(s), history);
+    const chosen = performance.now();
+    for (const s of slots) samplers[s].sample(logits[s], history);
+    const end = performance.now();
+    if (idle.length !== sequences) throw new Error('a row is missing');
+    device.push(Math.max(0, found - bare - (bare - asked)));
+    sampler.push(chosen - found + (asked - start));
+    fromRows.push(end - chosen);
+    read.push(unread.length);
   }
-  return median(times.slice(2));
+  await reducer.device.close();
+  return {
+    deviceMs: median(device.slice(2)),
+    samplerMs: median(sampler.slice(2)),
+    rowsRead: read.reduce((sum, n) => sum + n, 0) / read.length,
+    fromRowsMs: median(fromRows.slice(2)),
+  };
+}
+
+/** A device whose steps give the rows as logits and reduce them. */
+async function reducerOf(rows: readonly Float32Array[]) {
+  const device = await WasmDevice.create({ threads });
+  const slots = rows.map((_, i) => i);
+  const shape = { maxRows: sequences, cols: vocabSize };
+  device.setStepLimits({ maxRows: sequences, maxLogitRows: sequences, maxSlots: 1, maxBlocksPerSlot: 1 });
+  const table = device.createWeight({ name: 'rows', rows: sequences, cols: vocabSize, format: 'F32' });
+  for (const [r, row] of rows.entries()) await device.writeWeight(table, r, new Uint8Array(row.buffer), 'F32');
+  const hidden = device.createTensor({ name: 'hidden', ...shape });
+  const logits = device.createTensor({ name: 'logits', domain: 'logits', ...shape });
+  const reduction = device.createReduction(logits);
+  const step = { tokens: slots, positions: slots.map(() => 0), slots: slots.map(() => 0), blockTables: [[0]] };
+  const fill = device.record(sequences, (record) => {
+    record.embed({ table, out: hidden });
+    record.gatherRows({ x: hidden, out: logits });
+  });
+  await device.run(fill, { ...step, logitRows: slots });
+  const plan = device.record(sequences, (record) => record.reduceLogits({ logits, out: reduction }));
+  return {
+    device,
+    async run(reductions: readonly (LogitReduction | null)[]) {
+      await device.run(plan, { ...step, logitRows: slots, reductions });
+      return device.readReduction(reduction);
+    },
+    read: (row: number) => device.read(logits, 1, row),
+  };
 }
 
 /** Logits as a language model has them: a normal crowd of the unlikely, and some dozens that stand out. */
