@@ -74,6 +74,7 @@ const CALL_FORMAT_NAMES = Object.keys(CALL_FORMATS) as CallFormatName[];
 export const HELP = `Usage:
   quern serve [FLAGS]            serves the OpenAI chat API
   quern chat [FLAGS] "question"  answers in the terminal
+  quern inspect [--json] MODEL   tells what is in a model, from the headers of its files
   quern bench [NAME ...]         runs a bench; without a name, lists them
   quern --help | --version
 
@@ -144,6 +145,13 @@ export function parseChat(args: readonly string[]): ModelOptions & { readonly qu
   const { values, positionals } = parse(args, MODEL_FLAGS, true);
   if (positionals.length === 0) throw new UsageError('quern chat needs a question');
   return { ...modelOptions(values), question: positionals.join(' ') };
+}
+
+/** @throws UsageError */
+export function parseInspect(args: readonly string[]): { readonly model: string; readonly json: boolean } {
+  const { values, positionals } = parse(args, { json: { type: 'boolean' } }, true);
+  if (positionals.length !== 1) throw new UsageError('quern inspect needs one model');
+  return { model: positionals[0], json: values.json ?? false };
 }
 
 function parse<T extends NonNullable<ParseArgsConfig['options']>>(

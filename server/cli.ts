@@ -11,6 +11,7 @@ const LINGER_MS = 2000;
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   serve: async (args) => (await import('./cli-serve.ts')).serveCommand(args),
   chat: async (args) => (await import('./cli-chat.ts')).chatCommand(args),
+  inspect: async (args) => (await import('./cli-inspect.ts')).inspectCommand(args),
   bench: async (args) => (await import('./cli-bench.ts')).benchCommand(args),
 };
 

@@ -41,6 +41,16 @@ class Run {
   }
 }
 
+test('inspect tells what is in a model', async () => {
+  const [plain, json] = [new Run('inspect', 'tiny-chat'), new Run('inspect', '--json', 'tiny-chat')];
+  assert.is(await plain.end(), 0);
+  assert.match(plain.stdout, /^architecture {2}qwen3$/m);
+  assert.match(plain.stdout, /^context {7}\d+ tokens$/m);
+  assert.match(plain.stdout, /^ {2}model\.norm\.weight +BF16 /m);
+  assert.is(await json.end(), 0);
+  assert.is(JSON.parse(json.stdout).architecture, 'qwen3');
+});
+
 test('what is wrong is told in one line, with exit status 1', async () => {
   const cases: [args: string[], message: RegExp][] = [
     [['dance'], /no command "dance"/],
@@ -48,6 +58,8 @@ test('what is wrong is told in one line, with exit status 1', async () => {
     [['serve', '--model', '/nowhere/model'], /\/nowhere\/model.*expected/],
     [['chat'], /needs a question/],
     [['bench', 'nothing'], /no bench "nothing"/],
+    [['inspect'], /needs one model/],
+    [['inspect', '/nowhere/model'], /\/nowhere\/model.*expected/],
   ];
   const runs = cases.map(([args]) => new Run(...args));
   for (const [i, [, message]] of cases.entries()) {
