@@ -1,0 +1,485 @@
+/** Settings of the architectures that no oracle model has: tiny random checkpoints against plain double precision. */
+
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { describeDecoder } from '../../engine/architectures/index.ts';
+import { neededTensors } from '../../engine/architectures/needed-tensors.ts';
+import { Fields } from '../../engine/checkpoint/fields.ts';
+import { loadModel } from '../../engine/load-model.ts';
+import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
+import { Random } from '../random.ts';
+import { DEVICES } from './devices.ts';
+import { memorySource, safetensorsFile } from './memory-source.ts';
+import { type Mixture, type PlainModel, plainLogits } from './plain-decoder.ts';
+
+interface Case {
+  readonly what: string;
+  readonly config: Record<string, unknown>;
+  readonly plain: Partial<PlainModel>;
+}
+
+const SIZES = {
+  vocab_size: 50,
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 3,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 64,
+};
+const LENGTH = 40;
+
+const silu = (x: number) => x / (1 + Math.exp(-x));
+const geluTanh = (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+/** x · Φ(x), the integral by Simpson's rule. */
+const gelu = (x: number) => {
+  const n = 2000;
+  const density = (t: number) => Math.exp((-t * t) / 2) / Math.sqrt(2 * Math.PI);
+  let sum = density(0) + density(x);
+  for (let i = 1; i < n; i++) sum += (i % 2 === 0 ? 2 : 4) * density((x * i) / n);
+  return x * (0.5 + (sum * x) / (3 * n));
+};
+const range = (length: number) => Array.from({ length }, (_, i) => i);
+const angles = (rotary: number, theta: number) => range(rotary / 2).map((i) => theta ** ((-2 * i) / rotary));
+const rope = (rotary = 8, theta = 10_000) => ({ rope: () => ({ angles: angles(rotary, theta) }) });
+
+const BASE: PlainModel = {
+  layers: SIZES.num_hidden_layers,
+  hidden: SIZES.hidden_size,
+  heads: SIZES.num_attention_heads,
+  kvHeads: SIZES.num_key_value_heads,
+  headDim: 8,
+  eps: 1e-6,
+  act: silu,
+  feedForward: () => 'gated',
+  ...rope(),
+};
+
+const QWEN_EXPERTS: Mixture = {
+  experts: 6,
+  perToken: 2,
+  normalize: false,
+  router: 'mlp.gate',
+  expert: (e) => [`mlp.experts.${e}.gate_proj`, `mlp.experts.${e}.up_proj`, `mlp.experts.${e}.down_proj`],
+};
+
+/** Yarn as its paper has it: pairs that turn 32 times and more are kept, those that turn once or less are stretched. */
+function yarn(rotary: number, theta: number, factor: number, original: number, truncate: boolean) {
+  const pairOf = (turns: number) => (rotary * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const [low, high] = truncate ? [Math.floor(pairOf(32)), Math.ceil(pairOf(1))] : [pairOf(32), pairOf(1)];
+  const [from, to] = [Math.max(low, 0), Math.min(high, rotary - 1)];
+  return angles(rotary, theta).map((angle, i) => {
+    const ramp = Math.min(1, Math.max(0, (i - from) / (to - from)));
+    return angle * (1 - ramp) + (angle / factor) * ramp;
+  });
+}
+
+const CASES: readonly Case[] = [
+  {
+    what: 'llama with biases everywhere and yarn',
+    config: {
+      model_type: 'llama',
+      attention_bias: true,
+      mlp_bias: true,
+      rope_theta: 500,
+      rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 24 },
+    },
+    plain: { rope: () => ({ angles: yarn(8, 500, 4, 24, true), magnitude: 0.1 * Math.log(4) + 1 }) },
+  },
+  {
+    what: 'llama with yarn of other bounds, not truncated, under rope_parameters',
+    config: {
+      model_type: 'llama',
+      tie_word_embeddings: true,
+      rope_parameters: {
+        rope_type: 'yarn',
+        rope_theta: 2000,
+        factor: 8,
+        original_max_position_embeddings: 300,
+        truncate: false,
+        attention_factor: 1.25,
+      },
+    },
+    plain: { tied: true, rope: () => ({ angles: yarn(8, 2000, 8, 300, false), magnitude: 1.25 }) },
+  },
+  {
+    what: 'llama with linear scaling, half of each head rotated, gelu',
+    config: {
+      model_type: 'llama',
+      hidden_act: 'gelu',
+      partial_rotary_factor: 0.5,
+      rope_scaling: { rope_type: 'linear', factor: 3 },
+    },
+    plain: { act: gelu, rope: () => ({ angles: angles(4, 10_000).map((angle) => angle / 3) }) },
+  },
+  {
+    what: 'llama with dynamic scaling, which does nothing up to max_position_embeddings',
+    config: { model_type: 'llama', hidden_act: 'relu', rope_scaling: { type: 'dynamic', factor: 2 } },
+    plain: { act: (x) => Math.max(0, x) },
+  },
+  {
+    what: 'mixtral with a window, three of five experts and a tied head',
+    config: {
+      model_type: 'mixtral',
+      sliding_window: 9,
+      num_local_experts: 5,
+      num_experts_per_tok: 3,
+      rope_theta: 1e4,
+      rms_norm_eps: 1e-4,
+      tie_word_embeddings: true,
+    },
+    plain: {
+      tied: true,
+      eps: 1e-4,
+      window: () => 9,
+      feedForward: () => ({
+        ...QWEN_EXPERTS,
+        perToken: 3,
+        normalize: true,
+        router: 'block_sparse_moe.gate',
+        expert: (e) => ['w1', 'w3', 'w2'].map((n) => `block_sparse_moe.experts.${e}.${n}`) as [string, string, string],
+      }),
+    },
+  },
+  {
+    what: 'qwen2_moe: a shared expert behind a gate, experts in every other layer',
+    config: {
+      model_type: 'qwen2_moe',
+      num_experts: 6,
+      num_experts_per_tok: 2,
+      moe_intermediate_size: 20,
+      shared_expert_intermediate_size: 28,
+      decoder_sparse_step: 2,
+    },
+    plain: { feedForward: (layer) => (layer === 1 ? { ...QWEN_EXPERTS, shared: true } : 'gated') },
+  },
+  {
+    what: 'qwen2_moe: normalised weights, a dense layer, windows in even layers below the limit',
+    config: {
+      model_type: 'qwen2_moe',
+      num_experts: 6,
+      num_experts_per_tok: 2,
+      moe_intermediate_size: 20,
+      shared_expert_intermediate_size: 16,
+      norm_topk_prob: true,
+      mlp_only_layers: [1],
+      qkv_bias: false,
+      use_sliding_window: true,
+      sliding_window: 7,
+      max_window_layers: 2,
+    },
+    plain: {
+      window: (layer) => (layer === 0 ? 7 : undefined),
+      feedForward: (layer) => (layer === 1 ? 'gated' : { ...QWEN_EXPERTS, normalize: true, shared: true }),
+    },
+  },
+  {
+    what: 'qwen3_moe: weights as they are, a dense layer, attention biases',
+    config: {
+      model_type: 'qwen3_moe',
+      num_experts: 6,
+      num_experts_per_tok: 2,
+      moe_intermediate_size: 12,
+      norm_topk_prob: false,
+      mlp_only_layers: [0],
+      attention_bias: true,
+      head_dim: 12,
+    },
+    plain: { headDim: 12, qkNorm: 'head', ...rope(12), feedForward: (layer) => (layer === 0 ? 'gated' : QWEN_EXPERTS) },
+  },
+  {
+    what: 'gemma2 without caps, with layer_types and a scale of its own',
+    config: {
+      model_type: 'gemma2',
+      head_dim: 16,
+      query_pre_attn_scalar: 9,
+      attn_logit_softcapping: null,
+      final_logit_softcapping: null,
+      sliding_window: 5,
+      layer_types: ['full_attention', 'sliding_attention', 'sliding_attention'],
+      attention_bias: true,
+    },
+    plain: {
+      ...rope(16),
+      headDim: 16,
+      norm: 'rms1p',
+      order: 'both',
+      embeddingScale: Math.sqrt(32),
+      tied: true,
+      scale: 1 / 3,
+      act: geluTanh,
+      window: (layer) => (layer === 0 ? undefined : 5),
+    },
+  },
+  {
+    what: 'gemma3 with rope settings for each kind of layer',
+    config: {
+      model_type: 'gemma3_text',
+      head_dim: 8,
+      query_pre_attn_scalar: 8,
+      sliding_window: 6,
+      sliding_window_pattern: 2,
+      final_logit_softcapping: 4,
+      rope_parameters: {
+        full_attention: { rope_type: 'linear', rope_theta: 3000, factor: 2 },
+        sliding_attention: { rope_type: 'default', rope_theta: 200 },
+      },
+    },
+    plain: {
+      rope: (layer) => ({ angles: layer === 1 ? angles(8, 3000).map((angle) => angle / 2) : angles(8, 200) }),
+      norm: 'rms1p',
+      order: 'both',
+      qkNorm: 'head',
+      embeddingScale: Math.sqrt(32),
+      tied: true,
+      act: geluTanh,
+      logits: (x) => 4 * Math.tanh(x / 4),
+      window: (layer) => (layer === 1 ? undefined : 6),
+    },
+  },
+  {
+    what: 'gemma3 with rope_scaling, which is for the global layers alone',
+    config: {
+      model_type: 'gemma3_text',
+      head_dim: 8,
+      query_pre_attn_scalar: 8,
+      sliding_window: 6,
+      layer_types: ['sliding_attention', 'full_attention', 'sliding_attention'],
+      rope_theta: 3000,
+      rope_local_base_freq: 200,
+      rope_scaling: { rope_type: 'linear', factor: 2 },
+      tie_word_embeddings: false,
+    },
+    plain: {
+      rope: (layer) => ({ angles: layer === 1 ? angles(8, 3000).map((angle) => angle / 2) : angles(8, 200) }),
+      norm: 'rms1p',
+      order: 'both',
+      qkNorm: 'head',
+      embeddingScale: Math.sqrt(32),
+      act: geluTanh,
+      window: (layer) => (layer === 1 ? undefined : 6),
+    },
+  },
+  {
+    what: 'gemma, the first: norms of 1 + weight, scaled embeddings',
+    config: { model_type: 'gemma', head_dim: 8, hidden_act: 'gelu' },
+    plain: { norm: 'rms1p', embeddingScale: Math.sqrt(32), tied: true, act: geluTanh },
+  },
+  {
+    what: 'phi3 with a window and longrope beyond its first length',
+    config: {
+      model_type: 'phi3',
+      sliding_window: 11,
+      original_max_position_embeddings: 16,
+      partial_rotary_factor: 0.75,
+      rope_scaling: { type: 'su', short_factor: [1, 2, 3], long_factor: [4, 5, 6] },
+    },
+    plain: {
+      fused: true,
+      eps: 1e-5,
+      window: () => 11,
+      rope: () => ({
+        angles: angles(6, 10_000).map((angle, i) => angle / [4, 5, 6][i]),
+        magnitude: Math.sqrt(1 + Math.log(4) / Math.log(16)),
+      }),
+    },
+  },
+  {
+    what: 'phi3 with longrope within its first length',
+    config: {
+      model_type: 'phi3',
+      rope_parameters: {
+        rope_type: 'longrope',
+        rope_theta: 10_000,
+        partial_rotary_factor: 0.75,
+        original_max_position_embeddings: 48,
+        short_factor: [1, 2, 3],
+        long_factor: [4, 5, 6],
+        attention_factor: 1.1,
+      },
+    },
+    plain: {
+      fused: true,
+      eps: 1e-5,
+      rope: () => ({ angles: angles(6, 10_000).map((angle, i) => angle / (i + 1)), magnitude: 1.1 }),
+    },
+  },
+  {
+    what: 'olmo2 with fewer K/V heads and biases',
+    config: { model_type: 'olmo2', attention_bias: true, rms_norm_eps: 1e-6 },
+    plain: { order: 'post', qkNorm: 'whole' },
+  },
+  {
+    what: 'granite with biases and an untied head',
+    config: {
+      model_type: 'granite',
+      attention_bias: true,
+      mlp_bias: true,
+      attention_multiplier: 0.5,
+      embedding_multiplier: 3,
+      residual_multiplier: 0.4,
+      logits_scaling: 2,
+    },
+    plain: { scale: 0.5, embeddingScale: 3, residual: 0.4, logits: (x) => x / 2 },
+  },
+  {
+    what: 'smollm3 that rotates in one of two layers, the others with a window',
+    config: {
+      model_type: 'smollm3',
+      no_rope_layer_interval: 2,
+      use_sliding_window: true,
+      sliding_window: 8,
+      mlp_bias: true,
+      rope_theta: 10_000,
+    },
+    plain: {
+      tied: true,
+      window: (layer) => (layer === 1 ? 8 : undefined),
+      rope: (layer) => ({ angles: layer === 1 ? [] : angles(8, 10_000) }),
+    },
+  },
+  {
+    what: 'cohere2 with biases, an untied head and layer_types',
+    config: {
+      model_type: 'cohere2',
+      attention_bias: true,
+      tie_word_embeddings: false,
+      layer_norm_eps: 1e-6,
+      logit_scale: 0.5,
+      sliding_window: 10,
+      layer_types: ['full_attention', 'sliding_attention', 'sliding_attention'],
+    },
+    plain: {
+      norm: 'layer',
+      order: 'parallel',
+      interleaved: true,
+      logits: (x) => x / 2,
+      window: (layer) => (layer === 0 ? undefined : 10),
+      rope: (layer) => ({ angles: layer === 0 ? [] : angles(8, 10_000) }),
+    },
+  },
+  {
+    what: 'gpt_oss without attention biases, three of four experts',
+    config: {
+      model_type: 'gpt_oss',
+      head_dim: 8,
+      attention_bias: false,
+      num_local_experts: 4,
+      num_experts_per_tok: 3,
+      sliding_window: 12,
+      swiglu_limit: 0.6,
+      rms_norm_eps: 1e-6,
+      rope_theta: 10_000,
+      layer_types: ['full_attention', 'sliding_attention', 'full_attention'],
+    },
+    plain: {
+      sinks: true,
+      act: (x) => x / (1 + Math.exp(-1.702 * x)),
+      window: (layer) => (layer === 1 ? 12 : undefined),
+      feedForward: () => ({
+        ...QWEN_EXPERTS,
+        experts: 4,
+        perToken: 3,
+        normalize: true,
+        router: 'mlp.router',
+        limit: 0.6,
+      }),
+    },
+  },
+  {
+    what: 'stablelm with parallel blocks, a norm for each head and biases on q, k, v',
+    config: {
+      model_type: 'stablelm',
+      use_parallel_residual: true,
+      qk_layernorm: true,
+      use_qkv_bias: true,
+      layer_norm_eps: 1e-6,
+    },
+    plain: { norm: 'layer', order: 'parallel', qkNorm: 'eachHead', ...rope(2) },
+  },
+  {
+    what: 'stablelm one after the other, half of each head rotated, tied',
+    config: { model_type: 'stablelm', partial_rotary_factor: 0.5, tie_word_embeddings: true, layer_norm_eps: 1e-6 },
+    plain: { norm: 'layer', tied: true, ...rope(4) },
+  },
+  {
+    what: 'starcoder2 with biases and a window',
+    config: { model_type: 'starcoder2', sliding_window: 13, norm_epsilon: 1e-6 },
+    plain: { norm: 'layer', tied: true, act: geluTanh, window: () => 13, feedForward: () => 'plain' },
+  },
+  {
+    what: 'starcoder2 without biases, relu',
+    config: { model_type: 'starcoder2', use_bias: false, hidden_act: 'relu', norm_epsilon: 1e-6 },
+    plain: { norm: 'layer', tied: true, act: (x) => Math.max(0, x), feedForward: () => 'plain' },
+  },
+];
+
+/** Random values for the tensors that the description names, in a file of float32. */
+function randomCheckpoint(config: Record<string, unknown>) {
+  const random = new Random(JSON.stringify(config).length);
+  const shapes = new Map(
+    [...neededTensors(describeDecoder(new Fields('config.json', config)))].map(({ name, shape }) => [name, shape]),
+  );
+  const values = new Map<string, Float32Array>();
+  const header: Record<string, object> = {};
+  let end = 0;
+  for (const [name, shape] of shapes) {
+    const count = shape.reduce((product, n) => product * n, 1);
+    const tensor = random.floats(count, shape.length === 1 ? 0.3 : 0.35);
+    if (/norm.*weight$/.test(name) && !String(config.model_type).startsWith('gemma'))
+      tensor.forEach((v, i) => (tensor[i] = 1 + v));
+    values.set(name, tensor);
+    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + 4 * count] };
+    end += 4 * count;
+  }
+  const data = new Uint8Array(end);
+  let at = 0;
+  for (const tensor of values.values()) {
+    data.set(new Uint8Array(tensor.buffer), at);
+    at += tensor.byteLength;
+  }
+  return {
+    values,
+    source: memorySource({ 'config.json': config, 'model.safetensors': safetensorsFile(header, data) }),
+  };
+}
+
+const test = suite('settings');
+
+for (const { what, config: changes, plain } of CASES) {
+  test(what, async () => {
+    const config = { ...SIZES, ...changes };
+    const { values, source } = randomCheckpoint(config);
+    const ids = range(LENGTH).map((i) => (i * 17 + 3) % SIZES.vocab_size);
+    const used = new Set<string>();
+    const expected = plainLogits(
+      { ...BASE, ...plain },
+      (name) => {
+        const tensor = values.get(name);
+        if (tensor === undefined) throw new Error(`no tensor ${name}`);
+        used.add(name);
+        return Float64Array.from(tensor);
+      },
+      ids,
+    );
+    assert.equal([...used].sort(), [...values.keys()].sort());
+    const greatest = expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    for (const { kind, create } of DEVICES) {
+      if (kind === 'webgpu') continue;
+      const model = await loadModel(source, { device: await create(), maxNumSeqs: 1, maxModelLen: 64 });
+      const found = await model.forward({
+        tokens: ids,
+        positions: range(LENGTH),
+        slots: ids.map(() => 0),
+        blockTables: [range(LENGTH / KV_BLOCK_SIZE + 1)],
+        lengths: [LENGTH],
+        logitRows: [LENGTH - 1],
+      });
+      await model.close();
+      const worst = expected.reduce((most, x, i) => Math.max(most, Math.abs(x - found[i])), 0) / greatest;
+      assert.ok(worst < 2e-5, `${kind}: off by ${worst.toExponential(1)} of the greatest logit`);
+    }
+  });
+}
+
+test.run();
