@@ -23,6 +23,11 @@ export function rootName(salt: string | undefined): PrefixName {
   return salt === undefined ? 0 : `salt ${salt}`;
 }
 
+/** Where the prefixes of long sequences begin, which have other keys and values than short ones; see {@link Model.longFrom}. */
+export function longRoot(root: PrefixName): PrefixName {
+  return `long ${root}`;
+}
+
 export class PrefixCache {
   readonly #blocks = new Map<string, NamedBlock>();
   /** The key in `#blocks` of each block that has a name. */

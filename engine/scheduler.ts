@@ -34,7 +34,7 @@ export interface SchedulerStats {
   readonly preemptions: number;
 }
 
-type SchedulerLimits = Pick<Model, 'kvBlocks' | 'maxRows' | 'maxSeqs' | 'maxLogitRows'>;
+type SchedulerLimits = Pick<Model, 'kvBlocks' | 'maxRows' | 'maxSeqs' | 'maxLogitRows' | 'longFrom'>;
 
 export class Scheduler {
   readonly #prefixes = new PrefixCache();
@@ -114,6 +114,7 @@ export class Scheduler {
   plan(): Step | undefined {
     if (this.#stepInFlight) throw new Error('a step was planned before the last one ended');
     const step = new StepBuilder(this.#limits);
+    this.#startLongOnesOver();
     this.#growRunning(step);
     this.#addDecodes(step);
     for (const sequence of this.#running) if (sequence.pending > 1) step.add(sequence);
@@ -156,6 +157,17 @@ export class Scheduler {
     this.#release(sequence);
     sequence.state = 'settled';
     return true;
+  }
+
+  /** Those that have grown beyond the length from which on all keys and values are others are computed again. */
+  #startLongOnesOver(): void {
+    const { longFrom } = this.#limits;
+    if (longFrom === undefined) return;
+    for (const sequence of [...this.#running, ...this.#waiting]) {
+      if (sequence.isLong || sequence.tokens.length <= longFrom) continue;
+      this.#release(sequence);
+      sequence.becomeLong();
+    }
   }
 
   /** Gives every running sequence with pending tokens blocks for all of them, in order, at the cost of the last. */
@@ -209,8 +221,10 @@ export class Scheduler {
     }
   }
 
-  #draftWithBlocks({ tokens, draft, blockTable }: Sequence, spareRows: number): readonly number[] {
-    const length = Math.min(draft.length, spareRows);
+  #draftWithBlocks({ tokens, draft, blockTable, isLong }: Sequence, spareRows: number): readonly number[] {
+    // A draft must not make the sequence a long one: its own tokens would have the wrong keys.
+    const { longFrom = Number.POSITIVE_INFINITY } = this.#limits;
+    const length = Math.min(draft.length, spareRows, isLong ? draft.length : longFrom - tokens.length);
     if (length <= 0) return [];
     while (blockTable.length < blocksFor(tokens.length + length) && this.#pool.canAllocate(1)) {
       blockTable.push(this.#pool.allocate());

@@ -9,7 +9,7 @@
  * those that turn out right need no step of their own.
  */
 
-import { type PrefixName, rootName } from './prefix-cache.ts';
+import { longRoot, type PrefixName, rootName } from './prefix-cache.ts';
 
 /**
  * `new` → `waiting` → `running` → `settled`; a preempted sequence goes back to `waiting`, and every state may go to
@@ -47,6 +47,8 @@ export class Sequence {
   computed = 0;
   /** First position whose logits are still wanted; the logits of all later ones are wanted too. */
   logitsFrom: number;
+  /** Whether its keys and values are those of a long sequence; see {@link Model.longFrom}. */
+  isLong = false;
   /** Drafted tokens that were computed after the last token, and are not known to be right yet. */
   onTrial: number[] = [];
 
@@ -66,8 +68,15 @@ export class Sequence {
     const child = new Sequence(tokens, maxLength, { logitsFrom, priority });
     child.arrival = arrival;
     child.cachedTokens = cachedTokens;
+    child.isLong = this.isLong;
     child.prefixes.splice(0, 1, ...prefixes);
     return child;
+  }
+
+  /** From here on it has the keys and values of a long sequence; those of a short one are of no use to it. */
+  becomeLong(): void {
+    this.isLong = true;
+    this.prefixes[0] = longRoot(this.prefixes[0]);
   }
 
   /** Tokens that wait for their turn in a step. */

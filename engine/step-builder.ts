@@ -1,7 +1,7 @@
 /** Collects the rows of one forward pass until it is full. */
 
-import type { BlockCopy, StepInput } from '../kernels/index.ts';
-import type { Model } from './model.ts';
+import type { BlockCopy } from '../kernels/index.ts';
+import type { Model, ModelStep } from './model.ts';
 import type { Sequence } from './sequence.ts';
 
 /** What one sequence has in a step. */
@@ -19,7 +19,7 @@ export interface StepPart {
 
 /** One forward pass, planned. */
 export interface Step {
-  readonly input: StepInput;
+  readonly input: ModelStep;
   /** In the order of `input.slots`; the parts' logit rows follow each other. */
   readonly parts: readonly StepPart[];
 }
@@ -28,6 +28,7 @@ export class StepBuilder {
   readonly #tokens: number[] = [];
   readonly #positions: number[] = [];
   readonly #slots: number[] = [];
+  readonly #lengths: number[] = [];
   readonly #blockTables: number[][] = [];
   readonly #logitRows: number[] = [];
   readonly #copies: BlockCopy[] = [];
@@ -76,6 +77,7 @@ export class StepBuilder {
     for (let i = 0; i < rows; i++) addRow(sequence.tokens[computed + i], i);
     for (const [i, token] of draft.entries()) addRow(token, rows + i);
     this.#blockTables.push(sequence.blockTable.slice());
+    this.#lengths.push(sequence.tokens.length);
     this.#parts.push({ sequence, rows, draft, firstLogitRow, logitRows: this.#logitRows.length - firstLogitRow });
   }
 
@@ -86,6 +88,7 @@ export class StepBuilder {
       positions: this.#positions,
       slots: this.#slots,
       blockTables: this.#blockTables,
+      lengths: this.#lengths,
       logitRows: this.#logitRows,
       copies: this.#copies,
     };
