@@ -13,7 +13,7 @@ import { HttpError, toHttpError } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { isLoopback } from './loopback.ts';
 import { Metrics } from './metrics.ts';
-import { createRoutes, type Route, routeOf, type ServerEngine } from './routes.ts';
+import { createRoutes, type Route, routesAt, type ServerEngine } from './routes.ts';
 
 export interface HandlerOptions extends ChatOptions, CorsOptions {
   /** Keys that open every path but the health and the version. Default none: everybody is let in. */
@@ -60,7 +60,7 @@ const MAX_FIELD_NAME = 100;
 
 export class Api {
   readonly #options: Required<Pick<HandlerOptions, 'loopbackOnly' | 'maxBodyBytes' | 'maxAnswers' | 'stallMs'>>;
-  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #routes: readonly Route[];
   readonly #cors: Cors;
   readonly #metrics = new Metrics();
   readonly #engine: ServerEngine;
@@ -137,17 +137,28 @@ export class Api {
   async #answer(exchange: Exchange, willRead: () => void): Promise<void> {
     const { method, path, request, response } = exchange;
     if (this.#cors.apply(request, response)) return exchange.sendEmpty(200);
-    const route = HEALTH_PATHS.includes(path) ? null : routeOf(this.#routes, path);
-    checkMethod(exchange, route?.method ?? 'GET');
-    if (this.#options.loopbackOnly && !isLoopback(request.headers.host ?? '')) {
-      throw new HttpError(403, 'The Host header is not a name of this machine');
+    if (HEALTH_PATHS.includes(path)) {
+      this.#checkAccess(exchange, ['GET']);
+      return exchange.sendEmpty(this.#isHealthy ? 200 : 503);
     }
-    if (!route) return exchange.sendEmpty(this.#isHealthy ? 200 : 503);
+    const { found, name } = routesAt(this.#routes, path);
+    this.#checkAccess(
+      exchange,
+      found.map((route) => route.method),
+    );
+    const route = found.find((candidate) => candidate.method === method) ?? found[0];
     if (!route.isOpen) exchange.user = await this.#authenticate(request);
     if (!exchange.user) throw unauthorized();
     if (this.#draining && !route.isOpen) throw shuttingDown();
-    if (method === 'POST') await this.#compute(exchange, route, willRead);
-    else await sendAnswer(exchange, await route.answer(exchange, undefined));
+    if (route.schema) await this.#compute(exchange, route, willRead);
+    else await sendAnswer(exchange, await route.answer(exchange, undefined, name));
+  }
+
+  /** @throws HttpError 405, 403 */
+  #checkAccess(exchange: Exchange, methods: readonly string[]): void {
+    checkMethod(exchange, methods);
+    if (!this.#options.loopbackOnly || isLoopback(exchange.request.headers.host ?? '')) return;
+    throw new HttpError(403, 'The Host header is not a name of this machine');
   }
 
   async #compute(exchange: Exchange, route: Route, willRead: () => void): Promise<void> {
@@ -160,7 +171,7 @@ export class Api {
     }
     this.#answers++;
     try {
-      await sendAnswer(exchange, await route.answer(exchange, body));
+      await sendAnswer(exchange, await route.answer(exchange, body, ''));
     } finally {
       this.#answers--;
     }
@@ -186,9 +197,10 @@ function shuttingDown(): HttpError {
 }
 
 /** @throws HttpError 405 */
-function checkMethod({ method, path }: Exchange, expected: 'GET' | 'POST'): void {
-  if (method === expected || (method === 'HEAD' && expected === 'GET')) return;
-  const allow = expected === 'GET' ? 'GET, HEAD' : 'POST';
+function checkMethod({ method, path }: Exchange, methods: readonly string[]): void {
+  const allowed = methods.flatMap((known) => (known === 'GET' ? ['GET', 'HEAD'] : [known]));
+  if (allowed.includes(method)) return;
+  const allow = allowed.join(', ');
   throw new HttpError(405, `${path.slice(0, 100)} takes ${allow}, got ${method}`, { headers: { allow } });
 }
 

@@ -56,7 +56,7 @@ export function toHttpError(error: unknown, requestId: string): HttpError {
     return new HttpError(429, error.message, { headers: { 'retry-after': '1' } });
   }
   if (error instanceof RequestError) {
-    return new HttpError(error.code === 'model_not_found' ? 404 : 400, error.message, { param: error.param });
+    return new HttpError(error.code?.endsWith('_not_found') ? 404 : 400, error.message, { param: error.param });
   }
   return new HttpError(500, `The engine failed on request ${requestId}.`, { cause: error });
 }

@@ -4,11 +4,13 @@ import { z } from 'zod';
 import type { Route } from './routes.ts';
 import { packageVersion } from './version.ts';
 
-export function openApi(routes: ReadonlyMap<string, Route>) {
+export function openApi(routes: readonly Route[]) {
+  const paths: Record<string, object> = {};
+  for (const route of routes) paths[route.path] = { ...paths[route.path], ...pathItem(route) };
   return {
     openapi: '3.1.0',
     info: { title: 'Quern', version: packageVersion(), description: 'Null is the same as not given, everywhere.' },
-    paths: Object.fromEntries([...routes].map(([path, route]) => [path, pathItem(path, route)])),
+    paths,
     components: {
       securitySchemes: { key: { type: 'http', scheme: 'bearer' } },
       schemas: { Error: errorSchema },
@@ -47,7 +49,7 @@ const errorSchema = {
   required: ['error'],
 };
 
-function pathItem(path: string, { method, summary, schema, isOpen }: Route) {
+function pathItem({ path, method, summary, schema, isOpen }: Route) {
   const json = (content: object) => ({ content: { 'application/json': { schema: content } } });
   const fault = (description: string) => ({ description, ...json({ $ref: '#/components/schemas/Error' }) });
   const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => {

@@ -2,8 +2,10 @@
 
 import { z } from 'zod';
 import {
+  attempt,
   isGiven,
   optional,
+  readBoolean,
   readList,
   readObject,
   readString,
@@ -24,7 +26,7 @@ const MAX_TOOLS = 128;
 export type ResponseInputItem = Readonly<Record<string, unknown>>;
 
 const refused = (description: string) =>
-  field<never, undefined>(`${description} Refused.`, {}, () => refuseBecause('is not supported: nothing is stored'));
+  field<never, undefined>(`${description} Refused.`, {}, () => refuseBecause('is not supported'));
 
 const textFormat = z.object({
   format: optional<object, Readonly<Record<string, unknown>>>(readTextFormat),
@@ -62,13 +64,13 @@ export const responseRequestSchema = z.object({
     readJsonObject,
   ),
   user: label('Accepted for the clients that send it; nothing depends on it.'),
-  store: boolean('Accepted; nothing is stored.'),
-  previous_response_id: refused('A response to go on from.'),
+  store: boolean('Keeps the response in memory for a while, to be looked at and gone on from.', { default: true }),
+  previous_response_id: string('A stored response to go on from; its instructions do not come along.'),
   conversation: refused('A conversation to go on with.'),
   prompt: refused('A prompt by its id.'),
-  background: field<false, undefined>('Only false.', { const: false }, (value) =>
-    value === false ? undefined : refuse('false', value),
-  ),
+  background: boolean('Answers at once; the response is stored, and done when it is done. Not with stream.', {
+    default: false,
+  }),
   truncation: field<'disabled', undefined>('Only disabled.', { enum: ['disabled'] }, (value) =>
     value === 'disabled' ? undefined : refuse('"disabled"', value),
   ),
@@ -87,19 +89,29 @@ interface Tool {
 
 /** @throws RequestError */
 export function parseResponseRequest(body: unknown): ResponseRequest {
-  return readBody(responseRequestSchema, body, ({ input }) => {
+  return readBody(responseRequestSchema, body, ({ input, background, stream, store }) => {
     if (!isGiven(input)) throw new RequestError('input is required', 'input');
+    if (attempt(readBoolean, background ?? false) !== true) return;
+    if (attempt(readBoolean, stream ?? false)) {
+      throw new RequestError('background true cannot be given with stream: true', 'background');
+    }
+    if (attempt(readBoolean, store ?? true) === false) {
+      throw new RequestError('background true needs store to be true', 'background');
+    }
   });
 }
 
-/** The chat request that a response is the answer to. */
-export function chatParamsOf(request: ResponseRequest): ChatCompletionCreateParams & { readonly stream: true } {
+/** The chat request that a response is the answer to. @param before  the conversation that it goes on from */
+export function chatParamsOf(
+  request: ResponseRequest,
+  before: readonly ChatMessageParam[],
+): ChatCompletionCreateParams & { readonly stream: true } {
   const { instructions, tools } = request;
   const system = instructions === undefined ? [] : [{ role: 'system', content: instructions }];
   const format = request.text?.format;
   return {
     model: request.model,
-    messages: [...system, ...request.input],
+    messages: [...system, ...before, ...request.input],
     max_tokens: request.max_output_tokens,
     temperature: request.temperature,
     top_p: request.top_p,
@@ -115,16 +127,21 @@ export function chatParamsOf(request: ResponseRequest): ChatCompletionCreatePara
 
 function readInput(value: unknown): readonly ChatMessageParam[] {
   if (typeof value === 'string') return [{ role: 'user', content: value }];
+  const messages = messagesOf(readList(value, MAX_ITEMS, 'a string or a list of items').map(readObject));
+  return messages.length > 0 ? messages : refuseBecause('must have at least one item');
+}
+
+/** The messages that the items of a response come to. */
+export function messagesOf(items: readonly ResponseInputItem[]): readonly ChatMessageParam[] {
   const messages: ChatMessageParam[] = [];
-  for (const item of readList(value, MAX_ITEMS, 'a string or a list of items')) {
-    const message = readItem(readObject(item));
+  for (const item of items) {
+    const message = readItem(item);
     const last = messages.at(-1);
     // Calls of one turn are items of their own here, and one message there.
     if (message?.tool_calls && last?.role === 'assistant') {
       messages[messages.length - 1] = { ...last, tool_calls: [...(last.tool_calls ?? []), ...message.tool_calls] };
     } else if (message) messages.push(message);
   }
-  if (messages.length === 0) refuseBecause('must have at least one item');
   return messages;
 }
 

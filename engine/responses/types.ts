@@ -7,13 +7,21 @@ export interface ApiResponse {
   readonly created_at: number;
   readonly model: string;
   /** `incomplete`: a limit was reached. */
-  readonly status: 'in_progress' | 'completed' | 'incomplete';
+  readonly status: 'in_progress' | 'completed' | 'incomplete' | 'failed' | 'cancelled';
+  /** It goes on while nobody waits for it. */
+  readonly background: boolean;
   readonly incomplete_details: { readonly reason: 'max_output_tokens' } | null;
-  readonly error: null;
+  readonly error: { readonly code: string; readonly message: string } | null;
   readonly output: readonly ResponseItem[];
   readonly usage: ResponseUsage | null;
   /** What the request said, and how little is kept. */
   readonly [member: string]: unknown;
+}
+
+export interface DeletedResponse {
+  readonly id: string;
+  readonly object: 'response.deleted';
+  readonly deleted: true;
 }
 
 export type ResponseItem =
