@@ -6,7 +6,7 @@ import { RequestError } from './errors.ts';
 import type { LoadOptions } from './types.ts';
 
 type IntegerOptions = Pick<LoadOptions, 'maxModelLen' | 'maxNumSeqs' | 'maxNumBatchedTokens' | 'kvCacheBytes'>;
-export type SizeOptions = IntegerOptions & Pick<LoadOptions, 'kvCacheDtype'>;
+export type SizeOptions = IntegerOptions & Pick<LoadOptions, 'kvCacheDtype' | 'gpuMemoryUtilization'>;
 
 export interface ModelSizes {
   /** Longest sequence in tokens. */
@@ -17,17 +17,25 @@ export interface ModelSizes {
 
 const DEFAULT_MAX_SEQS = 16;
 const DEFAULT_MAX_BATCHED_TOKENS = 512;
+/** Share of the device's memory for keys and values when nobody says, and bytes where its memory is not known. */
+const DEFAULT_KV_CACHE_SHARE = 1 / 8;
 const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
 /** Rows of logits that a step has room for, for prompts whose every position is wanted and for drafted tokens. */
 const MIN_LOGIT_ROWS = 32;
 
 /**
- * Sizes from the options, or from the model where they say nothing. A cache of the default size holds `maxNumSeqs`
- * sequences of `maxModelLen` or 1 GiB, whichever is less, but at least one sequence; `maxModelLen` is by default the
- * model's own limit, or what the cache can hold.
- * @throws RequestError when an option is not a positive integer, or one sequence cannot fit.
+ * Sizes from the options, or from the model where they say nothing. A cache holds `kvCacheBytes` where they are given; else
+ * `maxNumSeqs` sequences of `maxModelLen`, or what its share of the memory has room for: what the weights leave of
+ * `gpuMemoryUtilization`, or an eighth. `maxModelLen` is by default the model's own limit, or what the cache can hold.
+ * @param weightBytes  what the weights take on the device
+ * @throws RequestError when an option is out of its range, or one sequence cannot fit.
  */
-export function chooseSizes(description: DecoderDescription, device: Device, options: SizeOptions): ModelSizes {
+export function chooseSizes(
+  description: DecoderDescription,
+  device: Device,
+  weightBytes: number,
+  options: SizeOptions,
+): ModelSizes {
   const givenSeqs = positiveInteger(options, 'maxNumSeqs');
   const givenRows = positiveInteger(options, 'maxNumBatchedTokens');
   const maxRows = givenRows ?? Math.max(DEFAULT_MAX_BATCHED_TOKENS, givenSeqs ?? 0);
@@ -39,7 +47,8 @@ export function chooseSizes(description: DecoderDescription, device: Device, opt
   const shape = { layers: description.layers.length, kvHeads, headDim, format: kvFormat(options, device) };
   const blockBytes = device.kvBlockBytes(shape);
   const givenBytes = positiveInteger(options, 'kvCacheBytes');
-  const affordable = Math.floor((givenBytes ?? DEFAULT_KV_CACHE_BYTES) / blockBytes);
+  const share = shareBytes(options, device, weightBytes);
+  const affordable = Math.floor((givenBytes ?? share.bytes) / blockBytes);
 
   const maxModelLen =
     positiveInteger(options, 'maxModelLen') ?? Math.max(1, Math.min(maxPositions, affordable * KV_BLOCK_SIZE));
@@ -47,10 +56,15 @@ export function chooseSizes(description: DecoderDescription, device: Device, opt
     throw new RequestError(`maxModelLen is ${maxModelLen}; this model reaches ${maxPositions}`, 'maxModelLen');
   }
   const blocksPerSeq = Math.ceil(maxModelLen / KV_BLOCK_SIZE);
-  if (givenBytes !== undefined && affordable < blocksPerSeq) {
+  const limit = givenBytes === undefined ? share.option : 'kvCacheBytes';
+  if (limit !== undefined && affordable < blocksPerSeq) {
+    const found =
+      givenBytes === undefined
+        ? `${limit} leaves ${share.bytes} bytes for keys and values`
+        : `${limit} is ${givenBytes}`;
     throw new RequestError(
-      `kvCacheBytes is ${givenBytes}; one sequence of maxModelLen ${maxModelLen} needs ${blocksPerSeq * blockBytes}: lower maxModelLen or raise kvCacheBytes`,
-      'kvCacheBytes',
+      `${found}; one sequence of maxModelLen ${maxModelLen} needs ${blocksPerSeq * blockBytes}: lower maxModelLen or raise ${limit}`,
+      limit,
     );
   }
   const blocks = givenBytes ? affordable : Math.min(maxSeqs * blocksPerSeq, Math.max(affordable, blocksPerSeq));
@@ -69,12 +83,40 @@ function positiveInteger<Name extends keyof IntegerOptions>(options: IntegerOpti
   throw new RequestError(`${name} is ${value}; expected a positive integer`, name);
 }
 
-function kvFormat({ kvCacheDtype = 'f32' }: SizeOptions, device: Device): KvFormat {
-  if (kvCacheDtype !== 'f32' && kvCacheDtype !== 'f16') {
-    throw new RequestError(`kvCacheDtype is ${String(kvCacheDtype)}; expected f32 or f16`, 'kvCacheDtype');
+/** Bytes that a share of the memory leaves for keys and values, and the option that says so. */
+function shareBytes({ gpuMemoryUtilization: share, kvCacheBytes }: SizeOptions, device: Device, weightBytes: number) {
+  const option = 'gpuMemoryUtilization';
+  const { memoryBytes } = device;
+  if (share === undefined) {
+    const bytes = memoryBytes === undefined ? DEFAULT_KV_CACHE_BYTES : Math.floor(DEFAULT_KV_CACHE_SHARE * memoryBytes);
+    return { bytes, option: undefined };
   }
-  if (kvCacheDtype === 'f16' && device.kind === 'webgpu') {
-    throw new RequestError('kvCacheDtype is f16; expected f32 on the webgpu device', 'kvCacheDtype');
+  if (!(share > 0 && share <= 1)) throw new RequestError(`${option} is ${share}; expected above 0, at most 1`, option);
+  if (kvCacheBytes !== undefined) throw new RequestError(`${option} and kvCacheBytes are given; expected one`, option);
+  if (memoryBytes === undefined) {
+    throw new RequestError(
+      `${option} is ${share}; the ${device.kind} device does not tell its memory, expected kvCacheBytes`,
+      option,
+    );
   }
-  return kvCacheDtype === 'f16' ? 'F16' : 'F32';
+  return { bytes: Math.max(0, Math.floor(share * memoryBytes) - weightBytes), option };
+}
+
+const KV_FORMATS: ReadonlyMap<unknown, KvFormat> = new Map([
+  ['auto', 'F32'],
+  ['f32', 'F32'],
+  ['f16', 'F16'],
+  ['int8', 'I8'],
+]);
+
+function kvFormat({ kvCacheDtype = 'auto' }: SizeOptions, device: Device): KvFormat {
+  const format = KV_FORMATS.get(kvCacheDtype);
+  if (format === undefined) {
+    const names = [...KV_FORMATS.keys()].join(', ');
+    throw new RequestError(`kvCacheDtype is ${String(kvCacheDtype)}; expected one of ${names}`, 'kvCacheDtype');
+  }
+  if (format !== 'F32' && device.kind === 'webgpu') {
+    throw new RequestError(`kvCacheDtype is ${kvCacheDtype}; expected f32 on the webgpu device`, 'kvCacheDtype');
+  }
+  return format;
 }

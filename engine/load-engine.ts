@@ -36,7 +36,7 @@ export async function loadEngineParts(path: string, options: LoadOptions): Promi
 async function loadAgain(path: string, options: LoadOptions, { maxModelLen, info }: LoadedModel): Promise<LoadedModel> {
   const source = await openSource(path, options);
   try {
-    const limits = { maxModelLen, kvCacheBytes: info.kvCacheBytes };
+    const limits = { maxModelLen, kvCacheBytes: info.kvCacheBytes, gpuMemoryUtilization: undefined };
     return await loadModel(source, { ...options, ...limits, device: await createDevice(options) });
   } finally {
     await source.close();

@@ -62,11 +62,11 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Loa
   const description = describeDecoder(files.config);
   const generation = readGenerationConfig(files.config, files.generation, description.vocabSize);
   const tensors = matchTensors(description, files.tensors);
-  const sizes = chooseSizes(description, device, options);
   signal?.throwIfAborted();
 
   // Everything large is allocated before the first byte is read, so that what does not fit fails at once.
   const weights = new ModelWeights(device, description, tensors, quantizedFormat(options.quantize));
+  const sizes = chooseSizes(description, device, weights.byteLength, options);
   const cache = device.createKvCache(sizes.cache);
   await weights.fill(device, source, options);
 

@@ -22,10 +22,21 @@ export interface LoadOptions {
   readonly maxNumBatchedTokens?: number;
   /** Threads of the WASM device. Default: the number of physical cores, as far as it can be told. */
   readonly threads?: number;
-  /** Bytes for keys and values. Default: room for `maxNumSeqs` sequences of `maxModelLen`, 1 GiB at most. */
+  /**
+   * Bytes for keys and values. Default: room for `maxNumSeqs` sequences of `maxModelLen`, an eighth of the memory at most;
+   * 1 GiB where the device does not tell how much there is.
+   */
   readonly kvCacheBytes?: number;
-  /** How keys and values are stored. `f16` takes half the bytes, and rounds them. Default `f32`. */
-  readonly kvCacheDtype?: 'f32' | 'f16';
+  /**
+   * Share of the device's memory (of the machine's, on the CPU) that weights, keys and values may take together, in
+   * (0, 1]; instead of `kvCacheBytes`. Not on devices that do not tell their memory.
+   */
+  readonly gpuMemoryUtilization?: number;
+  /**
+   * How keys and values are stored: `f16` takes half the bytes of `f32`, `int8` about a quarter, and both round them.
+   * Default `auto`, which is `f32`.
+   */
+  readonly kvCacheDtype?: 'auto' | 'f32' | 'f16' | 'int8';
   /** Most requests that may wait for others; more are refused. Default 512. */
   readonly maxQueuedRequests?: number;
   /** Tokens that are guessed ahead where a text repeats itself. Changes the speed, not the text. Default 0: none. */

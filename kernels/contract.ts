@@ -100,11 +100,14 @@ export interface KvShape {
   readonly layers: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** How keys and values are stored; `F16` rounds them to half precision, at most ±65504. Default `F32`. */
+  /**
+   * How keys and values are stored. `F16` rounds them to half precision, at most ±65504. `I8` rounds each head's key or
+   * value of a position to whole multiples, -127 to 127, of 1/127 of its largest element. Default `F32`.
+   */
   readonly format?: KvFormat;
 }
 
-export type KvFormat = 'F32' | 'F16';
+export type KvFormat = 'F32' | 'F16' | 'I8';
 
 /** The ops, recorded in order. Every method names its operands; shapes are checked at once (`DeviceError`). */
 export interface OpRecorder {
@@ -312,6 +315,8 @@ export interface Device {
   /** One line for people: what runs the kernels, with how many threads and which variants. */
   readonly description: string;
 
+  /** Bytes of memory that the model has to share with whatever else there is; undefined when nobody tells. */
+  readonly memoryBytes: number | undefined;
   /** True when the device has failed for good: every later call throws. */
   readonly isLost: boolean;
 

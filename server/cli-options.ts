@@ -45,6 +45,7 @@ const MODEL_FLAGS = {
   'num-speculative-tokens': { type: 'string' },
   'kv-cache-bytes': { type: 'string' },
   'kv-cache-dtype': { type: 'string' },
+  'gpu-memory-utilization': { type: 'string' },
   'chat-template': { type: 'string' },
   'logprobs-mode': { type: 'string' },
   'generation-config': { type: 'string' },
@@ -89,7 +90,8 @@ Flags of serve and chat:
   --max-num-batched-tokens N  most tokens in one step
   --num-speculative-tokens N  tokens that are guessed ahead where a text repeats itself (0)
   --kv-cache-bytes N     bytes for keys and values
-  --kv-cache-dtype TYPE  f32 (default) or f16: half the bytes, rounded
+  --kv-cache-dtype TYPE  auto (default), f32, f16 or int8: auto is f32, f16 rounds to half the bytes, int8 to a quarter
+  --gpu-memory-utilization SHARE  of the memory for weights, keys and values together, up to 1
   --chat-template FILE   a Jinja template instead of the model's own
   --generation-config HOW  auto (default): requests that leave sampling parameters out get those that the model's
                          makers advise; vllm: they get none but the end tokens
@@ -187,7 +189,9 @@ function modelOptions(values: ModelFlags & { readonly model: string }): ModelOpt
   if (device !== undefined) load.device = oneOf('device', device, ['auto', 'webgpu', 'wasm', 'reference']);
   if (quantization !== undefined) load.quantize = oneOf('quantization', quantization, ['q8_0', 'q4_0']);
   const dtype = values['kv-cache-dtype'];
-  if (dtype !== undefined) load.kvCacheDtype = oneOf('kv-cache-dtype', dtype, ['f32', 'f16']);
+  if (dtype !== undefined) load.kvCacheDtype = oneOf('kv-cache-dtype', dtype, ['auto', 'f32', 'f16', 'int8']);
+  const share = values['gpu-memory-utilization'];
+  if (share !== undefined) load.gpuMemoryUtilization = shareOf('gpu-memory-utilization', share);
   for (const [flag, option, least] of INTEGER_FLAGS) {
     const value = values[flag];
     if (value !== undefined) load[option] = integer(flag, value, least);
@@ -228,6 +232,12 @@ function integer(flag: string, value: string, least: number, most = Number.MAX_S
   if (number >= least && number <= most) return number;
   const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
   throw new UsageError(`--${flag} must be an integer ${range}, got ${JSON.stringify(value)}`);
+}
+
+function shareOf(flag: string, value: string): number {
+  const share = /^\d*\.?\d+$/.test(value) ? Number(value) : 0;
+  if (share > 0 && share <= 1) return share;
+  throw new UsageError(`--${flag} must be a number above 0 and at most 1, got ${JSON.stringify(value)}`);
 }
 
 function oneOf<const T extends string>(flag: string, value: string, allowed: readonly T[]): T {

@@ -18,7 +18,9 @@ export async function serveCommand(args: readonly string[]): Promise<void> {
   const stop = new AbortController();
   onSignals(stop);
 
-  const engine = await loadUntil(stop.signal, command);
+  const onDeviceLost = ({ message }: Error) => log.warning('loading the model again', { reason: message });
+  const load = { ...command.load, onDeviceLost };
+  const engine = await loadUntil(stop.signal, { ...command, load });
   if (!engine) return;
   try {
     const server = await listen(engine, command, log);

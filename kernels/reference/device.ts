@@ -42,6 +42,7 @@ import {
   pageOffset,
   rmsNorm,
   rotate,
+  roundedToBytes,
   scaleAndCap,
   sigmoid,
 } from './ops.ts';
@@ -156,6 +157,7 @@ class ReferenceKvCache implements KvCache {
   /** What becomes of keys or values in the cache. */
   stored(values: Float32Array): Float32Array {
     if (this.format === 'F32') return values;
+    if (this.format === 'I8') return roundedToBytes(values);
     return values.map((x) => halfToFloat(floatToHalf(Math.max(-MAX_HALF, Math.min(MAX_HALF, x)))));
   }
 
@@ -176,6 +178,7 @@ interface ReferencePlan extends Plan {
 export class ReferenceDevice implements Device {
   readonly kind = 'reference';
   readonly description = 'reference (plain float32 code, one thread)';
+  readonly memoryBytes = undefined;
   readonly isLost = false;
   #limits: StepLimits | null = null;
   #closed = false;

@@ -7,6 +7,7 @@
 
 import type { Activation } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
+import { roundToEven } from './quantized-linear.ts';
 
 const fround = Math.fround;
 
@@ -136,6 +137,17 @@ export interface Pages {
   readonly data: Float32Array;
   readonly kvHeads: number;
   readonly headDim: number;
+}
+
+const LEAST_SCALED = 1e-30;
+
+/** Numbers rounded to whole multiples, -127 to 127, of 1/127 of the largest; all 0 when that is next to nothing. */
+export function roundedToBytes(values: Float32Array): Float32Array {
+  const max = values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  if (!(max > LEAST_SCALED)) return new Float32Array(values.length);
+  const step = fround(max / 127);
+  const inverse = fround(1 / step);
+  return values.map((x) => roundToEven(fround(x * inverse)) * step);
 }
 
 /** Where one position's vector of one K/V head begins. */

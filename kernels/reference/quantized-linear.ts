@@ -61,7 +61,7 @@ function codeOf(view: DataView, at: number, i: number, format: WeightFormat): nu
   throw new DeviceError(`linearQuantized: ${format} has no integer codes`);
 }
 
-function roundToEven(x: number): number {
+export function roundToEven(x: number): number {
   const floor = Math.floor(x);
   const rest = x - floor;
   if (rest !== 0.5) return Math.round(x);

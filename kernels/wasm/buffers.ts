@@ -22,7 +22,7 @@ import type {
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { rowBytes, type WeightFormat } from '../formats.ts';
 import type { Heap } from './heap.ts';
-import { KV_ELEMENT_BYTES, panelBytes, panelCount } from './layout.ts';
+import { KV_ELEMENT_BYTES, KV_PAGE_HEADER, panelBytes, panelCount } from './layout.ts';
 import type { Memories, Place } from './memories.ts';
 import { GROUP_BYTES } from './ops/linear.ts';
 
@@ -195,7 +195,7 @@ export class WasmRoutes implements Routes, Movable {
 
 /** Bytes of one block's keys (or values) in one layer. */
 function pageBytes({ kvHeads, headDim, format = 'F32' }: KvShape): number {
-  return KV_ELEMENT_BYTES[format] * KV_BLOCK_SIZE * kvHeads * headDim;
+  return kvHeads * (KV_PAGE_HEADER[format] + KV_ELEMENT_BYTES[format] * KV_BLOCK_SIZE * headDim);
 }
 
 /** Bytes of one block over all layers, keys and values. */

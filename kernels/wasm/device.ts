@@ -38,7 +38,7 @@ import { PackPool } from './pack-pool.ts';
 import { type Pool, startInline, startPool } from './pool.ts';
 import { type Move, recordRead, type Segment, WasmRecorder } from './record.ts';
 import { WasmReduction } from './reductions.ts';
-import { logicalProcessors } from './spawn.ts';
+import { logicalProcessors, machineMemory } from './spawn.ts';
 import { StepBuffers } from './step-buffers.ts';
 
 export interface WasmDeviceOptions {
@@ -97,6 +97,10 @@ export class WasmDevice implements Device {
     this.#kernels = kernels;
     const threads = `${pool.threads} thread${pool.threads > 1 ? 's' : ''}`;
     this.description = `wasm (${threads}, ${methods.Q8_0 === 'wide' && methods.Q4_0 === 'wide' ? 'plain' : 'relaxed'} SIMD, Q4_0 ${methods.Q4_0}, Q8_0 ${methods.Q8_0})`;
+  }
+
+  get memoryBytes(): number | undefined {
+    return machineMemory();
   }
 
   get isLost(): boolean {

@@ -13,13 +13,16 @@
  * Columns of float panels are padded with zeros to a multiple of four, rows of every panel to eight.
  */
 
-import type { KvFormat } from '../contract.ts';
+import { KV_BLOCK_SIZE, type KvFormat } from '../contract.ts';
 import { convert, type FileFormat, isQuantized, rowBytes, type WeightFormat } from '../formats.ts';
 
 export const PANEL_ROWS = 8;
 
 /** Bytes of one number in a K/V cache. */
-export const KV_ELEMENT_BYTES: Readonly<Record<KvFormat, number>> = { F32: 4, F16: 2 };
+export const KV_ELEMENT_BYTES: Readonly<Record<KvFormat, number>> = { F32: 4, F16: 2, I8: 1 };
+
+/** Bytes in front of the numbers of a head's page: for `I8` the scale of each position, a float. */
+export const KV_PAGE_HEADER: Readonly<Record<KvFormat, number>> = { F32: 0, F16: 0, I8: 4 * KV_BLOCK_SIZE };
 
 /** Elements of a quantised block. */
 export const BLOCK = 32;

@@ -50,8 +50,8 @@ export function kernelOps(methods: DotMethods) {
     embed: byFormat(embed),
     linear: byFormat((format) => linear(loopOf(format))),
     quantizeActivations: { 8: quantizeActivations(8), 16: quantizeActivations(16) },
-    ropeAndCache: { F32: ropeAndCache('F32'), F16: ropeAndCache('F16') },
-    attention: { F32: attention('F32'), F16: attention('F16') },
+    ropeAndCache: { F32: ropeAndCache('F32'), F16: ropeAndCache('F16'), I8: ropeAndCache('I8') },
+    attention: { F32: attention('F32'), F16: attention('F16'), I8: attention('I8') },
     ...single,
   };
   const all: OpKernel[] = [

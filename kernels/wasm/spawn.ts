@@ -26,6 +26,18 @@ export function logicalProcessors(): number {
   return os?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
 }
 
+/** Bytes of memory of the machine, or of the container that this runs in; browsers tell a power of two, or nothing. */
+export function machineMemory(): number | undefined {
+  const os = nodeBuiltin<typeof import('node:os')>('node:os');
+  if (!os) {
+    const { deviceMemory } = (globalThis.navigator ?? {}) as { deviceMemory?: number };
+    return deviceMemory && deviceMemory * 2 ** 30;
+  }
+  // 0, or more than there is, where nothing is constrained.
+  const constrained = globalThis.process.constrainedMemory?.() || Number.POSITIVE_INFINITY;
+  return Math.min(os.totalmem(), constrained);
+}
+
 /** A module of Node without an import, which bundlers for the browser would trip over; undefined elsewhere. */
 export function nodeBuiltin<T>(name: string): T | undefined {
   return globalThis.process?.getBuiltinModule?.(name) as T | undefined;

@@ -4,7 +4,7 @@
  * Everything is IEEE single precision, operation by operation, so results are the same bits on every machine.
  */
 
-import { $, f32, f32x4, i32, i32x4, if_, local, v128 } from 'wasmati';
+import { $, f32, f32x4, i16x8, i32, i32x4, if_, local, v128 } from 'wasmati';
 import type { F32, Frame, I32, V128 } from './emit.ts';
 
 /** Pushes a vector of four equal floats. */
@@ -37,9 +37,15 @@ export function widenShiftedHalves(): void {
   f32x4.mul($, f32x4Const(HALF_REBIAS));
 }
 
-/** Pushes four numbers that lie at `offset` from an address as floats or halves. */
-export function loadFour(format: 'F32' | 'F16', offset: number, address: I32) {
+/** Pushes four numbers that lie at `offset` from an address as floats, halves or signed bytes. */
+export function loadFour(format: 'F32' | 'F16' | 'I8', offset: number, address: I32) {
   if (format === 'F32') return v128.load({ offset }, address);
+  if (format === 'I8') {
+    i16x8.extend_low_i8x16_s(v128.load32_zero({ offset }, address));
+    i32x4.extend_low_i16x8_s($);
+    f32x4.convert_i32x4_s($);
+    return $;
+  }
   i32x4.shl(v128.load16x4_s({ offset }, address), 13);
   widenShiftedHalves();
   return $;

@@ -147,10 +147,11 @@ function pageBytes(shape: KvShape): number {
 
 /**
  * Bytes of one block over all layers, keys and values.
- * @throws DeviceError for F16, which the kernels do not read
+ * @throws DeviceError for other formats than F32, which the kernels do not read
  */
 export function kvBlockBytes(shape: KvShape): number {
-  if (shape.format === 'F16') throw new DeviceError('K/V cache: F16 is not for the webgpu device; expected F32');
+  const { format = 'F32' } = shape;
+  if (format !== 'F32') throw new DeviceError(`K/V cache: ${format} is not for the webgpu device; expected F32`);
   return 2 * shape.layers * pageBytes(shape);
 }
 

@@ -109,6 +109,9 @@ export class WebGpuDevice implements Device {
     this.description = `webgpu (${gpu.features.description}, ${products}${variants.plainLinear ? ', plain linear' : ''})`;
   }
 
+  /** WebGPU does not tell. */
+  readonly memoryBytes = undefined;
+
   get isLost(): boolean {
     return this.#gpu.hasFailed;
   }

@@ -101,6 +101,25 @@ test('a cache of the default size stops at 1 GiB, or at one sequence', async () 
   assert.equal([asked.maxModelLen, asked.kvBlocks], [64, 4]);
 });
 
+test('a share of the memory is for weights, keys and values; without one these get an eighth', async () => {
+  const { weightBytes } = (await load()).info;
+  const withMemory = (memoryBytes: number) =>
+    Object.defineProperty(new ReferenceDevice(), 'memoryBytes', { value: memoryBytes });
+  const memory = 8 * 10 * BLOCK_BYTES;
+  assert.is((await load({ device: withMemory(memory) })).kvBlocks, 10);
+  const half = { device: withMemory(2 * (weightBytes + 6 * BLOCK_BYTES) + 2), gpuMemoryUtilization: 0.5 };
+  assert.is((await load(half)).kvBlocks, 6);
+  assert.is((await load({ device: withMemory(2 ** 40), gpuMemoryUtilization: 1 })).kvBlocks, 16 * 4, 'more is no use');
+  const little = { device: withMemory(weightBytes), gpuMemoryUtilization: 0.9, maxModelLen: 32 };
+  await rejects(
+    () => load(little),
+    /^gpuMemoryUtilization leaves 0 bytes for keys and values; one sequence/,
+    RequestError,
+  );
+  const both = { device: withMemory(memory), gpuMemoryUtilization: 0.9, kvCacheBytes: memory };
+  await rejects(() => load(both), /^gpuMemoryUtilization and kvCacheBytes are given; expected one$/, RequestError);
+});
+
 test('options that cannot be met are refused by name', async () => {
   const wrong: readonly [Partial<LoadModelOptions>, RegExp][] = [
     [{ maxModelLen: 65 }, /^maxModelLen is 65; this model reaches 64$/],
@@ -110,7 +129,9 @@ test('options that cannot be met are refused by name', async () => {
     [{ maxNumSeqs: 8, maxNumBatchedTokens: 4 }, /^maxNumSeqs is 8; expected at most maxNumBatchedTokens, 4$/],
     [{ kvCacheBytes: 3 * BLOCK_BYTES, maxModelLen: 49 }, /maxModelLen 49 needs 16384: lower maxModelLen or raise/],
     [{ kvCacheBytes: BLOCK_BYTES - 1 }, /^kvCacheBytes is 4095; one sequence of maxModelLen 1 needs 4096/],
-    [{ kvCacheDtype: 'int4' as 'f16' }, /^kvCacheDtype is int4; expected f32 or f16$/],
+    [{ gpuMemoryUtilization: 0 }, /^gpuMemoryUtilization is 0; expected above 0, at most 1$/],
+    [{ gpuMemoryUtilization: 0.5 }, /the reference device does not tell its memory, expected kvCacheBytes$/],
+    [{ kvCacheDtype: 'int4' as 'f16' }, /^kvCacheDtype is int4; expected one of auto, f32, f16, int8$/],
     [{ quantize: 'q3_k' as 'q4_0' }, /^quantize is "q3_k"; expected q8_0 or q4_0$/],
   ];
   for (const [options, message] of wrong) await rejects(() => load(options), message, RequestError);

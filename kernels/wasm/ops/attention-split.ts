@@ -3,7 +3,7 @@
  * them the row may see. For each query head h of one K/V head's group:
  * m = max s, l = Σ e^(s−m), o = Σ e^(s−m)·v with s = scale · q·k, perhaps capped.
  *
- * Keys lie sixteen positions side by side, floats or halves, so scores need no sum across lanes; values lie a position a row. Two query
+ * Keys lie sixteen positions side by side, floats, halves or bytes (whose scales come in last), so scores need no sum across lanes; values lie a position a row. Two query
  * heads share each load of K and V. The dot product adds up in the order of the head's dimensions, o in the order of the
  * positions, l in four lanes (position mod 4) and then (0 + 1) + (2 + 3): nothing depends on the batch.
  *
@@ -13,7 +13,7 @@
 import { $, call, type Func, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
 import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
 import { type ArgKinds, forRange, type I32, increment, loadArgs, routine } from '../emit.ts';
-import { KV_ELEMENT_BYTES } from '../layout.ts';
+import { KV_ELEMENT_BYTES, KV_PAGE_HEADER } from '../layout.ts';
 import { emitExp, f32x4Const, loadFour, maxLanes, sumLanes } from '../vector-math.ts';
 import { emitSoftcap } from './elementwise.ts';
 
@@ -88,9 +88,12 @@ function scoreTile(heads: 1 | 2, format: KvFormat): Func<'i32'[], []> {
     const queries = [q, second].slice(0, heads);
     const UNROLL = 4;
     const elementBytes = KV_ELEMENT_BYTES[format];
+    const header = KV_PAGE_HEADER[format];
+    const scales = frame.i32();
+    local.set(scales, page);
     forRange(d, 0, headDim, UNROLL, () => {
       for (let k = 0; k < UNROLL; k++) {
-        keys.forEach((key, i) => local.set(key, loadFour(format, elementBytes * (16 * k + 4 * i), page)));
+        keys.forEach((key, i) => local.set(key, loadFour(format, header + elementBytes * (16 * k + 4 * i), page)));
         queries.forEach((query, h) => {
           local.set(element, v128.load32_splat({ offset: 4 * k }, query));
           keys.forEach((key, i) => {
@@ -101,34 +104,45 @@ function scoreTile(heads: 1 | 2, format: KvFormat): Func<'i32'[], []> {
       increment(page, elementBytes * 16 * UNROLL);
       for (const query of queries) increment(query, 4 * UNROLL);
     });
-    sums.forEach((sum, i) => v128.store({ offset: SCORE_BYTES * (i >> 2) + 16 * (i % 4) }, scores, sum));
+    sums.forEach((sum, i) => {
+      if (format === 'I8') local.set(sum, f32x4.mul(sum, v128.load({ offset: 16 * (i % 4) }, scales)));
+      v128.store({ offset: SCORE_BYTES * (i >> 2) + 16 * (i % 4) }, scores, sum);
+    });
   });
 }
 
 /**
  * o = Σ p·v for `heads` heads and 4·`vectors` dimensions, position after position:
- * (table, begin, end, weights of position `begin`, values of the layer at this head and dimension, bytes of a block,
- * bytes of a position, out, bytes from one head's out to the next).
+ * (table, begin, end, weights of position `begin`, pages of the layer at this head, from there to this dimension, bytes of
+ * a block, bytes of a position, out, bytes from one head's out to the next).
  */
 function weighTile(heads: 1 | 2, vectors: 1 | 4, format: KvFormat): Func<'i32'[], []> {
-  return routine(9, (frame, table, begin, end, weights, values, blockBytes, rowBytes, out, outStride) => {
+  return routine(10, (frame, table, begin, end, weights, pages, chunk, blockBytes, rowBytes, out, outStride) => {
     const sums = frame.v128s(heads * vectors);
     const rows = frame.v128s(vectors);
-    const weight = frame.v128();
-    const [position, inBlock, last, value] = Array.from({ length: 4 }, () => frame.i32());
+    const [weight, scale] = frame.v128s(2);
+    const [position, inBlock, last, value, scales] = Array.from({ length: 5 }, () => frame.i32());
+    const header = KV_PAGE_HEADER[format];
     for (const sum of sums) local.set(sum, f32x4Const(0));
     forRange(position, begin, end, 0, () => {
       i32.mul(wordOf(table, shiftedPosition()), blockBytes);
+      local.set(value, i32.add($, pages));
+      if (format === 'I8') local.set(scales, i32.add(value, i32.shl(i32.and(position, KV_BLOCK_SIZE - 1), 2)));
       i32.mul(i32.and(position, KV_BLOCK_SIZE - 1), rowBytes);
-      i32.add($, $);
-      local.set(value, i32.add($, values));
+      i32.add($, chunk);
+      local.set(value, i32.add($, value));
       local.set(last, i32.add(i32.or(position, KV_BLOCK_SIZE - 1), 1));
       i32.gt_s(last, end);
       if_(null, () => local.set(last, end));
       forRange(inBlock, position, last, 1, () => {
-        rows.forEach((row, i) => local.set(row, loadFour(format, 4 * KV_ELEMENT_BYTES[format] * i, value)));
+        rows.forEach((row, i) => local.set(row, loadFour(format, header + 4 * KV_ELEMENT_BYTES[format] * i, value)));
+        if (format === 'I8') {
+          local.set(scale, v128.load32_splat({}, scales));
+          increment(scales, 4);
+        }
         for (let h = 0; h < heads; h++) {
           local.set(weight, v128.load32_splat({ offset: SCORE_BYTES * h }, weights));
+          if (format === 'I8') local.set(weight, f32x4.mul(weight, scale));
           rows.forEach((row, i) => {
             const sum = sums[h * vectors + i];
             local.set(sum, f32x4.add(sum, f32x4.mul(weight, row)));
@@ -211,7 +225,7 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
     local.set(headBytes, i32.shl(a.headDim, 2));
     local.set(partialBytes, i32.add(headBytes, PARTIAL_HEADER_BYTES));
     local.set(rowBytes, i32.mul(a.headDim, elementBytes));
-    local.set(pageBytes, i32.mul(rowBytes, KV_BLOCK_SIZE));
+    local.set(pageBytes, i32.add(i32.mul(rowBytes, KV_BLOCK_SIZE), KV_PAGE_HEADER[format]));
     local.set(blockBytes, i32.mul(a.kvHeads, pageBytes));
     i32.mul(row, a.qkvStride);
     i32.mul(i32.mul(kvHead, a.group), headBytes);
@@ -318,8 +332,8 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
             i32.add($, i32.shl(head, Math.log2(SCORE_BYTES)));
             i32.add($, scores);
             i32.mul(kvHead, pageBytes);
-            i32.add($, i32.mul(chunk, elementBytes));
             i32.add($, a.values);
+            i32.mul(chunk, elementBytes);
             local.get(blockBytes);
             local.get(rowBytes);
             i32.mul(head, partialBytes);

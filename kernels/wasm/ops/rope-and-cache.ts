@@ -3,14 +3,14 @@
  *
  * qkv: f32 `[rows, (heads + 2·kvHeads)·headDim]`. A task is one head of one row; q and k are rotated in place.
  * Pages of a layer: keys `[blocks, kvHeads, headDim, 16]`, so that attention reads sixteen positions as vectors;
- * values `[blocks, kvHeads, 16, headDim]`; floats or halves. Rotation: pairs (i, i + rotaryDim/2),
+ * values `[blocks, kvHeads, 16, headDim]`; floats, halves, or bytes behind the sixteen scales of a head's page. Rotation: pairs (i, i + rotaryDim/2),
  * (a, b) → (a·cos − b·sin, b·cos + a·sin). Memory-bound and small: every element is read and written once.
  */
 
 import { $, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
 import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
 import { type ArgKinds, forEachTask, forRange, type I32, increment, opKernel } from '../emit.ts';
-import { KV_ELEMENT_BYTES } from '../layout.ts';
+import { KV_ELEMENT_BYTES, KV_PAGE_HEADER } from '../layout.ts';
 import { emitToHalf } from '../vector-math.ts';
 
 const ARGS = {
@@ -35,9 +35,13 @@ const ARGS = {
   rows: 'step',
 } as const satisfies ArgKinds;
 
+/** Numbers that are all smaller become 0 as bytes, for the inverse of their scale would not be finite. */
+const LEAST_SCALED = 1e-30;
+
 /** @param format  of the cache */
 export function ropeAndCache(format: KvFormat) {
   const elementBytes = KV_ELEMENT_BYTES[format];
+  const headerBytes = KV_PAGE_HEADER[format];
   return opKernel(`ropeAndCache ${format}`, ARGS, (frame, a) => {
     const [task, tasks, headsInAll, head, row, position, x, page, weight] = Array.from({ length: 9 }, () =>
       frame.i32(),
@@ -107,7 +111,7 @@ export function ropeAndCache(format: KvFormat) {
       });
     };
 
-    /** page = (block · kvHeads + head) · headDim · 16 numbers: where the head's page begins, from the start of the layer. */
+    /** page = (block · kvHeads + head) · bytes of a head's page: where it begins, from the start of the layer. */
     const findPage = () => {
       wordOf(a.slots, row);
       i32.mul($, a.blockTableStride);
@@ -116,8 +120,8 @@ export function ropeAndCache(format: KvFormat) {
       i32.load({}, i32.add($, $));
       i32.mul($, a.kvHeads);
       i32.add($, head);
-      i32.mul($, a.headDim);
-      local.set(page, i32.mul($, elementBytes * KV_BLOCK_SIZE));
+      i32.add(i32.mul(a.headDim, elementBytes * KV_BLOCK_SIZE), headerBytes);
+      local.set(page, i32.mul($, $));
     };
 
     /** Stores the elements of a head at `page`, each `stride` bytes after the last. */
@@ -127,18 +131,41 @@ export function ropeAndCache(format: KvFormat) {
         local.set(low, f32.load({}, i32.add(x, at)));
         local.get(page);
         if (format === 'F32') {
-          f32.store({}, $, low);
-        } else {
+          f32.store({ offset: headerBytes }, $, low);
+        } else if (format === 'F16') {
           toHalf(low);
-          i32.store16({}, $, $);
+          i32.store16({ offset: headerBytes }, $, $);
+        } else {
+          f32.nearest(f32.mul(low, scale));
+          i32.trunc_sat_f32_s($);
+          i32.store8({ offset: headerBytes }, $, $);
         }
         increment(page, stride);
       });
     };
 
+    /** For bytes: scale = 127 / max|x| of the head, or 0; its inverse is stored with the position in the page. */
+    const storeScale = () => {
+      if (format !== 'I8') return;
+      local.set(high, f32.const(0));
+      local.set(end, i32.shl(a.headDim, 2));
+      forRange(at, 0, end, 4, () => local.set(high, f32.max(high, f32.abs(f32.load({}, i32.add(x, at))))));
+      local.set(scale, f32.const(0));
+      local.set(low, f32.const(0));
+      f32.gt(high, f32.const(LEAST_SCALED));
+      if_(null, () => {
+        local.set(low, f32.div(high, f32.const(127)));
+        local.set(scale, f32.div(f32.const(1), low));
+      });
+      i32.add(page, i32.shl(i32.and(position, KV_BLOCK_SIZE - 1), 2));
+      f32.store({}, $, low);
+    };
+
     const writeKey = () => {
       findPage();
-      i32.add(page, a.keys);
+      local.set(page, i32.add(page, a.keys));
+      storeScale();
+      local.get(page);
       i32.mul(i32.and(position, KV_BLOCK_SIZE - 1), elementBytes);
       local.set(page, i32.add($, $));
       storeAll(elementBytes * KV_BLOCK_SIZE);
@@ -146,7 +173,9 @@ export function ropeAndCache(format: KvFormat) {
 
     const writeValue = () => {
       findPage();
-      i32.add(page, a.values);
+      local.set(page, i32.add(page, a.values));
+      storeScale();
+      local.get(page);
       i32.mul(i32.mul(i32.and(position, KV_BLOCK_SIZE - 1), a.headDim), elementBytes);
       local.set(page, i32.add($, $));
       storeAll(elementBytes);

@@ -4,7 +4,7 @@ import { type Device, floatToHalf, halfToFloat, type KvFormat, WasmDevice } from
 import { Random } from '../random.ts';
 import { maxDifference, openBench, referenceDevice, sameBits } from './harness.ts';
 
-const test = suite('keys and values in half precision');
+const test = suite('keys and values in fewer bits');
 const devices = [0, 2, 3].map((threads) => ({
   name: `wasm ${threads} threads`,
   create: (): Promise<Device> => WasmDevice.create({ threads }),
@@ -77,42 +77,69 @@ test('values are rounded to the nearest half, ties to even, and kept within ±65
   }
 });
 
-for (const shape of [
-  { heads: 4, kvHeads: 2, headDim: 64 },
-  { heads: 3, kvHeads: 1, headDim: 20 },
-]) {
-  test(`${shape.heads} heads of ${shape.headDim}: equals the reference, and is the same however it is computed`, async () => {
-    const length = 300;
-    const cols = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
-    const rows = new Random(11).floats(length * cols);
-    const want = await attend(await referenceDevice.create(), rows, shape, 'F16');
-    const full = await attend(await referenceDevice.create(), rows, shape, 'F32');
-    let first: Float32Array | undefined;
-    for (const { name, create } of devices) {
-      const got = await attend(await create(), rows, shape, 'F16');
-      first ??= got;
-      assert.ok(maxDifference(got, want) < 5e-6, `${name}: ${maxDifference(got, want)}`);
-      assert.ok(sameBits(got, first), name);
-    }
-    const oneByOne = await attend(
-      await devices[devices.length - 1].create(),
-      rows.slice(0, 60 * cols),
-      shape,
-      'F16',
-      1,
-    );
-    assert.ok(sameBits(oneByOne, first!.slice(0, oneByOne.length)));
-    const rounding = maxDifference(want, full);
-    assert.ok(rounding > 1e-5 && rounding < 2e-3, `rounding changes the result by ${rounding}`);
-  });
+/** By how much the rounding of a format may change a result, at least and at most. */
+const ROUNDING = { F16: [1e-5, 2e-3], I8: [1e-4, 3e-2] } as const;
+
+for (const format of ['F16', 'I8'] as const) {
+  for (const shape of [
+    { heads: 4, kvHeads: 2, headDim: 64 },
+    { heads: 3, kvHeads: 1, headDim: 20 },
+  ]) {
+    const { heads, kvHeads, headDim } = shape;
+    test(`${format}, ${heads} heads of ${headDim}: equals the reference, and is the same however it is computed`, async () => {
+      const length = 300;
+      const cols = (heads + 2 * kvHeads) * headDim;
+      const rows = new Random(11).floats(length * cols);
+      const want = await attend(await referenceDevice.create(), rows, shape, format);
+      const full = await attend(await referenceDevice.create(), rows, shape, 'F32');
+      let first: Float32Array | undefined;
+      for (const { name, create } of devices) {
+        const got = await attend(await create(), rows, shape, format);
+        first ??= got;
+        assert.ok(maxDifference(got, want) < 5e-6, `${name}: ${maxDifference(got, want)}`);
+        assert.ok(sameBits(got, first), name);
+      }
+      const oneByOne = await attend(await devices[2].create(), rows.slice(0, 60 * cols), shape, format, 1);
+      assert.ok(sameBits(oneByOne, first!.slice(0, oneByOne.length)));
+      const rounding = maxDifference(want, full);
+      const [least, most] = ROUNDING[format];
+      assert.ok(rounding > least && rounding < most, `rounding changes the result by ${rounding}`);
+    });
+  }
 }
 
-test('a block takes half the bytes', async () => {
+test('bytes are multiples of 1/127 of the largest element, the nearest to each, halves to even', async () => {
+  const shape = { heads: 1, kvHeads: 1, headDim: 16 };
+  const rows = [
+    [127, -127, 63.5, 64.5, -0.5, -1.5, 0.49, 0.51, 0, 1, 2, 3, 4, 5, 6, 7],
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [1e-31, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    Array.from(new Random(5).floats(16)),
+  ];
+  for (const { name, create } of [referenceDevice, ...devices.slice(0, 1)]) {
+    for (const [i, row] of rows.entries()) {
+      const qkv = new Float32Array(48);
+      qkv.set(row, 32);
+      const out = await attend(await create(), qkv, shape, 'I8');
+      const step = Math.max(...row.map(Math.abs)) / 127;
+      for (const [at, x] of row.entries()) assert.ok(Math.abs(out[at] - x) <= step / 2 + 1e-6, `${name} ${i}: ${x}`);
+      if (i === 0)
+        assert.equal(
+          [...out.slice(0, 8)],
+          [127, -127, 64, 64, 0, -2, 0, 1].map((x) => x + 0),
+          name,
+        );
+    }
+  }
+});
+
+test('a block takes half the bytes, or a quarter and its scales', async () => {
   const shape = { layers: 3, kvHeads: 2, headDim: 16 };
   const device = await devices[0].create();
   const bytes = device.kvBlockBytes(shape);
   assert.is(device.kvBlockBytes({ ...shape, format: 'F16' }), bytes / 2);
   assert.is(device.createKvCache({ ...shape, blocks: 5, format: 'F16' }).byteLength, (5 * bytes) / 2);
+  assert.is(device.kvBlockBytes({ ...shape, format: 'I8' }), bytes / 4 + 2 * 3 * 2 * 16 * 4);
   await device.close();
 });
 
