@@ -114,7 +114,7 @@ export class Exchange {
   }
 
   async #send(status: number, type: string, text: string): Promise<void> {
-    this.response.writeHead(status, { 'content-type': type });
+    this.response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
     await sendLast(this.response, text, this.stallMs);
   }
 

@@ -5,6 +5,7 @@ import { createChatCompletions } from '../../engine/chat/index.ts';
 import { parseChatRequest } from '../../engine/chat/request.ts';
 import { callConstraint } from '../../engine/chat/tool-choice.ts';
 import { RequestError } from '../../engine/errors.ts';
+import { toHttpError } from '../../server/errors.ts';
 import { FakeEngine } from '../server/fake-engine.ts';
 
 const test = suite('chat request');
@@ -303,6 +304,13 @@ for (const [fields, param, ...says] of refused) {
   test(`${shown(fields)} is refused`, async () => {
     const error = await refusal({ messages: MESSAGES, ...fields });
     assert.is(error.param, param, error.message);
+    const [status, type] =
+      param === 'model' && 'model' in fields && fields.model === 'nope'
+        ? [404, 'NotFoundError']
+        : [400, 'BadRequestError'];
+    const told = toHttpError(error, 'id');
+    assert.is(told.status, status);
+    assert.equal(told.body, { error: { message: error.message, type, param, code: status } });
     const isOverflow = says.includes('maximum context length');
     for (const text of isOverflow || !param ? says : [...says, param.split('.').at(-1)!]) {
       assert.ok(error.message.includes(text), `"${error.message}" does not say ${text}`);

@@ -321,6 +321,9 @@ test('the same request in process and over HTTP gives the same answer', async ()
     { temperature: 0, logprobs: true, top_logprobs: 2 },
     { temperature: 1.2, seed: 9, n: 2, max_tokens: 12, frequency_penalty: 1 },
     { temperature: 0, stop: ['e'], return_token_ids: true, prompt_logprobs: 1 },
+    { guided_regex: '[a-z]{5}', temperature: 2, top_k: -1, seed: 3, bad_words: ['the'] },
+    { use_beam_search: true, best_of: 3, n: 2, max_tokens: 6, length_penalty: 0.5, early_stopping: 'never' as const },
+    { echo: true, add_generation_prompt: false, ignore_eos: true, min_tokens: 4, max_tokens: 5, temperature: 0 },
   ];
   for (const body of bodies) {
     const request = { messages: [{ role: 'user', content: 'What is the capital of France?' }], ...body };

@@ -19,6 +19,7 @@ test(
     assert.is(response.status, 200);
     assert.is(response.headers.get('content-type'), 'application/json; charset=utf-8');
     assert.ok(response.headers.get('x-request-id'));
+    assert.is(Number(response.headers.get('content-length')), (await response.clone().text()).length);
     const { choices } = (await response.json()) as { choices: { message: unknown }[] };
     assert.equal(choices[0].message, { role: 'assistant', content: 'Paris.' });
   }),

@@ -239,6 +239,28 @@ test('errors arrive as the classes of the client, with their parameter', async (
   });
 });
 
+test('too many answers are a RateLimitError, a failure inside is an InternalServerError', async () => {
+  const endless = new FakeEngine({ endless: true, delayMs: 2 });
+  await withServer(endless, { maxAnswers: 1 }, async (url) => {
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'key', maxRetries: 0 });
+    const params = { model: 'fake', messages: [...MESSAGES] };
+    const first = await client.chat.completions.create({ ...params, stream: true });
+    const error = await client.chat.completions.create(params).catch((caught) => caught);
+    assert.instance(error, OpenAI.RateLimitError);
+    assert.is(error.headers.get('retry-after'), '1');
+    first.controller.abort();
+  });
+  const broken = new FakeEngine({ failAfter: { tokens: 0, error: new Error('broken') } });
+  await withServer(broken, {}, async (url) => {
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'key', maxRetries: 0 });
+    const error = await client.chat.completions
+      .create({ model: 'fake', messages: [...MESSAGES] })
+      .catch((caught) => caught);
+    assert.instance(error, OpenAI.InternalServerError);
+    assert.is(error.type, 'InternalServerError');
+  });
+});
+
 test('a wrong key is an AuthenticationError', async () => {
   const use = async (client: OpenAI) => {
     await client.models.list();

@@ -2,7 +2,7 @@
 
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { ChatOpenAI } from '@langchain/openai';
-import { generateText, Output } from 'ai';
+import { generateObject, generateText, Output } from 'ai';
 import OpenAI from 'openai';
 import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
 import { suite } from 'uvu';
@@ -219,6 +219,22 @@ test('ai: an object by its schema', async () => {
     temperature: 0,
   });
   assert.ok(Report.safeParse(output).success);
+});
+
+test('ai: generateObject', async () => {
+  const provider = createOpenAICompatible({
+    name: 'quern',
+    baseURL: `${server.url}/v1`,
+    supportsStructuredOutputs: true,
+  });
+  const { object, finishReason } = await generateObject({
+    model: provider(model),
+    prompt: QUESTION,
+    schema: Report,
+    temperature: 0,
+  });
+  assert.ok(Report.safeParse(object).success);
+  assert.is(finishReason, 'stop');
 });
 
 test('langchain: withStructuredOutput', async () => {
