@@ -5,7 +5,9 @@ import type {
   Constant,
   KvCache,
   KvShape,
+  Routes,
   RowDomain,
+  StepLimits,
   Tensor,
   TensorShape,
   Weight,
@@ -124,6 +126,22 @@ export class WebGpuTensor implements Tensor {
       scales: memory.allocate((4 * this.stride * this.maxRows) / BLOCK, `scales of ${this.name}`),
     };
     return this.#quantized;
+  }
+}
+
+/** The routes of a step: route j of row r is number r · perToken + j, everywhere. */
+export class WebGpuRoutes implements Routes {
+  readonly experts: number;
+  readonly perToken: number;
+  /** u32 and f32 `[tokens, perToken]` */
+  readonly chosen: GPUBuffer;
+  readonly weights: GPUBuffer;
+
+  constructor(memory: GpuMemory, shape: { experts: number; perToken: number }, { maxRows }: StepLimits) {
+    this.experts = shape.experts;
+    this.perToken = shape.perToken;
+    this.chosen = memory.allocate(4 * maxRows * shape.perToken, 'routes');
+    this.weights = memory.allocate(4 * maxRows * shape.perToken, 'routes');
   }
 }
 

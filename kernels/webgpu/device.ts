@@ -22,7 +22,7 @@ import type {
 import { DeviceError } from '../errors.ts';
 import type { FileFormat } from '../formats.ts';
 import { type AdapterChoice, openAdapter } from './adapter.ts';
-import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuTensor, WebGpuWeight } from './buffers.ts';
+import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuRoutes, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';
 import { bestVariants, PLAIN_VARIANTS, type Variants } from './kernels.ts';
 import { Pipelines } from './pipelines.ts';
@@ -150,8 +150,10 @@ export class WebGpuDevice implements Device {
     return new WebGpuTensor(this.#memory, shape);
   }
 
-  createRoutes(): Routes {
-    throw new DeviceError('device webgpu has no op route');
+  createRoutes(shape: { experts: number; perToken: number }): Routes {
+    this.#assertUsable();
+    if (!this.#step) throw new DeviceError('createRoutes: setStepLimits must come first');
+    return new WebGpuRoutes(this.#memory, shape, this.#step.limits);
   }
 
   createKvCache(shape: KvShape & { blocks: number }): KvCache {

@@ -1,5 +1,6 @@
 /** The kernels as data: which WGSL files make one, what it binds, and which of its constants a pipeline may set. */
 
+import type { Activation } from '../contract.ts';
 import type { WeightFormat } from '../formats.ts';
 import { isQuantized } from '../formats.ts';
 import type { AdapterFeatures } from './adapter.ts';
@@ -64,6 +65,15 @@ export function bestVariants({ packedDot, software }: AdapterFeatures): Variants
 /** What asks least of an adapter and its compiler. */
 export const PLAIN_VARIANTS: Variants = { packedDot: false, ...CPU_VARIANTS };
 
+/** Value of `ACTIVATION` in `activate.wgsl`. */
+export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = {
+  silu: 0,
+  gelu_tanh: 1,
+  quick_gelu: 2,
+  gelu: 3,
+  relu: 4,
+};
+
 const WEIGHT_FILE: Readonly<Record<WeightFormat, ShaderName>> = {
   F32: 'weight-f32',
   F16: 'weight-f16',
@@ -100,12 +110,26 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
   };
 }
 
+/** params, step, weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
+export function expertKernel(format: WeightFormat, plain: boolean, packedDot: boolean): Kernel {
+  const quantized = isQuantized(format);
+  const dot: ShaderName[] = quantized ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
+  const dotBlock: ShaderName[] = quantized ? ['dot-block'] : [];
+  const product: ShaderName = quantized ? 'product-quantized' : 'product-float';
+  const body: ShaderName = plain ? 'expert-plain' : 'expert-rows';
+  return {
+    name: `experts ${format}`,
+    files: [...dot, 'step', WEIGHT_FILE[format], ...dotBlock, 'expert-group', product, body],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write', 'read'],
+  };
+}
+
 export const KERNELS = {
-  /** params, step, x, add, weight, out */
+  /** params, step, x, add, weight, out, bias */
   norm: {
     name: 'norm',
     files: ['step', 'norm'],
-    bindings: ['uniform', 'read', 'write', 'read', 'read', 'write'],
+    bindings: ['uniform', 'read', 'write', 'read', 'read', 'write', 'read'],
   },
   /** params, step, codes, scales, x, add, weight, out */
   normRows: {
@@ -154,6 +178,42 @@ export const KERNELS = {
     name: 'gatedActivationRows',
     files: ['step', 'activate', 'quantize-four', 'gated-activation-rows'],
     bindings: ['uniform', 'read', 'write', 'write', 'read', 'write'],
+  },
+  /** params, step, x, out */
+  activation: {
+    name: 'activation',
+    files: ['step', 'activate', 'activation'],
+    bindings: ['uniform', 'read', 'read', 'write'],
+  },
+  /** params, step, x, add, gate */
+  addScaled: {
+    name: 'addScaled',
+    files: ['step', 'add-scaled'],
+    bindings: ['uniform', 'read', 'write', 'read', 'read'],
+  },
+  /** params, step, x */
+  scaleAndCap: {
+    name: 'scaleAndCap',
+    files: ['step', 'scale-and-cap'],
+    bindings: ['uniform', 'read', 'write'],
+  },
+  /** params, step, scores, chosen, weights */
+  route: {
+    name: 'route',
+    files: ['step', 'route'],
+    bindings: ['uniform', 'read', 'read', 'write', 'write'],
+  },
+  /** params, step, x, out */
+  gatherRoutes: {
+    name: 'gatherRoutes',
+    files: ['step', 'gather-routes'],
+    bindings: ['uniform', 'read', 'read', 'write'],
+  },
+  /** params, step, x, weights, out */
+  mixRoutes: {
+    name: 'mixRoutes',
+    files: ['step', 'mix-routes'],
+    bindings: ['uniform', 'read', 'read', 'read', 'write'],
   },
   /** params, step, x, out */
   gatherRows: {

@@ -4,10 +4,11 @@ import type { OpRecorder } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { WebGpuConstant, type WebGpuKvCache, type WebGpuTensor, type WebGpuWeight } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
-import { embedKernel, KERNELS, type Variants } from './kernels.ts';
+import { ACTIVATION_CODE, embedKernel, KERNELS, type Variants } from './kernels.ts';
 import { BLOCK, blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
+import { recordExpertLinear, recordGatherRoutes, recordMixRoutes, recordRoute } from './record-experts.ts';
 import { recordLinear } from './record-linear.ts';
 import {
   type Dispatch,
@@ -61,15 +62,17 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   norm(op: Parameters<OpRecorder['norm']>[0]): void {
-    if (op.addScale !== undefined || op.centered || op.bias || op.columns) missing('norm with all settings');
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
     const add = op.add as WebGpuTensor | undefined;
     const { variants, unused } = this.#recording;
     const inPlace = x === out;
-    const args = [x.cols, x.stride, domainCode(x), { float: op.eps }];
+    const isRange = op.columns !== undefined;
+    if (isRange && add) this.addScaled({ x, add, scale: op.addScale });
+    const isPlain = !(isRange || op.centered || op.bias);
+    const args = [op.weight.length, x.stride, domainCode(x), { float: op.eps }, { float: op.addScale ?? 1 }];
     const [residual, weight] = [add?.buffer ?? unused.read, (op.weight as WebGpuConstant).buffer];
     const workgroups: Workgroups = (counts) => [rowsOf(x, counts)];
-    if (variants.fused && !inPlace && isWholeBlocks(x)) {
+    if (variants.fused && !inPlace && isPlain && isWholeBlocks(x)) {
       this.#recording.add([x]);
       this.#recording.addQuantizing(out, ({ codes, scales }, isWanted) => [
         {
@@ -84,10 +87,22 @@ export class WebGpuRecorder implements OpRecorder {
     }
     this.#recording.add([x, out], {
       kernel: KERNELS.norm,
-      args,
-      buffers: [x.buffer, residual, weight, inPlace ? unused.write[0] : out.buffer],
+      args: [...args, op.columns?.first ?? 0],
+      buffers: [
+        x.buffer,
+        residual,
+        weight,
+        inPlace ? unused.write[0] : out.buffer,
+        (op.bias as WebGpuConstant | undefined)?.buffer ?? unused.read,
+      ],
       workgroups,
-      constants: { THREADS: variants.rowThreads, RESIDUAL: add !== undefined, IN_PLACE: inPlace },
+      constants: {
+        THREADS: variants.rowThreads,
+        RESIDUAL: add !== undefined && !isRange,
+        IN_PLACE: inPlace,
+        CENTERED: op.centered ?? false,
+        BIAS: op.bias !== undefined,
+      },
     });
   }
 
@@ -128,14 +143,13 @@ export class WebGpuRecorder implements OpRecorder {
 
   gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-    if ((op.activation !== 'silu' && op.activation !== 'gelu_tanh') || op.limit)
-      missing(`gatedActivation ${op.activation}`);
-    const constants = { GELU: op.activation === 'gelu_tanh' };
+    const constants = { ACTIVATION: ACTIVATION_CODE[op.activation] };
+    const limit = { float: op.limit ?? 0 };
     if (this.#recording.variants.fused && isWholeBlocks(out)) {
       this.#recording.addQuantizing(out, ({ codes, scales }, isWanted) => [
         {
           kernel: KERNELS.gatedActivationRows,
-          args: [out.cols, x.stride, domainCode(x)],
+          args: [out.cols, x.stride, domainCode(x), limit],
           buffers: [codes, scales, x.buffer, out.buffer],
           workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * out.cols) / 4 / ELEMENT_THREADS)],
           constants: { ...constants, QUANTIZE: isWanted },
@@ -145,39 +159,61 @@ export class WebGpuRecorder implements OpRecorder {
     }
     this.#recording.add([out], {
       kernel: KERNELS.gatedActivation,
-      args: [out.cols, x.stride, out.stride, domainCode(x)],
+      args: [out.cols, x.stride, out.stride, domainCode(x), limit],
       buffers: [x.buffer, out.buffer],
       workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * out.cols) / ELEMENT_THREADS)],
       constants,
     });
   }
 
-  addScaled(): void {
-    missing('addScaled');
+  activation(op: Parameters<OpRecorder['activation']>[0]): void {
+    const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
+    const inPlace = x === out;
+    this.#recording.add([out], {
+      kernel: KERNELS.activation,
+      args: [x.cols, x.stride, domainCode(x)],
+      buffers: [inPlace ? this.#recording.unused.read : x.buffer, out.buffer],
+      workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * x.cols) / ELEMENT_THREADS)],
+      constants: { ACTIVATION: ACTIVATION_CODE[op.activation], IN_PLACE: inPlace },
+    });
   }
 
-  scaleAndCap(): void {
-    missing('scaleAndCap');
+  addScaled(op: Parameters<OpRecorder['addScaled']>[0]): void {
+    const [x, add] = [op.x as WebGpuTensor, op.add as WebGpuTensor];
+    const gate = op.gate as WebGpuTensor | undefined;
+    this.#recording.add([x], {
+      kernel: KERNELS.addScaled,
+      args: [x.cols, x.stride, gate?.stride ?? 0, domainCode(x), { float: op.scale ?? 1 }],
+      buffers: [x.buffer, add.buffer, gate?.buffer ?? this.#recording.unused.read],
+      workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * x.cols) / ELEMENT_THREADS)],
+      constants: { GATED: gate !== undefined },
+    });
   }
 
-  activation(): void {
-    missing('activation');
+  scaleAndCap(op: Parameters<OpRecorder['scaleAndCap']>[0]): void {
+    const x = op.x as WebGpuTensor;
+    this.#recording.add([x], {
+      kernel: KERNELS.scaleAndCap,
+      args: [x.cols, x.stride, domainCode(x), { float: op.scale }, { float: op.cap ?? 0 }],
+      buffers: [x.buffer],
+      workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * x.cols) / ELEMENT_THREADS)],
+    });
   }
 
-  route(): void {
-    missing('route');
+  route(op: Parameters<OpRecorder['route']>[0]): void {
+    recordRoute(this.#recording, op);
   }
 
-  gatherRoutes(): void {
-    missing('gatherRoutes');
+  gatherRoutes(op: Parameters<OpRecorder['gatherRoutes']>[0]): void {
+    recordGatherRoutes(this.#recording, op);
   }
 
-  expertLinear(): void {
-    missing('expertLinear');
+  expertLinear(op: Parameters<OpRecorder['expertLinear']>[0]): void {
+    recordExpertLinear(this.#recording, op);
   }
 
-  mixRoutes(): void {
-    missing('mixRoutes');
+  mixRoutes(op: Parameters<OpRecorder['mixRoutes']>[0]): void {
+    recordMixRoutes(this.#recording, op);
   }
 
   gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {

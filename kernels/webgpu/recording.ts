@@ -153,10 +153,11 @@ export class Recording {
   }
 }
 
-export function domainCode(tensor: WebGpuTensor): number {
-  return tensor.domain === 'tokens' ? 0 : 1;
+/** How `step.wgsl` is told which rows a tensor has. */
+export function domainCode({ domain, perRow }: WebGpuTensor): number {
+  return (domain === 'tokens' ? 0 : 1) + 2 * (perRow - 1);
 }
 
-export function rowsOf(tensor: WebGpuTensor, counts: StepCounts): number {
-  return tensor.domain === 'tokens' ? counts.rows : counts.logitRows;
+export function rowsOf({ domain, perRow }: WebGpuTensor, counts: StepCounts): number {
+  return perRow * (domain === 'tokens' ? counts.rows : counts.logitRows);
 }

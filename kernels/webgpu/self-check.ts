@@ -4,7 +4,7 @@
  */
 
 import type { Device, OpRecorder, StepInput, Tensor } from '../contract.ts';
-import { quantize, WEIGHT_FORMATS } from '../formats.ts';
+import { quantize, WEIGHT_FORMATS, type WeightFormat } from '../formats.ts';
 import { ReferenceDevice } from '../reference/device.ts';
 
 /** What a result may be off by, as a share of the greatest: float32 in any order, with a GPU's exp and division. */
@@ -15,6 +15,7 @@ const MAX_ROWS = 12;
 const COLS = 160;
 const OUTS = 36;
 const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 16];
+const [EXPERTS, PER_TOKEN] = [5, 2];
 
 export interface Fault {
   readonly kernel: string;
@@ -55,8 +56,8 @@ async function results(device: Device): Promise<Result[]> {
 /** Makes the operands and says which tensor each family leaves its results in. */
 async function families(device: Device, outputs: Map<string, Tensor>): Promise<(record: OpRecorder) => void> {
   const tensor = (name: string, cols: number) => device.createTensor({ name, maxRows: MAX_ROWS, cols });
-  const weight = async (format: (typeof WEIGHT_FORMATS)[number], rows: number, cols: number, values: Float32Array) => {
-    const made = device.createWeight({ name: `check ${format}`, rows, cols, format });
+  const weight = async (format: WeightFormat, rows: number, cols: number, values: Float32Array, matrices?: number) => {
+    const made = device.createWeight({ name: `check ${format}`, rows, cols, format, matrices });
     await device.writeWeight(made, 0, quantize(format, values), format);
     return made;
   };
@@ -86,10 +87,24 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
   const cache = device.createKvCache({ layers: 1, blocks: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM });
   const normed = output('norm', COLS);
   const attended = output('ropeAndCache and attention', HEADS * HEAD_DIM);
+  const centered = output('norm, centred', COLS);
   const activated = (['silu', 'gelu_tanh'] as const).map((activation) => ({
     activation,
     out: output(`gatedActivation ${activation}`, COLS / 2),
   }));
+  const adjusted = output('activation, addScaled and scaleAndCap', COLS);
+  const experts = await Promise.all(
+    (['F32', 'Q8_0'] as const).map(async (format) => ({
+      matrices: await weight(format, EXPERTS * OUTS, COLS, waves(EXPERTS * OUTS * COLS), EXPERTS),
+      out: output(`experts ${format}`, OUTS),
+    })),
+  );
+  const routes = device.createRoutes({ experts: EXPERTS, perToken: PER_TOKEN });
+  const scores = tensor('scores', EXPERTS);
+  const scoreTable = await weight('F32', MAX_ROWS, EXPERTS, waves(MAX_ROWS * EXPERTS));
+  const routed = (name: string, cols: number) =>
+    device.createTensor({ name, maxRows: PER_TOKEN * MAX_ROWS, cols, perRow: PER_TOKEN });
+  const [each, results] = [routed('each', COLS), routed('results', OUTS)];
   const gathered = device.createTensor({ name: 'gathered', maxRows: MAX_ROWS, cols: COLS, domain: 'logits' });
   outputs.set('gatherRows', gathered);
 
@@ -101,7 +116,18 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     }
     record.embed({ table: inputs, out: sum });
     record.norm({ x: sum, add: x, weight: normWeight, eps: 1e-6, out: normed });
+    record.norm({ x, centered: true, weight: normWeight, bias: normWeight, eps: 1e-6, out: centered });
     for (const { activation, out } of activated) record.gatedActivation({ x, activation, out });
+    record.activation({ x, activation: 'gelu_tanh', out: adjusted });
+    record.addScaled({ x: adjusted, add: x, scale: 0.5 });
+    record.scaleAndCap({ x: adjusted, scale: 0.25, cap: 5 });
+    record.embed({ table: scoreTable, out: scores });
+    record.route({ scores, normalize: true, routes });
+    record.gatherRoutes({ x, routes, out: each });
+    for (const { matrices, out } of experts) {
+      record.expertLinear({ x: each, routes, weights: [matrices], out: results });
+      record.mixRoutes({ x: results, routes, out });
+    }
     record.embed({ table: qkvTable, out: qkv });
     record.ropeAndCache({
       qkv,

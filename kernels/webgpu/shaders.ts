@@ -4,14 +4,124 @@ export const SHADERS = {
   activate: `// The activation functions. Arguments are clamped where the result no longer changes, since a device may compute exp and
 // tanh beyond that as it likes.
 
-const GELU: bool = false;
+// 0 silu, 1 gelu by tanh, 2 quick gelu, 3 gelu, 4 relu
+const ACTIVATION: u32 = 0u;
 
-fn activate(gate: f32) -> f32 {
-  if (GELU) {
-    let inner = 0.7978845608028654 * fma(0.044715 * gate * gate, gate, gate);
-    return 0.5 * gate * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
+// x · Φ(x), with Φ within 1e-7. Source: Abramowitz and Stegun, 7.1.26.
+fn gelu(x: f32) -> f32 {
+  let t = 1.0 / fma(0.3275911 * 0.7071067811865476, abs(x), 1.0);
+  let sum = fma(t, fma(t, fma(t, fma(t, 1.061405429, -1.453152027), 1.421413741), -0.284496736), 0.254829592);
+  let tail = 0.5 * sum * t * exp(max(-0.5 * x * x, -80.0));
+  return x * select(tail, 1.0 - tail, x >= 0.0);
+}
+
+fn activate(x: f32) -> f32 {
+  switch (ACTIVATION) {
+    case 1u: {
+      let inner = 0.7978845608028654 * fma(0.044715 * x * x, x, x);
+      return 0.5 * x * (1.0 + tanh(clamp(inner, -15.0, 15.0)));
+    }
+    case 2u: {
+      return x / (1.0 + exp(min(-1.702 * x, 80.0)));
+    }
+    case 3u: {
+      return gelu(x);
+    }
+    case 4u: {
+      return max(x, 0.0);
+    }
+    default: {
+      return x / (1.0 + exp(min(-x, 80.0)));
+    }
   }
-  return gate / (1.0 + exp(min(-gate, 80.0)));
+}
+
+// act(gate) · up; with a limit the gate is cut off above, up on both sides, and 1 is added to it.
+fn gated(gate: f32, up: f32, limit: f32) -> f32 {
+  if (limit > 0.0) {
+    return activate(min(gate, limit)) * (clamp(up, -limit, limit) + 1.0);
+  }
+  return activate(gate) * up;
+}
+`,
+  activation: `// out[r][i] = act(x[r][i])
+//
+// x, out  f32 [rows, stride]; with IN_PLACE the result goes to out alone, which is x
+//
+// One thread an element. Follows \`activate.wgsl\`. Bound by memory.
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  domain: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+const THREADS: u32 = 64u;
+const IN_PLACE: bool = false;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.cols;
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let at = row * params.stride + index % params.cols;
+  if (IN_PLACE) {
+    out[at] = activate(out[at]);
+  } else {
+    out[at] = activate(x[at]);
+  }
+}
+`,
+  'add-scaled': `// x[r] += scale · add[r], times sigmoid(gate[r]) where GATED
+//
+// x, add  f32 [rows, stride]
+// gate    f32 [rows, gateStride], of which the first column counts
+//
+// One thread an element. Bound by memory.
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  gateStride: u32,
+  domain: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read> add: array<f32>;
+@group(0) @binding(4) var<storage, read> gate: array<f32>;
+
+const THREADS: u32 = 64u;
+const GATED: bool = false;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.cols;
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let at = row * params.stride + index % params.cols;
+  var scale = params.scale;
+  if (GATED) {
+    scale /= 1.0 + exp(min(-gate[row * params.gateStride], 80.0));
+  }
+  x[at] += scale * add[at];
 }
 `,
   'attention-group': `// What the attention kernels share: a group of query heads of one row that read the same K/V head, over one split.
@@ -428,7 +538,147 @@ fn main(
   }
 }
 `,
-  'gated-activation-rows': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, and with QUANTIZE the 8-bit form of out[r].
+  'expert-group': `// What the kernels of experts' matrices share: out[p][o] = Σ x[p][k] · W[e][o][k] + bias[e][o], e = chosen[p].
+//
+// weights  the experts' matrices one under the other, expertRows each, of which the buffer holds \`rows\` from \`part\` on
+//
+// Columns are summed as in \`linear-group.wgsl\`: blocks of 32, block b in segment b mod \`segments\`, then the segments in
+// order. So a row's result is the same whatever rows share its expert.
+
+struct Params {
+  blocks: u32,
+  segments: u32,
+  // Vectors of four words a weight row, and the first row of the buffer that is meant.
+  vectors: u32,
+  firstRow: u32,
+  part: u32,
+  rows: u32,
+  expertRows: u32,
+  outColumn: u32,
+  outStride: u32,
+  biasStride: u32,
+  domain: u32,
+  hasBias: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+// f32 [experts, biasStride]
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+// f32 [routes, outStride]
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+// u32 [routes]
+@group(0) @binding(8) var<storage, read> chosen: array<u32>;
+
+// The row of all experts' rows that makes output o of a route; beyond the last output the last one's.
+fn weightRow(route: u32, o: u32) -> u32 {
+  return chosen[route] * params.expertRows + min(o, params.expertRows - 1u);
+}
+
+fn isHere(row: u32) -> bool {
+  return row >= params.part && row - params.part < params.rows;
+}
+
+// Where the row's vectors begin; of a row that another buffer holds, those of the first.
+fn baseOf(row: u32) -> u32 {
+  return (params.firstRow + select(0u, row - params.part, isHere(row))) * params.vectors;
+}
+
+fn store(route: u32, o: u32, sum: f32) {
+  if (o >= params.expertRows || !isHere(weightRow(route, o))) {
+    return;
+  }
+  let column = params.outColumn + o;
+  var result = sum;
+  if (params.hasBias == 1u) {
+    result += bias[chosen[route] * params.biasStride + column];
+  }
+  out[route * params.outStride + column] = result;
+}
+`,
+  'expert-plain': `// Experts' matrices in the plainest form: one thread a result, segments walked one after the other.
+// Follows \`expert-group.wgsl\` and a \`product-*.wgsl\`.
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let o = workgroupIndex(id, count) * THREADS + thread;
+  let route = id.z;
+  if (o >= params.expertRows || route >= rowsOf(params.domain)) {
+    return;
+  }
+  let base = baseOf(weightRow(route, o));
+  var total = 0.0;
+  for (var segment = 0u; segment < params.segments; segment++) {
+    var sum = 0.0;
+    for (var block = segment; block < params.blocks; block += params.segments) {
+      sum = addBlock(loadBlock(base, block, params.blocks), loadRow(route, block, params.blocks), sum);
+    }
+    total += sum;
+  }
+  store(route, o, total);
+}
+`,
+  'expert-rows': `// Experts' matrices, one row at a time: a workgroup takes OUTS · THREADS / SEGMENTS outputs of one route. Thread t computes
+// segment t mod SEGMENTS of OUTS weight rows; then one thread a result adds up the segments. The same bits as
+// \`expert-plain.wgsl\`. Follows \`expert-group.wgsl\` and a \`product-*.wgsl\`. Bound by memory: the chosen experts' weights.
+
+const THREADS: u32 = 128u;
+const OUTS: u32 = 1u;
+const SEGMENTS: u32 = 32u;
+const TEAMS: u32 = THREADS / SEGMENTS;
+// One more than there are segments, so that the threads that add them up read from different banks.
+const PITCH: u32 = SEGMENTS + 1u;
+
+// [TEAMS, OUTS], of segments each
+var<workgroup> sums: array<f32, TEAMS * OUTS * PITCH>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let firstOut = workgroupIndex(id, count) * (TEAMS * OUTS);
+  let route = id.z;
+  if (firstOut >= params.expertRows || route >= rowsOf(params.domain)) {
+    return;
+  }
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
+  var bases = array<u32, OUTS>();
+  for (var j = 0u; j < OUTS; j++) {
+    bases[j] = baseOf(weightRow(route, firstOut + team * OUTS + j));
+  }
+  var partial = array<f32, OUTS>();
+  for (var block = segment; block < params.blocks; block += SEGMENTS) {
+    var loaded: array<Block, OUTS>;
+    for (var j = 0u; j < OUTS; j++) {
+      loaded[j] = loadBlock(bases[j], block, params.blocks);
+    }
+    let row = loadRow(route, block, params.blocks);
+    for (var j = 0u; j < OUTS; j++) {
+      partial[j] = addBlock(loaded[j], row, partial[j]);
+    }
+  }
+  for (var j = 0u; j < OUTS; j++) {
+    sums[(team * OUTS + j) * PITCH + segment] = partial[j];
+  }
+  workgroupBarrier();
+  for (var i = thread; i < TEAMS * OUTS; i += THREADS) {
+    var total = 0.0;
+    for (var s = 0u; s < SEGMENTS; s++) {
+      total += sums[i * PITCH + s];
+    }
+    store(route, firstOut + i, total);
+  }
+}
+`,
+  'gated-activation-rows': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, perhaps with a limit, and with QUANTIZE the 8-bit form of out[r].
 //
 // x    f32 [rows, xStride], as vectors: the gate, then the up part
 // out  f32 [rows, cols], as vectors
@@ -440,6 +690,7 @@ struct Params {
   cols: u32,
   xStride: u32,
   domain: u32,
+  limit: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -462,7 +713,14 @@ fn main(
   if (isStored) {
     let at = row * (params.xStride / 4u) + index % fours;
     let gate = x[at];
-    values = vec4f(activate(gate.x), activate(gate.y), activate(gate.z), activate(gate.w)) * x[at + fours];
+    let up = x[at + fours];
+    let limit = params.limit;
+    values = vec4f(
+      gated(gate.x, up.x, limit),
+      gated(gate.y, up.y, limit),
+      gated(gate.z, up.z, limit),
+      gated(gate.w, up.w, limit),
+    );
     out[index] = values;
   }
   if (QUANTIZE) {
@@ -470,7 +728,7 @@ fn main(
   }
 }
 `,
-  'gated-activation': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols
+  'gated-activation': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, perhaps with a limit
 //
 // x    f32 [rows, xStride]: the gate, then the up part
 // out  f32 [rows, outStride]
@@ -482,6 +740,7 @@ struct Params {
   xStride: u32,
   outStride: u32,
   domain: u32,
+  limit: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -489,6 +748,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 const THREADS: u32 = 64u;
+
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
@@ -502,7 +762,39 @@ fn main(
     return;
   }
   let at = row * params.xStride + i;
-  out[row * params.outStride + i] = activate(x[at]) * x[at + params.cols];
+  out[row * params.outStride + i] = gated(x[at], x[at + params.cols], params.limit);
+}
+`,
+  'gather-routes': `// out[p] = x[p / perToken]: a row for each route of each token
+//
+// x    f32 [token rows, stride]
+// out  f32 [token rows · perToken, stride]
+//
+// One thread an element, padding included. Bound by memory.
+
+struct Params {
+  stride: u32,
+  perToken: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.stride;
+  if (row >= rowsOf(0u) * params.perToken) {
+    return;
+  }
+  out[index] = x[row / params.perToken * params.stride + index % params.stride];
 }
 `,
   'gather-rows': `// out[j] = x[logitRows[j]]
@@ -892,7 +1184,45 @@ fn main(
   store(row, o, total);
 }
 `,
-  'norm-rows': `// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i], and with QUANTIZE the 8-bit form of out[r].
+  'mix-routes': `// out[r] = Σ weights[p] · x[p] over the routes p of row r, in their order
+//
+// x        f32 [token rows · perToken, stride]
+// weights  f32 [token rows, perToken]
+// out      f32 [token rows, stride]
+//
+// One thread an element, padding included. Bound by memory.
+
+struct Params {
+  stride: u32,
+  perToken: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.stride;
+  if (row >= rowsOf(0u)) {
+    return;
+  }
+  var sum = 0.0;
+  for (var p = row * params.perToken; p < (row + 1u) * params.perToken; p++) {
+    sum = fma(weights[p], x[p * params.stride + index % params.stride], sum);
+  }
+  out[index] = sum;
+}
+`,
+  'norm-rows': `// x[r] += addScale · add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i], and with QUANTIZE the 8-bit form of out[r].
 //
 // x, add, out  f32 [rows, stride], as vectors
 // weight       f32 [cols], as vectors
@@ -906,6 +1236,7 @@ struct Params {
   stride: u32,
   domain: u32,
   eps: f32,
+  addScale: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -938,7 +1269,7 @@ fn main(
   for (var i = thread; i < fours; i += THREADS) {
     var values = x[at + i];
     if (RESIDUAL) {
-      values += add[at + i];
+      values += add[at + i] * params.addScale;
       x[at + i] = values;
     }
     squares = fma(values.x, values.x, fma(values.y, values.y, fma(values.z, values.z, fma(values.w, values.w, squares))));
@@ -972,19 +1303,23 @@ fn main(
   }
 }
 `,
-  norm: `// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i]
+  norm: `// x[r] += addScale · add[r]; out[r][i] = (x[r][i] − shift) / sqrt(mean((x[r] − shift)²) + eps) · weight[i] + bias[i], with
+// shift = mean(x[r]) where CENTERED, else 0.
 //
-// x, add, out  f32 [rows, stride]; with IN_PLACE the result goes to x, and \`out\` is not touched
-// weight       f32 [cols]
+// x, add, out   f32 [rows, stride]; with IN_PLACE the result goes to x, and \`out\` is not touched
+// weight, bias  f32 [cols]
 //
-// One workgroup a row; thread t takes columns t, t + THREADS, … and the threads' sums are added up as a binary tree, so
-// that the order is fixed by the shape. Bound by memory. Source: Zhang and Sennrich, arXiv:1910.07467.
+// Columns \`first\` to first + cols of a row. One workgroup a row; thread t takes columns t, t + THREADS, … and the threads'
+// sums are added up as a binary tree, so that the order is fixed by the shape. Bound by memory.
+// Sources: Zhang and Sennrich, arXiv:1910.07467; Ba et al., arXiv:1607.06450.
 
 struct Params {
   cols: u32,
   stride: u32,
   domain: u32,
   eps: f32,
+  addScale: f32,
+  first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -992,12 +1327,30 @@ struct Params {
 @group(0) @binding(3) var<storage, read> add: array<f32>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
 
 const THREADS: u32 = 128u;
 const RESIDUAL: bool = false;
 const IN_PLACE: bool = false;
+const CENTERED: bool = false;
+const BIAS: bool = false;
 
 var<workgroup> sums: array<f32, THREADS>;
+
+// The sum of what the threads bring; all of them call it together.
+fn summed(value: f32, thread: u32) -> f32 {
+  sums[thread] = value;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      sums[thread] += sums[thread + half];
+    }
+    workgroupBarrier();
+  }
+  let sum = sums[0];
+  workgroupBarrier();
+  return sum;
+}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -1009,27 +1362,33 @@ fn main(
   if (row >= rowsOf(params.domain)) {
     return;
   }
-  let at = row * params.stride;
+  let at = row * params.stride + params.first;
+  var plain = 0.0;
   var squares = 0.0;
   for (var i = thread; i < params.cols; i += THREADS) {
     var value = x[at + i];
     if (RESIDUAL) {
-      value += add[at + i];
+      value += add[at + i] * params.addScale;
       x[at + i] = value;
     }
+    plain += value;
     squares = fma(value, value, squares);
   }
-  sums[thread] = squares;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      sums[thread] += sums[thread + half];
+  var shift = 0.0;
+  if (CENTERED) {
+    shift = summed(plain, thread) / f32(params.cols);
+    squares = 0.0;
+    for (var i = thread; i < params.cols; i += THREADS) {
+      let value = x[at + i] - shift;
+      squares = fma(value, value, squares);
     }
-    workgroupBarrier();
   }
-  let scale = inverseSqrt(sums[0] / f32(params.cols) + params.eps);
+  let scale = inverseSqrt(summed(squares, thread) / f32(params.cols) + params.eps);
   for (var i = thread; i < params.cols; i += THREADS) {
-    let value = x[at + i] * scale * weight[i];
+    var value = (x[at + i] - shift) * scale * weight[i];
+    if (BIAS) {
+      value += bias[i];
+    }
     if (IN_PLACE) {
       x[at + i] = value;
     } else {
@@ -1231,12 +1590,12 @@ const K_NORM: bool = false;
 var<workgroup> head: array<f32, HEAD_DIM>;
 var<workgroup> sums: array<f32, THREADS>;
 
-fn rotated(i: u32, position: u32) -> f32 {
+fn rotated(i: u32, ropeRow: u32) -> f32 {
   let half = params.rotaryDim / 2u;
   if (i >= 2u * half) {
     return head[i];
   }
-  let at = position * params.rotaryDim + i % half;
+  let at = ropeRow * params.rotaryDim + i % half;
   let cos = rope[at];
   let sin = rope[at + half];
   if (i < half) {
@@ -1294,12 +1653,157 @@ fn main(
   }
   workgroupBarrier();
   for (var i = thread; i < HEAD_DIM; i += THREADS) {
-    let value = rotated(i, position);
+    let value = rotated(i, ropeRowOf(row));
     if (isQuery) {
       qkv[at + i] = value;
     } else {
       keys[(((page + kvHead) * (HEAD_DIM / 4u) + i / 4u) * 16u + inPage) * 4u + i % 4u] = value;
     }
+  }
+}
+`,
+  route: `// The perToken greatest scores of each row in order, of equals the first, and their shares of the softmax.
+//
+// scores   f32 [token rows, stride]
+// chosen   u32 [token rows, perToken]
+// weights  f32 [token rows, perToken]
+//
+// One workgroup a row; thread t looks at experts t, t + THREADS, …, and the threads' finds are compared as a binary tree,
+// whose result does not depend on its order; sums over all experts have an order fixed by the shape. A row of NaN goes to
+// expert 0 again and again. Bound by the barriers of perToken rounds.
+
+struct Params {
+  experts: u32,
+  perToken: u32,
+  stride: u32,
+  normalize: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> scores: array<f32>;
+@group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
+@group(0) @binding(4) var<storage, read_write> weights: array<f32>;
+
+const THREADS: u32 = 64u;
+const LOWEST: f32 = -3.0e38;
+
+var<workgroup> values: array<f32, THREADS>;
+var<workgroup> indices: array<u32, THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = workgroupIndex(id, count);
+  if (row >= rowsOf(0u)) {
+    return;
+  }
+  let at = row * params.stride;
+  let to = row * params.perToken;
+  var bound = 0.0;
+  var last = 0u;
+  var first = 0.0;
+  var total = 0.0;
+  for (var round = 0u; round < params.perToken; round++) {
+    var best = LOWEST;
+    var index = 0u;
+    for (var i = thread; i < params.experts; i += THREADS) {
+      let score = scores[at + i];
+      let isNext = round == 0u || score < bound || (score == bound && i > last);
+      if (isNext && score > best) {
+        best = score;
+        index = i;
+      }
+    }
+    values[thread] = best;
+    indices[thread] = index;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+      if (thread < half) {
+        let other = thread + half;
+        let isBetter = values[other] > values[thread]
+          || (values[other] == values[thread] && indices[other] < indices[thread]);
+        if (isBetter) {
+          values[thread] = values[other];
+          indices[thread] = indices[other];
+        }
+      }
+      workgroupBarrier();
+    }
+    bound = values[0];
+    last = indices[0];
+    workgroupBarrier();
+    if (round == 0u) {
+      first = bound;
+    }
+    let power = exp(max(bound - first, -80.0));
+    total += power;
+    if (thread == 0u) {
+      chosen[to + round] = last;
+      weights[to + round] = power;
+    }
+  }
+  if (params.normalize == 0u) {
+    var sum = 0.0;
+    for (var i = thread; i < params.experts; i += THREADS) {
+      sum += exp(max(scores[at + i] - first, -80.0));
+    }
+    values[thread] = sum;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+      if (thread < half) {
+        values[thread] += values[thread + half];
+      }
+      workgroupBarrier();
+    }
+    total = values[0];
+  }
+  if (thread == 0u) {
+    for (var round = 0u; round < params.perToken; round++) {
+      weights[to + round] = weights[to + round] / total * params.scale;
+    }
+  }
+}
+`,
+  'scale-and-cap': `// x[r] = cap · tanh(scale · x[r] / cap), or scale · x[r] where cap is 0
+//
+// x  f32 [rows, stride]
+//
+// One thread an element. Bound by memory. tanh is clamped where it no longer changes.
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  domain: u32,
+  scale: f32,
+  cap: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+
+const THREADS: u32 = 64u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count) * THREADS + thread;
+  let row = index / params.cols;
+  if (row >= rowsOf(params.domain)) {
+    return;
+  }
+  let at = row * params.stride + index % params.cols;
+  let value = params.scale * x[at];
+  if (params.cap > 0.0) {
+    x[at] = params.cap * tanh(clamp(value / params.cap, -15.0, 15.0));
+  } else {
+    x[at] = value;
   }
 }
 `,
@@ -1309,21 +1813,27 @@ fn main(
 //   step[1]  rows with logits       step[5]  where the block tables begin, one of step[6] words a sequence
 //   step[2]  where positions begin  step[6]  words of a block table
 //   step[3]  where slots begin      step[7]  attention splits that the longest context takes
-//   step[8]  the first token id
+//   step[8]  where the rows of the rope tables begin, one for each token
+//   step[9]  the first token id
 
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 
-// Rows of a domain: 0 all token rows, 1 the rows whose logits are wanted.
+// Rows of a domain: 0 all token rows, 1 the rows whose logits are wanted; 2·n more where there are n + 1 rows for each.
 fn rowsOf(domain: u32) -> u32 {
-  return step[domain];
+  return step[domain & 1u] * ((domain >> 1u) + 1u);
 }
 
 fn tokenOf(row: u32) -> u32 {
-  return step[8u + row];
+  return step[9u + row];
 }
 
 fn positionOf(row: u32) -> u32 {
   return step[step[2] + row];
+}
+
+// The row of the rope tables by which a token is rotated.
+fn ropeRowOf(row: u32) -> u32 {
+  return step[step[8] + row];
 }
 
 fn slotOf(row: u32) -> u32 {

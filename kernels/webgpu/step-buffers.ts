@@ -4,7 +4,7 @@ import type { StepInput, StepLimits } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 
-const HEADER_WORDS = 8;
+const HEADER_WORDS = 9;
 /** Positions that attention takes together; see `shaders/attention-group.wgsl`. */
 export const SPLIT = 256;
 
@@ -37,7 +37,7 @@ export class StepBuffers {
     this.#memory = memory;
     this.#maxSplits = Math.ceil((limits.maxBlocksPerSlot * KV_BLOCK_SIZE) / SPLIT);
     const { maxRows, maxLogitRows, maxSlots, maxBlocksPerSlot } = limits;
-    this.#words = new Uint32Array(HEADER_WORDS + 3 * maxRows + maxLogitRows + maxSlots * maxBlocksPerSlot);
+    this.#words = new Uint32Array(HEADER_WORDS + 4 * maxRows + maxLogitRows + maxSlots * maxBlocksPerSlot);
     this.buffer = memory.allocate(this.#words.byteLength, 'step buffer');
   }
 
@@ -73,12 +73,13 @@ export class StepBuffers {
 
     put(step.tokens);
     const positions = put(step.positions);
+    const ropeRows = step.ropeRows ? put(step.ropeRows) : positions;
     const slots = put(step.slots);
     const logitRows = put(step.logitRows);
     const tables = end;
     for (const [slot, table] of step.blockTables.entries()) words.set(table, tables + slot * longest);
     end += step.blockTables.length * longest;
-    words.set([rows, step.logitRows.length, positions, slots, logitRows, tables, longest, splits]);
+    words.set([rows, step.logitRows.length, positions, slots, logitRows, tables, longest, splits, ropeRows]);
     this.#gpu.device.queue.writeBuffer(this.buffer, 0, words, 0, end);
     return { rows, logitRows: step.logitRows.length, splits };
   }

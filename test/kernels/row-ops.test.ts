@@ -14,7 +14,7 @@ import {
 } from './harness.ts';
 
 const test = suite('norm, gated activation, gather');
-const devices = (await kernelDevices()).filter(({ kind }) => kind !== 'webgpu');
+const devices = await kernelDevices();
 
 const benches: { name: string; kind: DeviceKind; family: string; bench: Bench }[] = [];
 test.before(async () => {

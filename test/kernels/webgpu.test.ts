@@ -57,7 +57,7 @@ onGpu('an adapter passes its self-check, and says what it is', async () => {
 });
 
 onGpu('a kernel that computes wrongly is refused by name', async () => {
-  const norm = planted('norm', 'x[at + i] * scale', 'x[at + i] * 1.01 * scale');
+  const norm = planted('norm', '(x[at + i] - shift) * scale', '(x[at + i] - shift) * 1.01 * scale');
   const text = await message(() => WebGpuDevice.create({ shaders: { norm } }));
   assert.match(text, /kernel norm computes wrongly on .+: off by 1\.0% of the greatest value/);
 });
@@ -72,6 +72,39 @@ onGpu('an adapter steps down to plainer kernels where its best ones compute wron
 onGpu('a kernel that does not compile is refused with the compiler’s message', async () => {
   const text = await message(() => WebGpuDevice.create({ shaders: { norm: `${SHADERS.norm}\nfn broken(` } }));
   assert.match(text, /kernel norm does not compile: .*error/s);
+});
+
+onGpu('experts larger than a binding are split, with the same bits', async () => {
+  const [experts, perToken, cols, outs, rows] = [5, 2, 64, 30, 7];
+  const results: Float32Array[] = [];
+  for (const limits of [{}, { bufferBytes: 16000 }]) {
+    const random = new Random(37);
+    const { gpu, device } = await open(limits);
+    const bench = await openBench(device);
+    const table = bench.input('x', random.floats(rows * cols), cols);
+    const scoreTable = bench.input('scores', random.floats(rows * experts), experts);
+    const weight = device.createWeight({ name: 'w', rows: experts * outs, cols, format: 'F32', matrices: experts });
+    await device.writeWeight(weight, 0, new Uint8Array(random.floats(experts * outs * cols).buffer), 'F32');
+    const bias = bench.constant(random.floats(experts * outs));
+    const routes = device.createRoutes({ experts, perToken });
+    const [x, scores, out] = [bench.output(cols), bench.output(experts), bench.output(outs)];
+    const each = device.createTensor({ name: 'each', maxRows: 2 * rows, cols, perRow: 2 });
+    const result = device.createTensor({ name: 'result', maxRows: 2 * rows, cols: outs, perRow: 2 });
+    const ops = (record: OpRecorder) => {
+      record.embed({ table, out: x });
+      record.embed({ table: scoreTable, out: scores });
+      record.route({ scores, normalize: true, routes });
+      record.gatherRoutes({ x, routes, out: each });
+      record.expertLinear({ x: each, routes, weights: [weight], bias, out: result });
+      record.mixRoutes({ x: result, routes, out });
+    };
+    await device.run(device.record(rows, ops), plainStep(rows));
+    results.push(await bench.read(out, rows));
+    await device.close();
+    gpu.close();
+  }
+  assert.ok(results[0].every((value) => Number.isFinite(value) && value !== 0));
+  assert.ok(sameBits(results[0], results[1]));
 });
 
 onGpu('weights larger than a binding are split, and many workgroups are folded, with the same bits', async () => {

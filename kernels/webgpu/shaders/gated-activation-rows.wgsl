@@ -1,4 +1,4 @@
-// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, and with QUANTIZE the 8-bit form of out[r].
+// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, perhaps with a limit, and with QUANTIZE the 8-bit form of out[r].
 //
 // x    f32 [rows, xStride], as vectors: the gate, then the up part
 // out  f32 [rows, cols], as vectors
@@ -10,6 +10,7 @@ struct Params {
   cols: u32,
   xStride: u32,
   domain: u32,
+  limit: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,7 +33,14 @@ fn main(
   if (isStored) {
     let at = row * (params.xStride / 4u) + index % fours;
     let gate = x[at];
-    values = vec4f(activate(gate.x), activate(gate.y), activate(gate.z), activate(gate.w)) * x[at + fours];
+    let up = x[at + fours];
+    let limit = params.limit;
+    values = vec4f(
+      gated(gate.x, up.x, limit),
+      gated(gate.y, up.y, limit),
+      gated(gate.z, up.z, limit),
+      gated(gate.w, up.w, limit),
+    );
     out[index] = values;
   }
   if (QUANTIZE) {

@@ -1,4 +1,4 @@
-// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols
+// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, perhaps with a limit
 //
 // x    f32 [rows, xStride]: the gate, then the up part
 // out  f32 [rows, outStride]
@@ -10,6 +10,7 @@ struct Params {
   xStride: u32,
   outStride: u32,
   domain: u32,
+  limit: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,6 +18,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
 const THREADS: u32 = 64u;
+
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
@@ -30,5 +32,5 @@ fn main(
     return;
   }
   let at = row * params.xStride + i;
-  out[row * params.outStride + i] = activate(x[at]) * x[at + params.cols];
+  out[row * params.outStride + i] = gated(x[at], x[at + params.cols], params.limit);
 }

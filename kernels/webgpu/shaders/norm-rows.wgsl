@@ -1,4 +1,4 @@
-// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i], and with QUANTIZE the 8-bit form of out[r].
+// x[r] += addScale · add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i], and with QUANTIZE the 8-bit form of out[r].
 //
 // x, add, out  f32 [rows, stride], as vectors
 // weight       f32 [cols], as vectors
@@ -12,6 +12,7 @@ struct Params {
   stride: u32,
   domain: u32,
   eps: f32,
+  addScale: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -44,7 +45,7 @@ fn main(
   for (var i = thread; i < fours; i += THREADS) {
     var values = x[at + i];
     if (RESIDUAL) {
-      values += add[at + i];
+      values += add[at + i] * params.addScale;
       x[at + i] = values;
     }
     squares = fma(values.x, values.x, fma(values.y, values.y, fma(values.z, values.z, fma(values.w, values.w, squares))));

@@ -1,16 +1,20 @@
-// x[r] += add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i]
+// x[r] += addScale · add[r]; out[r][i] = (x[r][i] − shift) / sqrt(mean((x[r] − shift)²) + eps) · weight[i] + bias[i], with
+// shift = mean(x[r]) where CENTERED, else 0.
 //
-// x, add, out  f32 [rows, stride]; with IN_PLACE the result goes to x, and `out` is not touched
-// weight       f32 [cols]
+// x, add, out   f32 [rows, stride]; with IN_PLACE the result goes to x, and `out` is not touched
+// weight, bias  f32 [cols]
 //
-// One workgroup a row; thread t takes columns t, t + THREADS, … and the threads' sums are added up as a binary tree, so
-// that the order is fixed by the shape. Bound by memory. Source: Zhang and Sennrich, arXiv:1910.07467.
+// Columns `first` to first + cols of a row. One workgroup a row; thread t takes columns t, t + THREADS, … and the threads'
+// sums are added up as a binary tree, so that the order is fixed by the shape. Bound by memory.
+// Sources: Zhang and Sennrich, arXiv:1910.07467; Ba et al., arXiv:1607.06450.
 
 struct Params {
   cols: u32,
   stride: u32,
   domain: u32,
   eps: f32,
+  addScale: f32,
+  first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -18,12 +22,30 @@ struct Params {
 @group(0) @binding(3) var<storage, read> add: array<f32>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
 
 const THREADS: u32 = 128u;
 const RESIDUAL: bool = false;
 const IN_PLACE: bool = false;
+const CENTERED: bool = false;
+const BIAS: bool = false;
 
 var<workgroup> sums: array<f32, THREADS>;
+
+// The sum of what the threads bring; all of them call it together.
+fn summed(value: f32, thread: u32) -> f32 {
+  sums[thread] = value;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      sums[thread] += sums[thread + half];
+    }
+    workgroupBarrier();
+  }
+  let sum = sums[0];
+  workgroupBarrier();
+  return sum;
+}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -35,27 +57,33 @@ fn main(
   if (row >= rowsOf(params.domain)) {
     return;
   }
-  let at = row * params.stride;
+  let at = row * params.stride + params.first;
+  var plain = 0.0;
   var squares = 0.0;
   for (var i = thread; i < params.cols; i += THREADS) {
     var value = x[at + i];
     if (RESIDUAL) {
-      value += add[at + i];
+      value += add[at + i] * params.addScale;
       x[at + i] = value;
     }
+    plain += value;
     squares = fma(value, value, squares);
   }
-  sums[thread] = squares;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      sums[thread] += sums[thread + half];
+  var shift = 0.0;
+  if (CENTERED) {
+    shift = summed(plain, thread) / f32(params.cols);
+    squares = 0.0;
+    for (var i = thread; i < params.cols; i += THREADS) {
+      let value = x[at + i] - shift;
+      squares = fma(value, value, squares);
     }
-    workgroupBarrier();
   }
-  let scale = inverseSqrt(sums[0] / f32(params.cols) + params.eps);
+  let scale = inverseSqrt(summed(squares, thread) / f32(params.cols) + params.eps);
   for (var i = thread; i < params.cols; i += THREADS) {
-    let value = x[at + i] * scale * weight[i];
+    var value = (x[at + i] - shift) * scale * weight[i];
+    if (BIAS) {
+      value += bias[i];
+    }
     if (IN_PLACE) {
       x[at + i] = value;
     } else {

@@ -34,12 +34,12 @@ const K_NORM: bool = false;
 var<workgroup> head: array<f32, HEAD_DIM>;
 var<workgroup> sums: array<f32, THREADS>;
 
-fn rotated(i: u32, position: u32) -> f32 {
+fn rotated(i: u32, ropeRow: u32) -> f32 {
   let half = params.rotaryDim / 2u;
   if (i >= 2u * half) {
     return head[i];
   }
-  let at = position * params.rotaryDim + i % half;
+  let at = ropeRow * params.rotaryDim + i % half;
   let cos = rope[at];
   let sin = rope[at + half];
   if (i < half) {
@@ -97,7 +97,7 @@ fn main(
   }
   workgroupBarrier();
   for (var i = thread; i < HEAD_DIM; i += THREADS) {
-    let value = rotated(i, position);
+    let value = rotated(i, ropeRowOf(row));
     if (isQuery) {
       qkv[at + i] = value;
     } else {

@@ -1,0 +1,96 @@
+/** Mixtures of experts as dispatches. Each route is a row of its own, in the order of the tokens. */
+
+import type { OpRecorder } from '../contract.ts';
+import { isQuantized } from '../formats.ts';
+import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor, WebGpuWeight } from './buffers.ts';
+import { expertKernel, KERNELS } from './kernels.ts';
+import { blocksOf, segmentsOf } from './layout.ts';
+import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
+
+/** Weight rows that a thread of the kernel for single rows takes. */
+const OUTS_PER_THREAD = 2;
+
+export function recordRoute(recording: Recording, op: Parameters<OpRecorder['route']>[0]): void {
+  const scores = op.scores as WebGpuTensor;
+  const { experts, perToken, chosen, weights } = op.routes as WebGpuRoutes;
+  recording.add([], {
+    kernel: KERNELS.route,
+    args: [experts, perToken, scores.stride, op.normalize ? 1 : 0, { float: op.scale ?? 1 }],
+    buffers: [scores.buffer, chosen, weights],
+    workgroups: ({ rows }) => [rows],
+    constants: { THREADS: recording.variants.rowThreads },
+  });
+}
+
+export function recordGatherRoutes(recording: Recording, op: Parameters<OpRecorder['gatherRoutes']>[0]): void {
+  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
+  recording.add([out], {
+    kernel: KERNELS.gatherRoutes,
+    args: [x.stride, op.routes.perToken],
+    buffers: [x.buffer, out.buffer],
+    workgroups: (counts) => [Math.ceil((rowsOf(out, counts) * x.stride) / ELEMENT_THREADS)],
+  });
+}
+
+export function recordMixRoutes(recording: Recording, op: Parameters<OpRecorder['mixRoutes']>[0]): void {
+  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
+  const { perToken, weights } = op.routes as WebGpuRoutes;
+  recording.add([out], {
+    kernel: KERNELS.mixRoutes,
+    args: [x.stride, perToken],
+    buffers: [x.buffer, weights, out.buffer],
+    workgroups: ({ rows }) => [Math.ceil((rows * out.stride) / ELEMENT_THREADS)],
+  });
+}
+
+/** Weights side by side, each in one or more buffers: every buffer's dispatch writes the outputs whose rows it holds. */
+export function recordExpertLinear(recording: Recording, op: Parameters<OpRecorder['expertLinear']>[0]): void {
+  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
+  const { chosen, experts } = op.routes as WebGpuRoutes;
+  const bias = op.bias as WebGpuConstant | undefined;
+  const { variants, unused } = recording;
+  const [blocks, segments] = [blocksOf(x.cols), segmentsOf(x.cols)];
+  const kernels: Recorded[] = [];
+  let column = 0;
+  for (const { format, vectors, parts, rows: allRows } of op.weights as readonly WebGpuWeight[]) {
+    const quantized = isQuantized(format) ? recording.quantized(x) : undefined;
+    const expertRows = allRows / experts;
+    const perGroup = variants.plainLinear ? ELEMENT_THREADS : (OUTS_PER_THREAD * variants.linearThreads) / segments;
+    for (const part of parts) {
+      part.bound = true;
+      const { buffer, base, firstRow, rows } = part;
+      kernels.push({
+        kernel: expertKernel(format, variants.plainLinear, variants.packedDot),
+        args: [
+          blocks,
+          segments,
+          vectors,
+          base,
+          firstRow,
+          rows,
+          expertRows,
+          column,
+          out.stride,
+          out.cols,
+          domainCode(x),
+          bias ? 1 : 0,
+        ],
+        buffers: [
+          buffer,
+          buffer,
+          quantized?.codes ?? x.buffer,
+          quantized?.scales ?? unused.read,
+          bias?.buffer ?? unused.read,
+          out.buffer,
+          chosen,
+        ],
+        workgroups: (counts) => [Math.ceil(expertRows / perGroup), rowsOf(x, counts)],
+        constants: variants.plainLinear
+          ? {}
+          : { THREADS: variants.linearThreads, OUTS: OUTS_PER_THREAD, SEGMENTS: segments },
+      });
+    }
+    column += expertRows;
+  }
+  recording.add([out], ...kernels);
+}
