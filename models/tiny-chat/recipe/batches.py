@@ -1,82 +1,108 @@
-"""An endless stream of batches, made by worker processes while training runs; every dialogue is new and is used once."""
+"""An endless stream of batches, made by worker processes while training runs; every dialogue is new and is used once.
+
+All batches have the same shapes, so that the device can replay one recorded step:
+a batch is a set of one group for each of a few lengths, and the lengths are chosen
+so that about equally many tokens fall to each.
+"""
 import os, random, time
 from multiprocessing import get_context
 import numpy as np
 
 PAD, OWN = 0x7FFF, 0x8000  # in 16 bits: the token id, or PAD, and a mark on the model's own words
-TOK = None
+TOK, REST = None, {}
 
-def groups(job):
-    """Arrays [dialogues, length] of about group_tokens tokens, each of dialogues of like length; depends only on the job."""
+def encoded(r, path):
+    """A new dialogue as 16-bit tokens."""
     global TOK
     from tokenizers import Tokenizer
     from data import dialogue, encode
-    seed, number, dialogues, context, group_tokens, path = job
     if TOK is None: TOK = Tokenizer.from_file(path)
-    r = random.Random(f"{seed}/{number}")
-    rows = []
+    ids, own = encode(TOK, dialogue(r))
+    return np.array(ids, np.uint16) | np.array(own, np.uint16) << np.uint16(15)
+
+def plan(path, count, group_tokens, context, dialogues=2000):
+    """(dialogues, length) of each group of a set."""
+    r = random.Random("plan")
+    sizes = np.sort([len(encoded(r, path)) for _ in range(dialogues)])
+    mass = np.cumsum(sizes) / sizes.sum()
+    lengths = [int(sizes[np.searchsorted(mass, (i + 1) / count)]) for i in range(count - 1)] + [context]
+    lengths = sorted({min(context, -(-t // 8) * 8) for t in lengths})
+    return [(max(1, group_tokens // t), t) for t in lengths]
+
+def groups(job):
+    """Groups of about the given number of new dialogues, as (place in the set, array); what fills no group waits for the next job."""
+    seed, number, dialogues, shapes, path = job
+    r = random.Random(f"{seed}/{number}"); out = []
     for _ in range(dialogues):
-        ids, own = encode(TOK, dialogue(r))
-        if len(ids) <= context: rows.append(np.array(ids, np.uint16) | np.array(own, np.uint16) << 15)
-    rows.sort(key=len, reverse=True)
-    out = []
-    while rows:
-        n = max(1, group_tokens // len(rows[0]))
-        g = np.full((min(n, len(rows)), len(rows[0])), PAD, np.uint16)
-        for k, x in enumerate(rows[:n]): g[k, :len(x)] = x
-        out.append(g); rows = rows[n:]
-    r.shuffle(out)
+        x = encoded(r, path)
+        place = next((i for i, (_, t) in enumerate(shapes) if len(x) <= t), None)
+        if place is None: continue
+        rows = REST.setdefault(place, []); rows.append(x)
+        if len(rows) == shapes[place][0]:
+            g = np.full(shapes[place], PAD, np.uint16)
+            for k, x in enumerate(rows): g[k, :len(x)] = x
+            out.append((place, g)); rows.clear()
     return out
 
-def batch(gs, prompt_rate, rng):
-    """One flat batch out of groups: ids, positions, shapes, and where in the batch which token is to be foretold, and which of those are the model's own."""
-    shapes = [g.shape for g in gs]
-    flat = np.concatenate([g.reshape(-1) for g in gs])
-    positions = np.concatenate([np.tile(np.arange(t, dtype=np.int64), b) for b, t in shapes])
+def batch(arrays, prompt_rate, rng, room):
+    """Flat ids [tokens]; and, for `room` places in the batch: the place before a token that counts, the token, its weight in the loss, its weight in the mean over the model's own words."""
+    flat = np.concatenate([g.reshape(-1) for g in arrays])
+    first = np.concatenate([np.tile(np.arange(g.shape[1]) == 0, g.shape[0]) for g in arrays])
     ids = (flat & PAD).astype(np.int64)
     real = ids != PAD
     ids[~real] = 0
-    mine = (flat >= OWN) & real
-    counts = mine | (real & (rng.random(len(flat)) < prompt_rate)) if prompt_rate else mine
-    at = np.flatnonzero(counts & (positions > 0))
-    return ids, positions, shapes, at - 1, ids[at], mine[at]
+    own = (flat >= OWN) & real
+    counts = (own | (real & (rng.random(len(flat), np.float32) < prompt_rate))) & ~first
+    at = np.flatnonzero(counts)
+    if len(at) > room: at = rng.permutation(at)[:room]
+    mine = own[at]
+    where, target, weight, share = np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros(room, np.float32), np.zeros(room, np.float32)
+    n = len(at)
+    where[:n], target[:n], weight[:n], share[:n] = at - 1, ids[at], 1 / n, mine / mine.sum()
+    return ids, where, target, weight, share
 
 class Stream:
-    """Groups from the workers, mixed. A step that finds no new group takes old ones, so that the device never waits."""
-    def __init__(self, pool, workers, job, depth=2):
-        self.pool, self.job, self.number = pool, job, 0
-        self.depth, self.pending = workers * depth, []
-        self.fresh, self.old, self.reused = [], [], 0
+    """Sets of groups from the workers, mixed. Where no new group waits an old one is taken again, so that the device never waits."""
+    def __init__(self, pool, workers, seed, dialogues, shapes, path, most=400):
+        self.pool, self.job, self.shapes, self.most = pool, (seed, dialogues, shapes, path), shapes, most
+        self.number, self.depth, self.pending, self.reused = 0, 2 * workers, [], 0
+        self.fresh, self.old = [[] for _ in shapes], [[] for _ in shapes]
         self.r = random.Random(0)
         self.ask()
 
     def ask(self):
         while len(self.pending) < self.depth:
-            j = self.job; self.number += 1
-            self.pending.append(self.pool.apply_async(groups, ((j[0], self.number, *j[1:]),)))
+            seed, *rest = self.job; self.number += 1
+            self.pending.append(self.pool.apply_async(groups, ((seed, self.number, *rest),)))
 
-    def collect(self, most=4000):
-        """Takes what is ready, as long as no more than `most` groups wait."""
+    def waiting(self):
+        return min(map(len, self.fresh))
+
+    def collect(self):
+        """Takes what the workers have ready, unless plenty waits."""
+        if self.waiting() >= self.most: return
         for p in [p for p in self.pending if p.ready()]:
-            if len(self.fresh) > most: break
             self.pending.remove(p)
-            try: self.fresh += p.get()
-            except Exception as e: print("a chunk was lost:", repr(e), flush=True)  # the others go on
+            try: done = p.get()
+            except Exception as e: print("a chunk was lost:", repr(e), flush=True); continue  # the others go on
+            for place, g in done:
+                if len(self.fresh[place]) < 3 * self.most: self.fresh[place].append(g)
         self.ask()
 
-    def take(self, n):
+    def take(self):
+        """One set: a group of each shape."""
         self.collect()
-        while not self.fresh and not self.old:
+        while any(not f and not o for f, o in zip(self.fresh, self.old)):
             time.sleep(0.02); self.collect()
         out = []
-        for _ in range(n):
-            if self.fresh:
-                i = self.r.randrange(len(self.fresh)); self.fresh[i], self.fresh[-1] = self.fresh[-1], self.fresh[i]
-                g = self.fresh.pop()
-                if len(self.old) < 4000: self.old.append(g)
-                else: self.old[self.r.randrange(4000)] = g
+        for fresh, old in zip(self.fresh, self.old):
+            if fresh:
+                i = self.r.randrange(len(fresh)); fresh[i], fresh[-1] = fresh[-1], fresh[i]
+                g = fresh.pop()
+                if len(old) < self.most: old.append(g)
+                else: old[self.r.randrange(self.most)] = g
             else:
-                g = self.r.choice(self.old); self.reused += 1
+                g = self.r.choice(old); self.reused += 1
             out.append(g)
         return out
 

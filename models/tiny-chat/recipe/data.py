@@ -118,7 +118,7 @@ def dialogue(r):
         elif x < 0.44:
             d = style(r); ms = chat(d["turns"], d["system"])
         else:
-            n = r.choices([1, 2, 3, 4, 5, 6, 12, 24], [16, 20, 24, 20, 12, 7, 2, 0.5])[0]
+            n = r.choices([1, 2, 3, 4, 5, 6, 12, 24, 40], [16, 20, 24, 20, 12, 7, 2, 0.5, 0.2])[0]
             ts = []
             for k in r.choices(NAMES, WEIGHTS, k=n):
                 e = SKILLS[k][0](r); ts.append((e["u"], e["a"]))

@@ -1,4 +1,7 @@
-"""Muon (orthogonalised momentum) for the hidden matrices, AdamW for the rest."""
+"""Muon (orthogonalised momentum) for the hidden matrices, Adam for the rest.
+
+Rates are tensors on the device, so that a recorded step can be replayed with another rate.
+"""
 import torch
 
 
@@ -28,13 +31,37 @@ class Muon:
 
     @torch.no_grad()
     def step(self, scale):
-        lr = self.lr * scale
+        """scale: a tensor, the share of the full rate."""
         for g, buf in zip(self.groups, self.bufs):
             grad = torch.stack([p.grad for p in g]).float()
             buf.lerp_(grad, 1 - self.momentum)
             upd = orthogonalise(grad.lerp(buf, self.momentum), dtype=self.dtype).float()
-            torch._foreach_mul_(g, 1 - lr * self.wd)
-            torch._foreach_add_(g, list(upd.unbind()), alpha=-lr * 0.2 * max(g[0].shape) ** 0.5)
+            torch._foreach_mul_(g, 1 - self.lr * self.wd * scale)
+            torch._foreach_add_(g, list((upd * (scale * (-self.lr * 0.2 * max(g[0].shape) ** 0.5))).unbind()))
 
     def forget(self):
         for b in self.bufs: b.zero_()
+
+
+class Adam:
+    def __init__(self, params, lr, betas=(0.9, 0.95), eps=1e-8):
+        self.params, self.lr, self.betas, self.eps = list(params), lr, betas, eps
+        self.m, self.v = ([torch.zeros_like(p) for p in self.params] for _ in "mv")
+        self.t = torch.zeros((), device=self.params[0].device)
+
+    @torch.no_grad()
+    def step(self, scale):
+        b1, b2 = self.betas
+        grads = [p.grad for p in self.params]
+        self.t.add_(1)
+        torch._foreach_lerp_(self.m, grads, 1 - b1)
+        torch._foreach_mul_(self.v, b2)
+        torch._foreach_addcmul_(self.v, grads, grads, 1 - b2)
+        root = torch._foreach_sqrt(self.v)
+        torch._foreach_add_(root, self.eps)
+        upd = torch._foreach_div(self.m, root)
+        torch._foreach_mul_(upd, scale * -self.lr * (1 - b2 ** self.t).sqrt() / (1 - b1 ** self.t))
+        torch._foreach_add_(self.params, upd)
+
+    def forget(self):
+        for x in (*self.m, *self.v, self.t): x.zero_()

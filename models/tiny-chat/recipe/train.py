@@ -5,8 +5,7 @@ the training seconds, however fast the machine is.
 """
 import argparse, json, os, sys, time, traceback
 T0 = time.time()
-os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-from batches import Stream, batch, workers
+from batches import Stream, plan, workers
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--out", default="out", help="folder for the weights, the log and the scores")
@@ -16,7 +15,8 @@ ap.add_argument("--seconds", type=float, default=3600, help="from the start of t
 ap.add_argument("--after", type=float, default=30, help="seconds kept for export and scoring")
 ap.add_argument("--hidden", type=int, default=256); ap.add_argument("--ffn", type=int, default=768); ap.add_argument("--layers", type=int, default=8)
 ap.add_argument("--heads", type=int, default=4); ap.add_argument("--kv-heads", type=int, default=2); ap.add_argument("--context", type=int, default=2048)
-ap.add_argument("--batch-tokens", type=int, default=49152); ap.add_argument("--group-tokens", type=int, default=8192)
+ap.add_argument("--groups", type=int, default=12, help="groups of dialogues of like length in a set"); ap.add_argument("--group-tokens", type=int, default=4096)
+ap.add_argument("--room", type=float, default=0.42, help="share of a batch's tokens that may count in the loss")
 ap.add_argument("--lr", type=float, default=8e-3); ap.add_argument("--adam-lr", type=float, default=4e-3); ap.add_argument("--wd", type=float, default=0.05)
 ap.add_argument("--warmup", type=int, default=100); ap.add_argument("--hold", type=float, default=0.35, help="share of the training at the full rate")
 ap.add_argument("--prompt-rate", type=float, default=0.05, help="share of prompt tokens that count in the loss")
@@ -24,91 +24,139 @@ ap.add_argument("--seed", type=int, default=3); ap.add_argument("--workers", typ
 ap.add_argument("--chunk", type=int, default=2000, help="dialogues a worker makes at once")
 ap.add_argument("--init", default="", help="folder of an exported model whose weights training starts from")
 ap.add_argument("--n", type=int, default=100, help="held-out prompts a skill in the final scoring")
-ap.add_argument("--probe", action="store_true", help="first measure the speed at several batch sizes")
 
 def say(*parts):
     print(f"[{time.time() - T0:6.1f} s]", *parts, flush=True)
 
 class Trainer:
+    """One step on a set of groups, in place on the device; on a GPU recorded once and replayed, since launching its many small kernels takes longer than running them."""
     def __init__(self, a, model, stream, device):
         import numpy as np, torch
-        from optim import Muon
-        self.a, self.model, self.stream, self.device, self.torch, self.np = a, model, stream, device, torch, np
+        from optim import Adam, Muon
+        self.a, self.model, self.stream, self.device, self.torch = a, model, stream, device, torch
         named = list(model.named_parameters())
         mats = [p for k, p in named if p.dim() == 2 and "embed" not in k]
         self.rest = [p for k, p in named if p.dim() != 2 or "embed" in k]
         self.half = a.dtype == "bf16"
         self.muon = Muon(mats, a.lr, weight_decay=a.wd, dtype=torch.bfloat16 if self.half else torch.float32)
-        self.adam = torch.optim.AdamW(self.rest, lr=a.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
+        self.adam = Adam(self.rest, a.adam_lr)
         self.rng = np.random.default_rng(a.seed)
-        self.rate = 1.0  # halved when the loss is lost
+        self.scale, self.total = torch.zeros((), device=device), torch.zeros((), device=device)
+        self.rate, self.graph = 1.0, None  # the rate is halved when the loss is lost
+        self.room_for(1)
 
-    def load(self, gs, prompt_rate):
-        ids, positions, shapes, at, target, mine = batch(gs, prompt_rate, self.rng)
-        move = lambda x: self.torch.from_numpy(x).pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else self.torch.from_numpy(x)
-        return move(ids), move(positions), shapes, move(at), move(target), move(mine)
+    def room_for(self, sets):
+        """Tensors for the batches to come, of so many sets each."""
+        torch = self.torch
+        self.sets, self.graph = sets, None
+        self.shapes = [(b * sets, t) for b, t in self.stream.shapes]
+        self.tokens = sum(b * t for b, t in self.shapes); self.room = int(self.tokens * self.a.room)
+        self.positions = torch.cat([torch.arange(t).repeat(b) for b, t in self.shapes]).to(self.device)
+        long, real = (dict(dtype=d, device=self.device) for d in (torch.long, torch.float32))
+        self.inputs = [torch.zeros(self.tokens, **long), torch.zeros(self.room, **long), torch.zeros(self.room, **long), torch.zeros(self.room, **real), torch.zeros(self.room, **real)]
 
-    def loss(self, gs, prompt_rate):
-        """The mean loss over the tokens that count, the mean over the model's own words, and the number of tokens."""
+    def fill(self):
+        import numpy as np
+        from batches import batch
+        taken = [self.stream.take() for _ in range(self.sets)]
+        arrays = [np.concatenate(gs) for gs in zip(*taken)]
+        for mine, x in zip(self.inputs, batch(arrays, self.a.prompt_rate, self.rng, self.room)):
+            x = self.torch.from_numpy(x)
+            mine.copy_(x.pin_memory() if self.device.type == "cuda" else x, non_blocking=True)
+
+    def losses(self):
+        """The loss, and the mean loss over the model's own words."""
         import torch.nn.functional as F
         from model import causal
         torch = self.torch
-        ids, positions, shapes, at, target, mine = self.load(gs, prompt_rate)
+        ids, where, target, weight, share = self.inputs
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            h = self.model.hidden(ids, positions, lambda q, k, v: causal(q, k, v, shapes), torch.bfloat16 if self.half else None)
-            logits = self.model.logits(h.index_select(0, at))
+            h = self.model.hidden(ids, self.positions, lambda q, k, v: causal(q, k, v, self.shapes), torch.bfloat16 if self.half else None)
+            logits = self.model.logits(h.index_select(0, where))
         l = F.cross_entropy(logits.float(), target, reduction="none")
-        own = (l.detach() * mine).sum() / mine.sum()
-        return l.mean(), own, len(ids)
+        return (l * weight).sum(), (l.detach() * share).sum()
 
-    def step(self, n_groups, scale):
-        loss, own, tokens = self.loss(self.stream.take(n_groups), self.a.prompt_rate)
+    def compute(self):
+        for p in self.model.parameters(): p.grad = None
+        loss, own = self.losses()
         loss.backward()
         self.torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
-        self.muon.step(scale * self.rate)
-        for g in self.adam.param_groups: g["lr"] = self.a.adam_lr * scale * self.rate
-        self.adam.step()
-        self.model.zero_grad(set_to_none=True)
-        return own, tokens
+        self.muon.step(self.scale)
+        self.adam.step(self.scale)
+        self.total.add_(own)
+
+    def record(self):
+        """Records compute(); checks that a replay gives the loss that the plain way gives, and moves the weights."""
+        torch = self.torch
+        self.fill(); self.scale.fill_(1e-3)
+        side = torch.cuda.Stream(); side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3): self.compute()
+        torch.cuda.current_stream().wait_stream(side); self.wait()
+        for p in self.model.parameters(): p.grad = None
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph): self.compute()
+        self.fill(); self.total.zero_()
+        with torch.no_grad(): plain = float(self.losses()[1])
+        before = self.model.model.layers[0].mlp.up_proj.weight.clone()
+        graph.replay(); self.wait()
+        replayed = float(self.total); moved = float((self.model.model.layers[0].mlp.up_proj.weight - before).abs().max()); self.total.zero_()
+        say(f"recorded: loss {replayed:.4f}, plainly {plain:.4f}; weights moved by {moved:.2e}")
+        if abs(replayed - plain) > 0.02 * plain or not moved > 0: raise RuntimeError("the recorded step differs from the plain one")
+        self.graph = graph
+
+    def step(self, scale):
+        self.fill(); self.scale.fill_(scale * self.rate)
+        if self.graph: self.graph.replay()
+        else: self.compute()
 
     def wait(self):
         if self.device.type == "cuda": self.torch.cuda.synchronize()
 
-    def probe(self):
-        """Prints the speed at several batch sizes; the steps are too short to change the weights."""
-        for n in (2, 4, 6, 8, 12):
-            for _ in range(3): self.step(n, 1e-4)
-            self.wait(); t, tokens = time.time(), 0
-            for _ in range(8): tokens += self.step(n, 1e-4)[1]
-            launched = time.time() - t; self.wait(); d = time.time() - t
-            say(f"probe: {n} groups, {d / 8 * 1e3:.1f} ms a step ({launched / 8 * 1e3:.1f} ms to launch it), {tokens / d:.0f} tokens/s")
+    def speed(self, steps):
+        """Seconds a step, over a few steps too short to change the weights."""
+        for _ in range(3): self.step(1e-3)
+        self.wait(); t = time.time()
+        for _ in range(steps): self.step(1e-3)
+        launched = time.time() - t; self.wait(); d = time.time() - t
+        say(f"{self.sets} sets, {'recorded' if self.graph else 'plain'}: {d / steps * 1e3:.1f} ms a step ({launched / steps * 1e3:.1f} ms to launch it), {self.tokens * steps / d:.0f} tokens/s")
+        self.total.zero_()
+        return d / steps
+
+    def prepare(self):
+        """Records the step; where that fails, larger batches the plain way keep the device busy."""
+        if self.device.type != "cuda": return
+        try:
+            self.record()
+        except Exception:
+            traceback.print_exc(); say("not recorded"); self.room_for(3)
+        self.speed(20)
 
     def run(self, until, log, save):
-        a, torch = self.a, self.torch
-        start = saved = last = time.time(); step = seen = since = failed = 0; owns = []
-        n = max(1, round(a.batch_tokens / a.group_tokens))
+        a = self.a
+        start = saved = kept = last = time.time(); step = seen = since = failed = counted = 0
         good = {k: v.clone() for k, v in self.model.state_dict().items()}
         while True:
             progress = (time.time() - start) / (until - start)
             if progress >= 1: break
-            scale = min(1.0, (step + 1) / a.warmup) * min(1.0, max(0.005, (1 - progress) / (1 - a.hold)))
-            try: own, tokens = self.step(n, scale)
+            scale = min(1.0, (step + 1) / a.warmup) * min(1.0, max(0.003, (1 - progress) / (1 - a.hold)))
+            try: self.step(scale)
             except Exception:
                 failed += 1; traceback.print_exc()
                 if failed > 20: break
-                self.model.zero_grad(set_to_none=True); continue
-            owns.append(own); step += 1; seen += tokens; since += tokens
-            if step % 20 == 0: self.wait()  # so that the clock is the device's
-            if step % 100 == 0 or time.time() - last > 10:
-                mean = float(torch.stack(owns).mean()); owns = []
+                continue
+            step += 1; counted += 1; seen += self.tokens; since += self.tokens
+            if step % 10 == 0: self.wait()  # so that the clock is the device's
+            if step % 200 == 0 or time.time() - last > 10:
+                mean = float(self.total) / counted; self.total.zero_(); counted = 0
                 now = time.time(); log.append(dict(step=step, tokens=seen, seconds=round(now - start, 1), loss=round(mean, 5), scale=round(scale, 4)))
-                say(f"step {step} tokens {seen} loss {mean:.4f} tokens/s {since / (now - last):.0f} scale {scale:.3f} groups waiting {len(self.stream.fresh)} reused {self.stream.reused}")
+                say(f"step {step} tokens {seen} loss {mean:.4f} tokens/s {since / (now - last):.0f} scale {scale:.3f} sets waiting {self.stream.waiting()} reused {self.stream.reused}")
                 last, since = now, 0
-                if mean != mean or mean > 12:  # lost: back to the last good weights, at half the rate
-                    self.model.load_state_dict(good); self.muon.forget(); self.adam.state.clear(); self.rate *= 0.5
+                if not mean < 12:  # lost: back to the last good weights, at half the rate
+                    self.model.load_state_dict(good); self.muon.forget(); self.adam.forget(); self.rate *= 0.5
                     say("loss lost, rate halved")
-                elif now - saved > 20:
-                    good = {k: v.clone() for k, v in self.model.state_dict().items()}
+                else:
+                    if now - kept > 20: good = {k: v.clone() for k, v in self.model.state_dict().items()}; kept = now
                     if now - saved > 60: save(); saved = now
         self.wait()
         return step, seen
@@ -118,7 +166,10 @@ def main():
     end = T0 + a.seconds
     os.makedirs(a.out, exist_ok=True)
     pool = workers(a.workers)  # they begin while torch is still being imported
-    stream = Stream(pool, a.workers, (a.seed, a.chunk, a.context, a.group_tokens, os.path.join(a.tokenizer, "tokenizer.json")))
+    path = os.path.join(a.tokenizer, "tokenizer.json")
+    shapes = plan(path, a.groups, a.group_tokens, a.context)
+    stream = Stream(pool, a.workers, a.seed, a.chunk, shapes, path)
+    say("groups of (dialogues, length):", shapes)
     import numpy, torch
     from tokenizers import Tokenizer
     from export import write_folder
@@ -146,7 +197,7 @@ def main():
     jobs = {k: pool.apply_async(evaluate.prompts, (k, "1", a.n, os.path.join(a.tokenizer, "tokenizer.json"))) for k in evaluate.names()} if a.n else {}
     trainer = Trainer(a, model, stream, device)
     try:
-        if a.probe: trainer.probe()
+        trainer.prepare()
         if device.type == "cuda": say(f"most memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
         say("training starts")
         step, seen = trainer.run(end - a.after, log, save)
