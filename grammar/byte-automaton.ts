@@ -189,8 +189,6 @@ export class ByteAutomaton {
     const known = this.#states.size;
     const id = this.#states.id(kindOf(spelling, place, left), expression, low, high);
     if (id < known) return id;
-    if (id >= MAX_STATES) throw new GrammarError(`the grammar is too complex: more than ${MAX_STATES} states`);
-    this.#budget.spend(4);
     let labels: readonly number[] | undefined;
     if (place === 'end') labels = this.#endLabels[expression];
     else if (place === 'inside' && spelling === 'utf8') labels = this.#expressions.labels(expression);
@@ -201,6 +199,9 @@ export class ByteAutomaton {
       openness.set(this.#openness);
       this.#openness = openness;
     }
+    // Only when the state is there: work that is ended here may be taken up again.
+    this.#budget.spend(4);
+    if (id >= MAX_STATES) throw new GrammarError(`the grammar is too complex: more than ${MAX_STATES} states`);
     return id;
   }
 

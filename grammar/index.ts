@@ -9,6 +9,7 @@ export { GrammarCompiler } from './compiler.ts';
 export { GrammarError } from './errors.ts';
 export type { JsonSchemaOptions } from './json-schema/index.ts';
 export type { CompiledGrammar, GrammarMatcher } from './matcher.ts';
+export { inSlices } from './slices.ts';
 export type { VocabularyOptions } from './vocabulary.ts';
 
 /** A compiled language, shared by any number of matchers. */

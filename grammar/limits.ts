@@ -1,6 +1,7 @@
 /** What a grammar may cost. All bounds are far above what schemas and grammars of honest users need. */
 
 import { GrammarError } from './errors.ts';
+import { checkSlice } from './slices.ts';
 
 /** Longest regex, EBNF text or list of choices, in UTF-16 units. */
 export const MAX_SOURCE_LENGTH = 4 << 20;
@@ -22,17 +23,25 @@ export const FRESH_START_STATES = 30_000;
 /** Bytes of cached local masks, and of cached masks of one grammar. */
 export const MAX_MASK_BYTES = 32 << 20;
 
+/** How often the clock is looked at. */
+const SPENDS_A_LOOK = 50;
+
 /** What is left to spend. Work that an input controls spends; whoever starts such work refills. */
 export class Budget {
   #fuel = COMPILE_FUEL;
+  #sinceLook = 0;
 
   refill(fuel: number): void {
     this.#fuel = fuel;
   }
 
-  /** @throws GrammarError when it runs out */
+  /** @throws GrammarError when it runs out; Preempted when a slice of a compile is over */
   spend(amount: number): void {
     this.#fuel -= amount;
+    if (++this.#sinceLook > SPENDS_A_LOOK) {
+      this.#sinceLook = 0;
+      checkSlice();
+    }
     if (this.#fuel < 0) throw new GrammarError('the grammar is too complex: its automaton does not fit the work limit');
   }
 }

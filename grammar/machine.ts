@@ -202,9 +202,9 @@ export class Machine {
     let list = 0;
     if (threads.size === 1) {
       const [[state, stacks]] = threads;
-      return this.#single(state, stacks, canFinish);
+      return this.#single(state, this.#unionAll(stacks), canFinish);
     }
-    const flat = [...threads].sort((a, b) => a[0] - b[0]).flat();
+    const flat = [...threads].sort((a, b) => a[0] - b[0]).flatMap(([state, stacks]) => [state, this.#unionAll(stacks)]);
     for (let t = 0; t < flat.length; t += 2) list = this.#threadLists.id(list, flat[t], flat[t + 1]);
     return this.#configuration(list, flat, canFinish);
   }
@@ -219,17 +219,19 @@ export class Machine {
     const known = this.size;
     const id = this.#configurationIds.id(list, canFinish ? 1 : 0);
     if (id === known) {
-      if (known >= MAX_CONFIGURATIONS) throw new GrammarError('the text takes the grammar through too many states');
-      this.#budget.spend(4);
       const own = threads ?? [this.#threadLists.at(list, 1), this.#threadLists.at(list, 2)];
       this.#configurations.push({ threads: own, canFinish, row: -1 });
+      // Only when it is there: work that is ended here may be taken up again.
+      this.#budget.spend(4);
+      if (known >= MAX_CONFIGURATIONS) throw new GrammarError('the text takes the grammar through too many states');
     }
     return id;
   }
 
   #addThread(state: number, stacks: number, closure: Closure): void {
     const there = closure.threads.get(state);
-    closure.threads.set(state, there === undefined ? stacks : this.#union(there, stacks));
+    if (there) there.push(stacks);
+    else closure.threads.set(state, [stacks]);
   }
 
   /**
@@ -381,10 +383,23 @@ export class Machine {
     const known = this.#stackIds.size;
     const id = this.#stackIds.id(stacks, frame, below);
     if (id === known) {
-      this.#budget.spend(1);
       this.#stacks.push([...this.#stacks[stacks], frame, below]);
+      this.#budget.spend(1);
     }
     return id;
+  }
+
+  /** The union of many stacks, in pairs of neighbours, so that each is looked at a few times only. */
+  #unionAll(stacks: readonly number[]): number {
+    let level = stacks;
+    while (level.length > 1) {
+      const next: number[] = [];
+      for (let i = 0; i < level.length; i += 2) {
+        next.push(i + 1 < level.length ? this.#union(level[i], level[i + 1]) : level[i]);
+      }
+      level = next;
+    }
+    return level[0];
   }
 
   #union(a: number, b: number): number {
@@ -416,7 +431,8 @@ const FEW_VISITS = 16;
 
 /** The threads found from one place without reading a byte. */
 class Closure {
-  readonly threads = new Map<number, number>();
+  /** By state the stacks to go on with. */
+  readonly threads = new Map<number, number[]>();
   canFinish = false;
   readonly #visits: number[] = [];
   readonly #visited = new Set<string>();

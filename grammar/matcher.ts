@@ -13,14 +13,19 @@ export class CompiledGrammar implements Grammar {
   readonly #tables: () => Tables;
   #run: Run;
 
-  /**
-   * @param tables the compiler's tables; others when these have grown too large
-   * @throws GrammarError when the grammar has no text, or is beyond the limits
-   */
+  /** @param tables the compiler's tables; others when these have grown too large */
   constructor(root: Node, tables: () => Tables) {
     this.#root = root;
     this.#tables = tables;
     this.#run = new Run(root, tables());
+  }
+
+  /**
+   * What must be known before the first text; may be called again after it was preempted.
+   * @throws GrammarError when the grammar has no text, or is beyond the limits
+   */
+  begin(): void {
+    this.#run.begin();
   }
 
   /** How much was made for its texts so far. */
@@ -36,7 +41,7 @@ export class CompiledGrammar implements Grammar {
   matcher(): GrammarMatcher {
     const { tables, machine } = this.#run;
     if (tables.exhausted || machine.size > FRESH_START_STATES) this.#run = new Run(this.#root, this.#tables());
-    return new GrammarMatcher(this.#run, [this.#run.start]);
+    return new GrammarMatcher(this.#run, [this.#run.begin()]);
   }
 }
 
@@ -44,7 +49,8 @@ export class CompiledGrammar implements Grammar {
 class Run {
   readonly tables: Tables;
   readonly machine: Machine;
-  readonly start: number;
+  readonly #root: Node;
+  #start: number | undefined;
   /** By configuration. */
   #masks: (TokenSet | undefined)[] = [];
   /** Bits that the masks are told by; many masks share few of them. */
@@ -54,7 +60,13 @@ class Run {
   constructor(root: Node, tables: Tables) {
     this.tables = tables;
     this.machine = new Machine(tables.bytes, tables.budget);
-    this.start = this.machine.begin(root);
+    this.#root = root;
+  }
+
+  /** The configuration at the start of a text. */
+  begin(): number {
+    this.#start ??= this.machine.begin(this.#root);
+    return this.#start;
   }
 
   mask(configuration: number): TokenSet {

@@ -12,11 +12,11 @@ import {
   startGenerating,
 } from './api-engine.ts';
 import { type AnswerHead, chatChunks, collectCompletion } from './chunks.ts';
-import { checkWhitespacePattern, compileConstraint, constraintOf } from './constraint.ts';
+import { checkWhitespacePattern, compileAhead, compileConstraint, constraintOf } from './constraint.ts';
 import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount } from './generation-fields.ts';
 import { promptLogprobs } from './logprobs.ts';
 import { randomHex } from './random-id.ts';
-import { replyOptions } from './reply-options.ts';
+import { callGrammar, replyOptions } from './reply-options.ts';
 import { type ChatCompletionCreateParams, type ChatRequest, chatSampling, parseChatRequest } from './request.ts';
 import { searchOf } from './search-fields.ts';
 import { AnswerStream, type ChatCompletionStream } from './stream.ts';
@@ -75,6 +75,7 @@ export function createChatCompletions(engine: ApiEngine, options: ChatOptions = 
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
     const shown = excludeToolsWhenNone && choice === 'none' ? { ...request, tools: undefined } : request;
+    await compileAhead(() => grammarOf(engine, shown, choice) ?? callGrammar(engine, shown, choice));
     const answer = startAnswer(engine, shown, choice, { served, maxLogprobs, requestId, signal: ending });
     const head = { ...answer.head, withCachedTokens: promptTokensDetails };
     const chunks = chatChunks(observe ? observed(answer.outputs, observe) : answer.outputs, head);

@@ -1,7 +1,7 @@
 /** Constraints on the output: every way in which a request can ask for one, and the one grammar that comes of it. */
 
 import { z } from 'zod';
-import { type Grammar, GrammarError } from '../../grammar/index.ts';
+import { type Grammar, GrammarError, inSlices } from '../../grammar/index.ts';
 import { RequestError } from '../errors.ts';
 import { closeObjects } from './close-objects.ts';
 import { isGiven, readList, readObject, readString, refuse, refuseBecause, shown } from './coercion.ts';
@@ -146,6 +146,18 @@ export function compileConstraint({ constraint, param }: GivenConstraint, compil
     const usual = schema === ANY_OBJECT ? {} : { whitespacePattern: ONE_SPACE };
     return compiler.jsonSchema(closeObjects(schema), whitespacePattern === undefined ? usual : { whitespacePattern });
   });
+}
+
+/**
+ * Compiles in slices, so that other requests go on meanwhile. The compilers keep what it came to, so that the same compile at
+ * once is quick; errors are left to that one, so that they come in their turn among a request's other faults.
+ */
+export async function compileAhead(compile: () => unknown): Promise<void> {
+  try {
+    await inSlices(compile);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+  }
 }
 
 /** @throws RequestError when the pattern is none, whether or not there is JSON that it counts for */

@@ -43,7 +43,7 @@ export function replyOptions(
   const thinks = engine.replyFormat.reasoning ? reasoningOf(engine, prompt) : undefined;
   // A model that may think or not goes straight to what is wanted of it, unless it is asked to think.
   const reasoning = wanted && thinks === 'tagged' && !asksForThinking(request) ? undefined : thinks;
-  const rest = wanted ?? (choice === 'auto' ? autoGrammar(engine, tools ?? []) : undefined);
+  const rest = wanted ?? callGrammar(engine, request, choice);
   const holdsReasoning = reasoning !== undefined && (rest !== undefined || budget !== undefined);
   return {
     options: {
@@ -61,6 +61,11 @@ export function replyOptions(
       : rest,
     needsMarkers: (calls !== undefined && !isForced(choice)) || reasoning !== undefined,
   };
+}
+
+/** What keeps calls well formed that the model may choose to make. */
+export function callGrammar(engine: ApiEngine, { tools }: ChatRequest, choice: ToolChoice): Grammar | undefined {
+  return choice === 'auto' ? autoGrammar(engine, tools ?? []) : undefined;
 }
 
 function isForced(choice: ToolChoice): boolean {

@@ -1,8 +1,9 @@
 /** Plain completions in process, with the shape of the OpenAI client: `engine.completions.create({ … })`. */
 
+import type { Grammar } from '../../grammar/index.ts';
 import { type ApiEngine, checkModel, observed, startGenerating } from '../chat/api-engine.ts';
 import type { ChatCallOptions, ChatOptions } from '../chat/completions.ts';
-import { compileConstraint, constraintOf } from '../chat/constraint.ts';
+import { compileAhead, compileConstraint, constraintOf } from '../chat/constraint.ts';
 import { MAX_LOGPROBS, promptLogprobsCount } from '../chat/generation-fields.ts';
 import { randomHex } from '../chat/random-id.ts';
 import { searchOf } from '../chat/search-fields.ts';
@@ -45,6 +46,7 @@ export function createCompletions(engine: ApiEngine, options: ChatOptions = {}):
     checkModel(request.model, served);
     const controller = new AbortController();
     const ending = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+    await compileAhead(() => grammarOf(engine, request));
     const parts = startGenerating('prompt', () =>
       request.prompt.map((prompt, index) =>
         startPart(engine, request, prompt, index, { maxLogprobs, observe, signal: ending }),
@@ -98,8 +100,7 @@ function startPart(
   const search = { tokens, ...searchOf(request, isEcho ? { ...sampling, maxTokens: 1 } : sampling) };
   const promptCount = promptLogprobsCount(request, tokens.length, engine.vocabSize, maxLogprobs);
   engine.check(search);
-  const constraint = constraintOf(request);
-  const grammar = constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
+  const grammar = grammarOf(engine, request);
   const outputs = isEcho ? nothing(n, tokens.length) : engine.generate({ ...search, grammar, signal });
 
   const ofPart = placed(outputs, place * n);
@@ -114,6 +115,11 @@ function startPart(
     logprobs: async () => (count < 0 ? [] : engine.promptLogprobs(tokens, count, signal)),
     outputs: observe ? observed(ofPart, observe, place) : ofPart,
   };
+}
+
+function grammarOf(engine: ApiEngine, request: CompletionRequest): Grammar | undefined {
+  const constraint = constraintOf(request);
+  return constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
 }
 
 /** The outputs of a request that wants its prompt back and nothing else. */

@@ -4,11 +4,12 @@ import { GrammarError } from '../errors.ts';
 import { concat, literal, type Node, optional, type Regex, text } from '../ir.ts';
 import { Budget } from '../limits.ts';
 import { parseRegex } from '../regex.ts';
+import { isSliced } from '../slices.ts';
 import { SchemaDocument } from './document.ts';
 import { fromParsed, parseJson } from './json-text.ts';
 import { Lowering, type Punctuation } from './lowering.ts';
 import { SchemaReader } from './reader.ts';
-import { Values } from './values.ts';
+import { type Value, Values } from './values.ts';
 
 export interface JsonSchemaOptions {
   /**
@@ -27,22 +28,36 @@ export interface JsonSchemaOptions {
  * @throws GrammarError when the schema is malformed, describes nothing, or holds what is not supported; the error names the
  *   keyword's place
  */
-export function jsonSchemaNode(
-  schema: unknown,
-  { whitespacePattern }: JsonSchemaOptions = {},
-  budget = schemaBudget(),
-): Node {
-  const document = new SchemaDocument(typeof schema === 'string' ? parseJson(schema) : fromParsed(schema));
-  const values = new Values(budget);
-  const punctuation = whitespacePattern === undefined ? usualPunctuation : punctuate(readWhitespace(whitespacePattern));
-  let lowering: Lowering;
-  const reader = new SchemaReader(values, document, (a, b) => lowering.areDisjoint(a, b));
-  lowering = new Lowering(values, reader, punctuation, budget);
-  reader.readAll();
-  const root = values.place(document.root);
-  if (!lowering.satisfiable(root)) throw new GrammarError('#: no value satisfies the schema');
-  if (values.asksForUnique) lowering.checkUniqueItems(root);
-  return lowering.node(root);
+export function jsonSchemaNode(schema: unknown, options: JsonSchemaOptions = {}, budget = schemaBudget()): Node {
+  return new SchemaCompilation(schema, options, budget).node();
+}
+
+/** A schema on the way to its node. */
+export class SchemaCompilation {
+  readonly #root: Value;
+  readonly #reader: SchemaReader;
+  readonly #lowering: Lowering;
+
+  /** @throws GrammarError when the schema is not JSON, or the whitespace pattern no pattern */
+  constructor(schema: unknown, { whitespacePattern }: JsonSchemaOptions = {}, budget = schemaBudget()) {
+    const document = new SchemaDocument(typeof schema === 'string' ? parseJson(schema) : fromParsed(schema));
+    const values = new Values(budget);
+    const gaps = whitespacePattern === undefined ? usualPunctuation : punctuate(readWhitespace(whitespacePattern));
+    this.#reader = new SchemaReader(values, document, (a, b) => this.#lowering.areDisjoint(a, b));
+    this.#lowering = new Lowering(values, this.#reader, gaps, budget);
+    this.#root = values.place(document.root);
+  }
+
+  /**
+   * May be called again after it was preempted: what was found is kept.
+   * @throws GrammarError as {@link jsonSchemaNode}
+   */
+  node(): Node {
+    this.#reader.readAll();
+    if (!this.#lowering.satisfiable(this.#root)) throw new GrammarError('#: no value satisfies the schema');
+    if (this.#lowering.values.asksForUnique) this.#lowering.checkUniqueItems(this.#root);
+    return this.#lowering.node(this.#root);
+  }
 }
 
 /** The JSON texts of all objects. */
@@ -53,7 +68,8 @@ export function jsonObjectNode(options: JsonSchemaOptions = {}): Node {
 /** For one schema, or for several together. */
 export function schemaBudget(): Budget {
   const budget = new Budget();
-  budget.refill(SCHEMA_FUEL);
+  // What is begun again after each slice costs some of the work again.
+  budget.refill(isSliced() ? 3 * SCHEMA_FUEL : SCHEMA_FUEL);
   return budget;
 }
 

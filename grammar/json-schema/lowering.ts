@@ -152,10 +152,12 @@ export class Lowering {
           throw new GrammarError(`${shape.place.pointer}: the reference leads back to itself and never to a value`);
         }
         this.#open.add(key);
-        const read = this.#reader.read(shape.place);
-        const formula = this.ofType(shape.negated ? values.not(read) : read, type);
-        this.#open.delete(key);
-        return formula;
+        try {
+          const read = this.#reader.read(shape.place);
+          return this.ofType(shape.negated ? values.not(read) : read, type);
+        } finally {
+          this.#open.delete(key);
+        }
       }
       case 'string':
         return type === STRING ? value : values.all;
@@ -190,8 +192,15 @@ export class Lowering {
     this.#searched.push(value);
     const outer = this.#assumedFrom;
     this.#assumedFrom = Number.POSITIVE_INFINITY;
-    const found = this.#search(value);
-    this.#searched.pop();
+    let found: boolean;
+    try {
+      found = this.#search(value);
+    } catch (error) {
+      this.#assumedFrom = outer;
+      throw error;
+    } finally {
+      this.#searched.pop();
+    }
     const certain = this.#assumedFrom >= this.#searched.length;
     if (found || certain) this.#satisfiable.set(value, found);
     this.#assumedFrom = found || certain ? outer : Math.min(outer, this.#assumedFrom);
