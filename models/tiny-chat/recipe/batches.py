@@ -57,7 +57,7 @@ def batch(arrays, prompt_rate, rng, room):
     if len(at) > room: at = rng.permutation(at)[:room]
     mine = own[at]
     where, target, weight, share = np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros(room, np.float32), np.zeros(room, np.float32)
-    n = len(at)
+    n = len(at); where[n:] = np.arange(room - n)  # without weight, and apart from each other: their gradients are added one by one
     where[:n], target[:n], weight[:n], share[:n] = at - 1, ids[at], 1 / n, mine / mine.sum()
     return ids, where, target, weight, share
 

@@ -2,6 +2,7 @@
 
 Rates are tensors on the device, so that a recorded step can be replayed with another rate.
 """
+import math
 import torch
 
 
@@ -60,7 +61,8 @@ class Adam:
         root = torch._foreach_sqrt(self.v)
         torch._foreach_add_(root, self.eps)
         upd = torch._foreach_div(self.m, root)
-        torch._foreach_mul_(upd, scale * -self.lr * (1 - b2 ** self.t).sqrt() / (1 - b1 ** self.t))
+        young1, young2 = (1 - torch.exp(self.t * math.log(b)) for b in (b1, b2))
+        torch._foreach_mul_(upd, scale * -self.lr * young2.sqrt() / young1)
         torch._foreach_add_(self.params, upd)
 
     def forget(self):
