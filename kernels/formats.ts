@@ -34,8 +34,11 @@ export type QuantizedFormat =
 /** Formats that files may have. */
 export type FileFormat = FloatFormat | QuantizedFormat;
 
+/** Quantised formats that kernels run on. */
+export type QuantizedWeightFormat = Exclude<QuantizedFormat, 'Q5_0' | 'Q2_K' | 'Q3_K' | 'IQ4_XS'>;
+
 /** Formats that kernels run on; weights of the others are converted as they are loaded. */
-export type WeightFormat = FloatFormat | 'Q8_0' | 'Q4_0';
+export type WeightFormat = FloatFormat | QuantizedWeightFormat;
 
 /** Elements and bytes of one block of a format. */
 export interface BlockShape {
@@ -64,24 +67,27 @@ const BLOCKS: Readonly<Record<FileFormat, BlockShape>> = {
 
 export const FILE_FORMATS = Object.keys(BLOCKS) as readonly FileFormat[];
 
-/** The format that kernels take a file's weights in: itself, or the nearest that holds at least as much. */
+/**
+ * The format that kernels take a file's weights in: itself, or one that holds at least as much. Q5_0 and Q3_K keep every
+ * value; Q2_K and IQ4_XS, which have more scales or finer ones than Q8_0, are rounded.
+ */
 const KERNEL_FORMATS: Readonly<Record<FileFormat, WeightFormat>> = {
   F32: 'F32',
   F16: 'F16',
   BF16: 'BF16',
   Q8_0: 'Q8_0',
   Q4_0: 'Q4_0',
-  Q4_1: 'F32',
+  Q4_1: 'Q4_1',
   Q5_0: 'Q8_0',
-  Q5_1: 'F32',
-  Q2_K: 'F32',
-  Q3_K: 'F32',
-  Q4_K: 'F32',
-  Q5_K: 'F32',
-  Q6_K: 'F32',
-  IQ4_NL: 'Q8_0',
-  IQ4_XS: 'F32',
-  MXFP4: 'F32',
+  Q5_1: 'Q5_1',
+  Q2_K: 'Q8_0',
+  Q3_K: 'Q6_K',
+  Q4_K: 'Q4_K',
+  Q5_K: 'Q5_K',
+  Q6_K: 'Q6_K',
+  IQ4_NL: 'IQ4_NL',
+  IQ4_XS: 'Q8_0',
+  MXFP4: 'MXFP4',
 };
 
 export const WEIGHT_FORMATS = FILE_FORMATS.filter((format) => KERNEL_FORMATS[format] === format) as WeightFormat[];
@@ -95,7 +101,7 @@ export function blockShape(format: FileFormat): BlockShape {
 }
 
 /** True for formats whose kernels multiply integer codes by 8-bit activations. */
-export function isQuantized(format: FileFormat): format is QuantizedFormat {
+export function isQuantized<F extends FileFormat>(format: F): format is Exclude<F, FloatFormat> {
   return BLOCKS[format].elements > 1;
 }
 
@@ -135,17 +141,14 @@ const decodeFloats: Readonly<Record<FloatFormat, (data: Uint8Array, out: Float32
   },
 };
 
-/** Formats that float32 can be rounded to. */
-export type RoundingFormat = FloatFormat | keyof typeof encodeBlocks;
-
 /** Rounds float32 rows to a format's file layout. */
-export function quantize(format: RoundingFormat, values: Float32Array): Uint8Array {
+export function quantize(format: WeightFormat, values: Float32Array): Uint8Array {
   const { elements, bytes } = BLOCKS[format];
   if (values.length % elements !== 0) {
     throw new DeviceError(`${format} needs a multiple of ${elements} values; got ${values.length}`);
   }
   const out = new Uint8Array((values.length / elements) * bytes);
-  const encode = isQuantized(format) ? encodeBlocks[format as keyof typeof encodeBlocks] : encodeFloats[format];
+  const encode = isQuantized(format) ? encodeBlocks[format] : encodeFloats[format];
   encode(values, out);
   return out;
 }
@@ -161,8 +164,8 @@ const encodeFloats: Readonly<Record<FloatFormat, (x: Float32Array, out: Uint8Arr
 };
 
 /** Rows of one format in the layout of another: exact where that can hold the same codes and scales, else rounded. */
-export function convert(from: FileFormat, to: FileFormat, data: Uint8Array): Uint8Array {
+export function convert(from: FileFormat, to: WeightFormat, data: Uint8Array): Uint8Array {
   if (from === to) return data;
   const recode = recodeBlocks[`${from} ${to}`];
-  return recode ? recode(data) : quantize(to as RoundingFormat, dequantize(from, data));
+  return recode ? recode(data) : quantize(to, dequantize(from, data));
 }

@@ -25,7 +25,14 @@ export type {
 } from './contract.ts';
 export { KV_BLOCK_SIZE, MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from './contract.ts';
 export { DeviceError } from './errors.ts';
-export type { BlockShape, FileFormat, FloatFormat, QuantizedFormat, RoundingFormat, WeightFormat } from './formats.ts';
+export type {
+  BlockShape,
+  FileFormat,
+  FloatFormat,
+  QuantizedFormat,
+  QuantizedWeightFormat,
+  WeightFormat,
+} from './formats.ts';
 export {
   blockShape,
   convert,

@@ -1,6 +1,7 @@
 /** The kernels' cases: each op at the shapes of a decode step (1 row), small batches and a prompt. */
 
 import {
+  blockShape,
   type Constant,
   type Device,
   type OpRecorder,
@@ -83,7 +84,9 @@ async function linearCases(bench: BenchDevice, format: WeightFormat, options: Ca
   ];
   const { device } = bench;
   const list: KernelCase[] = [];
-  for (const { name, outs, cols } of options.widest ? matrices.slice(0, 1) : matrices) {
+  for (const { name, outs, cols: width } of options.widest ? matrices.slice(0, 1) : matrices) {
+    const { elements } = blockShape(format);
+    const cols = Math.ceil(width / elements) * elements;
     const x = device.createTensor({ name: 'x', maxRows: MAX_ROWS, cols });
     const out = device.createTensor({ name: 'out', maxRows: name === 'head' ? 16 : MAX_ROWS, cols: outs });
     const weights = [];

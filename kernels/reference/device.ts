@@ -29,6 +29,7 @@ import {
   type FileFormat,
   floatToHalf,
   halfToFloat,
+  isQuantized,
   rowBytes,
   type WeightFormat,
 } from '../formats.ts';
@@ -196,7 +197,9 @@ export class ReferenceDevice implements Device {
     if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
       throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
     }
-    values.set(dequantize(format, convert(sourceFormat, format, data)), firstRow * cols);
+    // Floats are rounded to the format; what is in blocks already keeps its values, whatever the format.
+    const source = isQuantized(sourceFormat) ? sourceFormat : format;
+    values.set(dequantize(source, source === format ? convert(sourceFormat, format, data) : data), firstRow * cols);
   }
 
   createConstant(name: string, values: Float32Array): Constant {

@@ -4,6 +4,8 @@
  */
 
 import { $, i16x8, i32, i32x4, v128 } from 'wasmati';
+import type { QuantizedWeightFormat } from '../formats.ts';
+import { BLOCK_FORMS } from './block-forms.ts';
 import { routine } from './emit.ts';
 import { memoryImport, moduleBytes } from './module-bytes.ts';
 import type { DotMethod } from './ops/linear-quantized.ts';
@@ -11,6 +13,13 @@ import type { DotMethod } from './ops/linear-quantized.ts';
 export interface DotMethods {
   readonly Q8_0: Exclude<DotMethod, 'dot16'>;
   readonly Q4_0: DotMethod;
+}
+
+/** How a format is multiplied, by how large its codes are: like Q4_0 up to 4 bits, like Q8_0 beyond 7. */
+export function methodFor(format: QuantizedWeightFormat, methods: DotMethods): DotMethod {
+  const { limit } = BLOCK_FORMS[format];
+  if (limit > 128) return methods.Q8_0;
+  return limit > 16 && methods.Q4_0 === 'dot16' ? 'dot32' : methods.Q4_0;
 }
 
 const PLAIN: DotMethods = { Q8_0: 'wide', Q4_0: 'wide' };

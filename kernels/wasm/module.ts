@@ -2,9 +2,9 @@
 
 import { Const, funcref, table } from 'wasmati';
 import { DeviceError } from '../errors.ts';
-import { isQuantized, WEIGHT_FORMATS, type WeightFormat } from '../formats.ts';
+import { isQuantized, type QuantizedWeightFormat, WEIGHT_FORMATS, type WeightFormat } from '../formats.ts';
 import type { OpKernel } from './emit.ts';
-import type { DotMethods } from './features.ts';
+import { type DotMethods, methodFor } from './features.ts';
 import { moduleBytes } from './module-bytes.ts';
 import { activation, gatedActivation } from './ops/activation.ts';
 import { attention, attentionMerge } from './ops/attention.ts';
@@ -13,7 +13,7 @@ import { embed } from './ops/embed.ts';
 import { gatherRows } from './ops/gather-rows.ts';
 import { linear } from './ops/linear.ts';
 import { floatLoop } from './ops/linear-float.ts';
-import { codeBits, type QuantizedFormat, quantizedLoop } from './ops/linear-quantized.ts';
+import { codeBits, quantizedLoop } from './ops/linear-quantized.ts';
 import { norm } from './ops/norm.ts';
 import { quantizeActivations } from './ops/quantize-activations.ts';
 import { readMemory } from './ops/read-memory.ts';
@@ -27,9 +27,7 @@ export function kernelOps(methods: DotMethods) {
   const byFormat = <T>(make: (format: WeightFormat) => T) =>
     Object.fromEntries(WEIGHT_FORMATS.map((format) => [format, make(format)])) as Record<WeightFormat, T>;
   const loopOf = (format: WeightFormat) =>
-    isQuantized(format)
-      ? quantizedLoop(format as QuantizedFormat, methods[format as QuantizedFormat])
-      : floatLoop(format as 'F32' | 'F16' | 'BF16');
+    isQuantized(format) ? quantizedLoop(format, methodFor(format, methods)) : floatLoop(format);
 
   const single = {
     norm,
@@ -62,7 +60,7 @@ export function kernelOps(methods: DotMethods) {
     ...Object.values(ops.attention),
     ...Object.values(single),
   ];
-  return { ...ops, all, codeBits: (format: QuantizedFormat) => codeBits(methods[format]) };
+  return { ...ops, all, codeBits: (format: QuantizedWeightFormat) => codeBits(methodFor(format, methods)) };
 }
 
 export type KernelOps = ReturnType<typeof kernelOps>;

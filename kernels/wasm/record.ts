@@ -7,17 +7,17 @@
 
 import type { Constant, OpRecorder } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { isQuantized } from '../formats.ts';
+import { isQuantized, type QuantizedWeightFormat } from '../formats.ts';
+import { activationZeroPoint, BLOCK, BLOCK_FORMS } from './block-forms.ts';
 import { type Movable, type WasmConstant, WasmKvCache, WasmRoutes, WasmTensor, type WasmWeight } from './buffers.ts';
 import type { ArgKinds, ArgLocals, OpKernel } from './emit.ts';
 import type { Heap } from './heap.ts';
-import { BLOCK, PANEL_ROWS, panelBytes, panelCount, unitsOf, ZERO_POINT } from './layout.ts';
+import { PANEL_ROWS, panelBytes, panelCount, unitsOf } from './layout.ts';
 import type { Memories } from './memories.ts';
 import type { KernelOps } from './module.ts';
 import { ACTIVATION_CODE, STRETCH as ACTIVATION_STRETCH } from './ops/activation.ts';
 import { attentionScratchBytes, partialBytes } from './ops/attention.ts';
 import { ELEMENT_STRETCH } from './ops/elementwise.ts';
-import type { QuantizedFormat } from './ops/linear-quantized.ts';
 import { ACTIVATION_BLOCK_BYTES, STRETCH as QUANTIZE_STRETCH } from './ops/quantize-activations.ts';
 import { CHUNK } from './ops/read-memory.ts';
 import type { WasmReduction } from './reductions.ts';
@@ -200,7 +200,7 @@ export class WasmRecorder implements OpRecorder {
   #multiply(op: Parameters<OpRecorder['linear']>[0], groupsOf: () => number): void {
     const x = op.x as WasmTensor;
     const out = op.out as WasmTensor;
-    let quantizedFor = 0;
+    let quantizedFor: string | undefined;
     let quantizedIn: Heap | undefined;
     let column = 0;
     for (const weight of op.weights as readonly WasmWeight[]) {
@@ -208,11 +208,11 @@ export class WasmRecorder implements OpRecorder {
       const { format, cols, matrices, matrixBytes } = weight;
       let source = { address: x.address, strideBytes: x.strideBytes };
       if (isQuantized(format)) {
-        source = this.#quantizedCopy(x, format as QuantizedFormat);
-        // The copy depends on the zero point; weights of one format side by side share it.
-        const zeroPoint = ZERO_POINT[format as QuantizedFormat];
-        if (quantizedFor !== zeroPoint || quantizedIn !== weight.heap) this.#quantize(x, format as QuantizedFormat);
-        quantizedFor = zeroPoint;
+        source = this.#quantizedCopy(x, format);
+        // The copy depends on the zero point, and on the width of its codes; weights of one format side by side share it.
+        const kind = `${activationZeroPoint(BLOCK_FORMS[format])} ${this.#kernels.codeBits(format)}`;
+        if (quantizedFor !== kind || quantizedIn !== weight.heap) this.#quantize(x, format);
+        quantizedFor = kind;
         quantizedIn = weight.heap;
       }
       const rows = weight.rows / matrices;
@@ -427,13 +427,13 @@ export class WasmRecorder implements OpRecorder {
   }
 
   /** Where the 8-bit form of a tensor is kept; made when first needed. */
-  #quantizedCopy(x: WasmTensor, format: QuantizedFormat) {
+  #quantizedCopy(x: WasmTensor, format: QuantizedWeightFormat) {
     const strideBytes = (x.cols / BLOCK) * ACTIVATION_BLOCK_BYTES[this.#kernels.codeBits(format)];
     const address = x.quantizedCopy(strideBytes * x.maxRows);
     return { address, strideBytes };
   }
 
-  #quantize(x: WasmTensor, format: QuantizedFormat): void {
+  #quantize(x: WasmTensor, format: QuantizedWeightFormat): void {
     const copy = this.#quantizedCopy(x, format);
     this.#add(this.#kernels.quantizeActivations[this.#kernels.codeBits(format)], {
       x: x.address,
@@ -442,7 +442,7 @@ export class WasmRecorder implements OpRecorder {
       outStride: copy.strideBytes,
       blocks: x.cols / BLOCK,
       stretches: Math.ceil(x.cols / BLOCK / QUANTIZE_STRETCH),
-      zeroPoint: ZERO_POINT[format],
+      zeroPoint: activationZeroPoint(BLOCK_FORMS[format]),
       rows: this.#step.rowsOf(x),
     });
   }

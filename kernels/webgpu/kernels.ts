@@ -1,9 +1,9 @@
 /** The kernels as data: which WGSL files make one, what it binds, and which of its constants a pipeline may set. */
 
 import type { Activation } from '../contract.ts';
-import type { WeightFormat } from '../formats.ts';
 import { isQuantized } from '../formats.ts';
 import type { AdapterFeatures } from './adapter.ts';
+import type { GpuFormat } from './layout.ts';
 import type { ShaderName } from './shaders.ts';
 
 /** How a kernel uses a buffer; binding i of a kernel is entry i of its list. */
@@ -74,7 +74,7 @@ export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = {
   relu: 4,
 };
 
-const WEIGHT_FILE: Readonly<Record<WeightFormat, ShaderName>> = {
+const WEIGHT_FILE: Readonly<Record<GpuFormat, ShaderName>> = {
   F32: 'weight-f32',
   F16: 'weight-f16',
   BF16: 'weight-bf16',
@@ -83,7 +83,7 @@ const WEIGHT_FILE: Readonly<Record<WeightFormat, ShaderName>> = {
 };
 
 /** params, step, weights, weight words, out */
-export function embedKernel(format: WeightFormat): Kernel {
+export function embedKernel(format: GpuFormat): Kernel {
   const codes: ShaderName[] = isQuantized(format) ? ['weight-codes'] : [];
   return {
     name: `embed ${format}`,
@@ -93,7 +93,7 @@ export function embedKernel(format: WeightFormat): Kernel {
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out */
-export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many', packedDot: boolean): Kernel {
+export function linearKernel(format: GpuFormat, rows: 'any' | 'few' | 'many', packedDot: boolean): Kernel {
   const quantized = isQuantized(format);
   const dot: ShaderName[] = quantized ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
   const dotBlock: ShaderName[] = quantized ? ['dot-block'] : [];
@@ -111,7 +111,7 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
-export function expertKernel(format: WeightFormat, plain: boolean, packedDot: boolean): Kernel {
+export function expertKernel(format: GpuFormat, plain: boolean, packedDot: boolean): Kernel {
   const quantized = isQuantized(format);
   const dot: ShaderName[] = quantized ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
   const dotBlock: ShaderName[] = quantized ? ['dot-block'] : [];

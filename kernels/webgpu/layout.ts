@@ -11,6 +11,15 @@
 
 import { blockShape, convert, type FileFormat, isQuantized, rowBytes, type WeightFormat } from '../formats.ts';
 
+/** Formats that there are shaders for. */
+export const GPU_FORMATS = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0'] as const;
+export type GpuFormat = (typeof GPU_FORMATS)[number];
+
+/** The format that a weight is kept in here: its own, or Q8_0, which is close to all others. */
+export function gpuFormat(format: WeightFormat): GpuFormat {
+  return isQuantized(format) ? (format === 'Q4_0' ? 'Q4_0' : 'Q8_0') : format;
+}
+
 /** Columns that the kernels take at a time, whatever the format. */
 export const BLOCK = 32;
 /** Segments of a wide matrix; see `shaders/linear-group.wgsl`. */
@@ -28,7 +37,7 @@ export function segmentsOf(cols: number): number {
 }
 
 /** Vectors of 16 bytes in a row. */
-export function rowVectors(format: WeightFormat, cols: number): number {
+export function rowVectors(format: GpuFormat, cols: number): number {
   const blocks = blocksOf(cols);
   if (!isQuantized(format)) return (blocks * BLOCK * blockShape(format).bytes) / VECTOR_BYTES;
   return (blocks * codeBytes(format)) / VECTOR_BYTES + Math.ceil((blocks * SCALE_BYTES) / VECTOR_BYTES);
@@ -36,7 +45,7 @@ export function rowVectors(format: WeightFormat, cols: number): number {
 
 /** Rows in file layout, converted to `format` where they are not of it, as they lie in the buffer. */
 export function packRows(
-  format: WeightFormat,
+  format: GpuFormat,
   cols: number,
   data: Uint8Array,
   sourceFormat: FileFormat,
@@ -54,7 +63,7 @@ export function packRows(
   return target;
 }
 
-function codeBytes(format: WeightFormat): number {
+function codeBytes(format: GpuFormat): number {
   return blockShape(format).bytes - SCALE_BYTES;
 }
 

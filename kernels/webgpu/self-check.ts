@@ -4,8 +4,9 @@
  */
 
 import type { Device, OpRecorder, StepInput, Tensor } from '../contract.ts';
-import { quantize, WEIGHT_FORMATS, type WeightFormat } from '../formats.ts';
+import { quantize } from '../formats.ts';
 import { ReferenceDevice } from '../reference/device.ts';
+import { GPU_FORMATS, type GpuFormat } from './layout.ts';
 
 /** What a result may be off by, as a share of the greatest: float32 in any order, with a GPU's exp and division. */
 const TOLERANCE = 1e-3;
@@ -56,7 +57,7 @@ async function results(device: Device): Promise<Result[]> {
 /** Makes the operands and says which tensor each family leaves its results in. */
 async function families(device: Device, outputs: Map<string, Tensor>): Promise<(record: OpRecorder) => void> {
   const tensor = (name: string, cols: number) => device.createTensor({ name, maxRows: MAX_ROWS, cols });
-  const weight = async (format: WeightFormat, rows: number, cols: number, values: Float32Array, matrices?: number) => {
+  const weight = async (format: GpuFormat, rows: number, cols: number, values: Float32Array, matrices?: number) => {
     const made = device.createWeight({ name: `check ${format}`, rows, cols, format, matrices });
     await device.writeWeight(made, 0, quantize(format, values), format);
     return made;
@@ -71,7 +72,7 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
   const sum = tensor('sum', COLS);
   const inputs = await weight('F32', MAX_ROWS, COLS, eighths(MAX_ROWS * COLS));
   const linears = await Promise.all(
-    WEIGHT_FORMATS.map(async (format) => ({
+    GPU_FORMATS.map(async (format) => ({
       table: await weight(format, MAX_ROWS, COLS, waves(MAX_ROWS * COLS)),
       embedded: output(`embed ${format}`, COLS),
       matrix: await weight(format, OUTS, COLS, waves(OUTS * COLS)),

@@ -1,7 +1,9 @@
 /** Runs single ops on a device: inputs go in through an embedding table, outputs are poisoned with NaN beforehand. */
 
 import {
+  blockShape,
   type Constant,
+  convert,
   type Device,
   dequantize,
   KV_BLOCK_SIZE,
@@ -185,9 +187,15 @@ export function sameBits(a: Float32Array, b: Float32Array): boolean {
   return x.length === y.length && x.every((word, i) => word === y[i]);
 }
 
-/** What a matrix becomes when it is rounded to a format. */
-export function rounded(format: WeightFormat, values: Float32Array): Float32Array {
-  return dequantize(format, quantize(format, values));
+/** What a matrix becomes when it is rounded to a format and then, where a device has not that one, to its `kept`. */
+export function rounded(format: WeightFormat, values: Float32Array, kept = format): Float32Array {
+  return dequantize(kept, convert(format, kept, quantize(format, values)));
+}
+
+/** The nearest row length that a format allows, at least `cols`. */
+export function wholeBlocks(format: WeightFormat, cols: number): number {
+  const { elements } = blockShape(format);
+  return Math.ceil(cols / elements) * elements;
 }
 
 export { KV_BLOCK_SIZE };

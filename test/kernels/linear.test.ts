@@ -1,10 +1,19 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isQuantized, quantize, rowBytes, WEIGHT_FORMATS, type WeightFormat } from '../../kernels/index.ts';
+import { convert, isQuantized, quantize, rowBytes, WEIGHT_FORMATS, type WeightFormat } from '../../kernels/index.ts';
 import { linear } from '../../kernels/reference/ops.ts';
 import { linearQuantized } from '../../kernels/reference/quantized-linear.ts';
 import { Random } from '../random.ts';
-import { kernelDevices, maxDifference, openBench, plainStep, referenceDevice, rounded, sameBits } from './harness.ts';
+import {
+  kernelDevices,
+  maxDifference,
+  openBench,
+  plainStep,
+  referenceDevice,
+  rounded,
+  sameBits,
+  wholeBlocks,
+} from './harness.ts';
 
 const test = suite('linear');
 const devices = await kernelDevices();
@@ -14,14 +23,24 @@ const TOLERANCE = { reference: 0, wasm: 0, webgpu: 1e-4 };
 /** For what does not depend on how a device multiplies. */
 const onePerKind = devices.filter(({ kind }, i) => devices.findIndex((other) => other.kind === kind) === i);
 
-/** x · wᵀ + b by the plain code that the format's kernels must equal bit for bit. */
-function expected(x: Float32Array, w: Float32Array, bias: Float32Array, cols: number, format: WeightFormat) {
+/**
+ * x · wᵀ + b by the plain code that the format's kernels must equal bit for bit. Devices keep some formats in another,
+ * `kept`.
+ */
+function expected(
+  x: Float32Array,
+  w: Float32Array,
+  bias: Float32Array,
+  cols: number,
+  format: WeightFormat,
+  kept: WeightFormat = format,
+) {
   const rows = x.length / cols;
-  if (!isQuantized(format)) return linear(x, rounded(format, w), bias, rows, cols);
+  if (!isQuantized(kept)) return linear(x, rounded(format, w, kept), bias, rows, cols);
   const out = new Float32Array((rows * w.length) / cols);
-  const packed = quantize(format, w);
+  const packed = convert(format, kept, quantize(format, w));
   for (let r = 0; r < rows; r++) {
-    const row = linearQuantized(x.subarray(r * cols, (r + 1) * cols), packed, format);
+    const row = linearQuantized(x.subarray(r * cols, (r + 1) * cols), packed, kept);
     out.set(
       row.map((value, o) => value + bias[o]),
       r * row.length,
@@ -36,7 +55,7 @@ for (const { name, kind, create } of devices) {
     const device = await create();
     const bench = await openBench(device);
     for (const format of WEIGHT_FORMATS) {
-      for (const [rows, cols, outs] of [
+      for (const [rows, width, outs] of [
         [1, 32, 8],
         [1, 64, 1],
         [2, 96, 13],
@@ -46,6 +65,7 @@ for (const { name, kind, create } of devices) {
         [11, 64, 40],
         [13, 1056, 9],
       ]) {
+        const cols = wholeBlocks(format, width);
         const x = random.floats(rows * cols);
         const w = random.floats(outs * cols, 0.3);
         const b = random.floats(outs);
@@ -58,7 +78,7 @@ for (const { name, kind, create } of devices) {
           record.linear({ x: input, weights: [weight], bias, out });
         }, plainStep(rows));
         const got = await bench.read(out, rows);
-        const difference = maxDifference(got, expected(x, w, b, cols, format));
+        const difference = maxDifference(got, expected(x, w, b, cols, format, weight.format));
         assert.ok(difference <= TOLERANCE[kind], `${format} ${rows}×${cols}×${outs}: ${difference}`);
       }
     }
@@ -126,13 +146,14 @@ test('weights side by side fill consecutive columns, odd heights and mixed forma
 
 test('a row gives the same bits alone and among others', async () => {
   const random = new Random(10);
-  const [cols, outs, rows] = [352, 50, 23];
-  const x = random.floats(rows * cols);
-  const w = random.floats(outs * cols);
+  const [outs, rows] = [50, 23];
   for (const { create, name } of devices) {
     const device = await create();
     const bench = await openBench(device);
     for (const format of WEIGHT_FORMATS) {
+      const cols = wholeBlocks(format, 352);
+      const x = random.floats(rows * cols);
+      const w = random.floats(outs * cols);
       const table = bench.input('x', x, cols);
       const weight = await bench.weight('w', w, cols, format);
       const [input, out] = [bench.output(cols), bench.output(outs)];
@@ -196,18 +217,19 @@ test('a weight may be written in pieces of any height, and rounded from floats o
 
 test('embedding reads rows back exactly from every format', async () => {
   const random = new Random(12);
-  const [cols, vocabulary] = [96, 21];
-  const w = random.floats(vocabulary * cols);
+  const vocabulary = 21;
   const tokens = [20, 0, 7, 7, 3];
   for (const { create, name } of [referenceDevice, ...devices]) {
     const device = await create();
     const bench = await openBench(device);
     for (const format of WEIGHT_FORMATS) {
+      const cols = wholeBlocks(format, 96);
+      const w = random.floats(vocabulary * cols);
       const table = await bench.weight('table', w, cols, format);
       const out = bench.output(cols);
       await bench.run((record) => record.embed({ table, out, scale: 2 }), plainStep(5, { tokens }));
       const got = await bench.read(out, 5);
-      const wide = rounded(format, w);
+      const wide = rounded(format, w, table.format);
       tokens.forEach((token, r) => {
         const row = wide.slice(token * cols, (token + 1) * cols).map((value) => 2 * value);
         assert.is(maxDifference(got.slice(r * cols, (r + 1) * cols), row), 0, `${name} ${format} token ${token}`);

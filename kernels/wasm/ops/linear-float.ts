@@ -7,7 +7,7 @@
 
 import { $, f32x4, i32x4, local, v128 } from 'wasmati';
 import { type Frame, forRange, increment, type V128 } from '../emit.ts';
-import { UNIT_BYTES } from '../layout.ts';
+import { COLUMN_BYTES } from '../layout.ts';
 import { i32x4Const, widenShiftedHalves } from '../vector-math.ts';
 import type { TileLoop } from './linear.ts';
 
@@ -24,7 +24,7 @@ export function floatLoop(format: 'F32' | 'F16' | 'BF16'): TileLoop {
       const load = loadColumn(format, frame);
       forRange(column, 0, units, UNROLL, () => {
         for (let k = 0; k < UNROLL; k++) {
-          load(k * UNIT_BYTES[format], weights);
+          load(k * COLUMN_BYTES[format], weights);
           x.forEach((pointer, r) => {
             local.set(activation, v128.load32_splat({ offset: 4 * k }, pointer));
             for (let group = 0; group < 2; group++) {
@@ -34,7 +34,7 @@ export function floatLoop(format: 'F32' | 'F16' | 'BF16'): TileLoop {
           });
         }
         for (const pointer of x) increment(pointer, 4 * UNROLL);
-        increment(panel, UNROLL * UNIT_BYTES[format]);
+        increment(panel, UNROLL * COLUMN_BYTES[format]);
       });
 
       function loadColumn(of: typeof format, scope: Frame): (offset: number, into: V128[]) => void {

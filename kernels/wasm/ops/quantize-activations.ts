@@ -2,13 +2,13 @@
  * Rounds activations to 8 bits, block by block of 32: d = max|x| / 127, q = round(x / d), halves to even.
  *
  * x: f32 `[rows, stride]`. out, for each row and block: 32 codes (bytes or 16-bit words, as the kernels of the machine
- * want them), then d (f32), then −zeroPoint · Σq (i32), which takes the zero point of unsigned weight codes out of the
- * inner loops. A block without a number above {@link SMALLEST} becomes zero. A task is {@link STRETCH} blocks of a row.
+ * want them), then d (f32), then −zeroPoint · Σq (i32) over the block and over each half of it, which takes the zero point
+ * of unsigned weight codes out of the inner loops. A block without a number above {@link SMALLEST} becomes zero. A task is {@link STRETCH} blocks of a row.
  */
 
 import { $, f32, f32x4, i8x16, i16x8, i32, i32x4, if_, local, v128 } from 'wasmati';
+import { BLOCK } from '../block-forms.ts';
 import { forEachTask, forRange, increment, opKernel } from '../emit.ts';
-import { BLOCK } from '../layout.ts';
 import { maxLanes } from '../vector-math.ts';
 
 /** Blocks of one task. */
@@ -20,13 +20,13 @@ const SMALLEST = 1e-30;
 /** Width of an activation code in memory. */
 export type CodeBits = 8 | 16;
 
-/** Bytes of one block: codes, scale, correction, padding to 16. */
+/** Bytes of one block: codes, scale, three corrections. */
 export const ACTIVATION_BLOCK_BYTES: Readonly<Record<CodeBits, number>> = { 8: 48, 16: 80 };
 
 /** Byte offsets in a block of activations. */
 export function activationOffsets(bits: CodeBits) {
   const codes = (BLOCK * bits) / 8;
-  return { scale: codes, correction: codes + 4 };
+  return { scale: codes, correction: codes + 4, halves: [codes + 8, codes + 12] };
 }
 
 export function quantizeActivations(bits: CodeBits) {
@@ -46,7 +46,9 @@ export function quantizeActivations(bits: CodeBits) {
     (frame, a) => {
       const [task, tasks, row, block, end, x, out] = Array.from({ length: 7 }, () => frame.i32());
       const values = frame.v128s(8);
-      const [max, inverse, sum] = frame.v128s(3);
+      const [max, inverse] = frame.v128s(2);
+      const sums = frame.v128s(2);
+      const corrections = [frame.i32(), frame.i32()];
       const scale = frame.f32();
       const reciprocal = frame.f32();
 
@@ -75,7 +77,8 @@ export function quantizeActivations(bits: CodeBits) {
         values.forEach((value, i) => {
           f32x4.nearest(f32x4.mul(value, inverse));
           local.set(value, i32x4.trunc_sat_f32x4_s($));
-          if (i === 0) local.set(sum, value);
+          const sum = sums[i >> 2];
+          if (i % 4 === 0) local.set(sum, value);
           else local.set(sum, i32x4.add(sum, value));
         });
         for (let i = 0; i < 8; i += 2) {
@@ -89,13 +92,15 @@ export function quantizeActivations(bits: CodeBits) {
             v128.store({ offset: 4 * i }, $, $);
           }
         }
-        local.get(out);
-        i32.add(i32x4.extract_lane(0, sum), i32x4.extract_lane(1, sum));
-        i32.add(i32x4.extract_lane(2, sum), i32x4.extract_lane(3, sum));
-        i32.mul(i32.add($, $), a.zeroPoint);
-        i32.const(-1);
-        i32.mul($, $);
-        i32.store({ offset: offsets.correction }, $, $);
+        sums.forEach((sum, half) => {
+          i32.add(i32x4.extract_lane(0, sum), i32x4.extract_lane(1, sum));
+          i32.add(i32x4.extract_lane(2, sum), i32x4.extract_lane(3, sum));
+          i32.mul(i32.add($, $), a.zeroPoint);
+          i32.const(-1);
+          local.set(corrections[half], i32.mul($, $));
+          i32.store({ offset: offsets.halves[half] }, out, corrections[half]);
+        });
+        i32.store({ offset: offsets.correction }, out, i32.add(corrections[0], corrections[1]));
       };
 
       local.set(tasks, i32.mul(a.rows, a.stretches));
