@@ -38,8 +38,12 @@ export interface Variants {
   readonly tile: number;
   /** Threads of a workgroup that takes a row or a head, a power of two: sums are a binary tree over them. */
   readonly rowThreads: number;
-  /** Most query heads that one workgroup of attention takes together. */
+  /** Threads of a workgroup of attention to one row; a multiple of 8. */
+  readonly attentionThreads: number;
+  /** Most query heads that one workgroup of it takes together. */
   readonly headGroup: number;
+  /** Rows that follow one another in a sequence share their reading of keys and values. */
+  readonly promptRuns: boolean;
 }
 
 /** What suits a GPU. */
@@ -52,10 +56,21 @@ export const GPU_VARIANTS = {
   tileOuts: 64,
   tile: 64,
   rowThreads: 64,
+  attentionThreads: 256,
   headGroup: 8,
+  promptRuns: true,
 };
 /** A CPU that plays GPU pays for every thread that waits at a barrier, and for the length of a kernel when it compiles. */
-const CPU_VARIANTS = { ...GPU_VARIANTS, plainLinear: true, fused: false, tile: 32, rowThreads: 4, headGroup: 2 };
+const CPU_VARIANTS = {
+  ...GPU_VARIANTS,
+  plainLinear: true,
+  fused: false,
+  tile: 32,
+  rowThreads: 4,
+  attentionThreads: 8,
+  headGroup: 2,
+  promptRuns: false,
+};
 
 /** What suits an adapter best. */
 export function bestVariants({ packedDot, software }: AdapterFeatures): Variants {
@@ -149,23 +164,29 @@ export const KERNELS = {
     files: ['step', 'rope-and-cache'],
     bindings: ['uniform', 'read', 'write', 'read', 'read', 'read', 'write', 'write'],
   },
-  /** params, step, qkv, keys, values, out */
+  /** params, step, codes, scales, qkv, keys, values, out, sinks */
   attention: {
     name: 'attention',
-    files: ['step', 'attention-group', 'attention-scores', 'attention'],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'write'],
+    files: ['step', 'attention-group', 'attention-end', 'cache-f32', 'attention-chunk', 'quantize-four', 'attention'],
+    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write', 'read'],
   },
-  /** params, step, qkv, keys, values, partials */
+  /** params, step, two unused, qkv, keys, values, partials */
   attentionSplit: {
     name: 'attentionSplit',
-    files: ['step', 'attention-group', 'attention-scores', 'attention-split'],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'write'],
+    files: ['step', 'attention-group', 'cache-f32', 'attention-chunk', 'attention-split'],
+    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write'],
   },
-  /** params, step, partials, out */
+  /** params, step, codes, scales, partials, two unused, out, sinks */
   attentionMerge: {
     name: 'attentionMerge',
-    files: ['step', 'attention-group', 'attention-merge'],
-    bindings: ['uniform', 'read', 'read', 'write'],
+    files: ['step', 'attention-group', 'attention-end', 'quantize-four', 'attention-merge'],
+    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write', 'read'],
+  },
+  /** params, step, codes, scales, qkv, keys, values, out, sinks */
+  attentionPrompt: {
+    name: 'attentionPrompt',
+    files: ['step', 'attention-group', 'attention-end', 'cache-f32', 'quantize-four', 'attention-prompt'],
+    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write', 'read'],
   },
   /** params, step, x, out */
   gatedActivation: {

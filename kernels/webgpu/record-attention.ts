@@ -1,9 +1,13 @@
-/** Attention as dispatches: a row's splits in one workgroup, or spread over several and merged. */
+/**
+ * Attention as dispatches. Rows that follow one another in a sequence (prompts) go in runs that share what they read; a row
+ * alone (decode) takes a workgroup, or several over its splits where the rows are few and their contexts long.
+ */
 
 import type { OpRecorder } from '../contract.ts';
-import type { WebGpuKvCache, WebGpuTensor } from './buffers.ts';
-import { KERNELS, type Variants } from './kernels.ts';
-import type { Recording } from './recording.ts';
+import type { WebGpuConstant, WebGpuKvCache, WebGpuTensor } from './buffers.ts';
+import { KERNELS, type KernelConstants, type Variants } from './kernels.ts';
+import { BLOCK } from './layout.ts';
+import type { Recorded, Recording } from './recording.ts';
 import { SPLIT, type StepCounts } from './step-buffers.ts';
 
 /** What every adapter grants a workgroup. */
@@ -18,46 +22,82 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
   const cache = op.cache as WebGpuKvCache;
   const { kvHeads, headDim } = cache;
   const { heads } = op;
-  const { variants, step } = recording;
-  const group = groupSize(heads / kvHeads, headDim, variants);
-  const groups = heads / kvHeads / group;
-  const constants = { THREADS: variants.rowThreads, HEAD_DIM: headDim, GROUP: group };
-  const args = [heads, kvHeads, groups, qkv.stride, out.stride, op.window ?? 0, { float: op.scale }];
-  const inputs = [qkv.buffer, cache.keys[op.layer], cache.values[op.layer]];
+  const { variants, step, unused } = recording;
+  const sharing = heads / kvHeads;
+  const inRuns = variants.promptRuns && headDim % BLOCK === 0;
+  const group = groupSize(sharing, headDim, variants);
+  const lineGroup = sharing % 2 === 0 ? 2 : 1;
+  const args = (groups: number) => [
+    heads,
+    kvHeads,
+    groups,
+    qkv.stride,
+    out.stride,
+    op.window ?? 0,
+    { float: op.scale },
+    { float: op.softcap ?? 0 },
+  ];
   const partials = step.partials(heads, headDim, PARTIAL_BYTES, SPREAD_ROWS);
-  const spreads = ({ rows, splits }: StepCounts) => splits > 1 && rows <= partials.rows;
+  const lone = (counts: StepCounts) =>
+    inRuns ? { rows: counts.loneRows, splits: counts.loneSplits } : { rows: counts.rows, splits: counts.splits };
+  const spreads = (counts: StepCounts) => lone(counts).splits > 1 && lone(counts).rows <= partials.rows;
+  const sinks = (op.sinks as WebGpuConstant | undefined)?.buffer ?? unused.read;
+  const inputs = [qkv.buffer, cache.keys[op.layer], cache.values[op.layer]];
+  const shared = { HEAD_DIM: headDim, SOFTCAP: op.softcap !== undefined };
+  const end = { SINKS: op.sinks !== undefined };
+  const chunk = { ...shared, ALL_ROWS: !inRuns, THREADS: variants.attentionThreads, GROUP: group };
 
-  recording.add(
-    [out],
-    {
-      kernel: KERNELS.attention,
-      args,
-      buffers: [...inputs, out.buffer],
-      workgroups: (counts) => [spreads(counts) ? 0 : counts.rows * kvHeads * groups],
-      constants,
-    },
-    {
-      kernel: KERNELS.attentionSplit,
-      args,
-      buffers: [...inputs, partials.buffer],
-      workgroups: (counts) => [spreads(counts) ? counts.rows * counts.splits * kvHeads * groups : 0],
-      constants,
-    },
-    {
-      kernel: KERNELS.attentionMerge,
-      args,
-      buffers: [partials.buffer, out.buffer],
-      workgroups: (counts) => [spreads(counts) ? counts.rows * heads : 0],
-      constants,
-    },
-  );
+  const kernels = (codes: GPUBuffer, scales: GPUBuffer, quantize: KernelConstants): Recorded[] => {
+    const merging = { ...end, ...quantize };
+    const list: Recorded[] = [
+      {
+        kernel: KERNELS.attention,
+        args: args(sharing / group),
+        buffers: [codes, scales, ...inputs, out.buffer, sinks],
+        workgroups: (counts) => [spreads(counts) ? 0 : (lone(counts).rows * heads) / group],
+        constants: { ...chunk, ...merging },
+      },
+      {
+        kernel: KERNELS.attentionSplit,
+        args: args(sharing / group),
+        buffers: [...unused.write, ...inputs, partials.buffer],
+        workgroups: (counts) => [spreads(counts) ? (lone(counts).rows * lone(counts).splits * heads) / group : 0],
+        constants: chunk,
+      },
+      {
+        kernel: KERNELS.attentionMerge,
+        args: args(1),
+        buffers: [codes, scales, partials.buffer, unused.read, unused.read, out.buffer, sinks],
+        workgroups: (counts) => [spreads(counts) ? lone(counts).rows * heads : 0],
+        constants: { ...shared, ALL_ROWS: !inRuns, ...merging },
+      },
+    ];
+    if (inRuns) {
+      list.push({
+        kernel: KERNELS.attentionPrompt,
+        args: args(sharing / lineGroup),
+        buffers: [codes, scales, ...inputs, out.buffer, sinks],
+        workgroups: (counts) => [(counts.runs * heads) / lineGroup],
+        constants: { ...shared, ...merging, GROUP: lineGroup },
+      });
+    }
+    return list;
+  };
+  if (variants.fused && headDim % BLOCK === 0) {
+    recording.addQuantizing(out, ({ codes, scales }, isWanted) => kernels(codes, scales, { QUANTIZE: isWanted }));
+  } else {
+    const [codes, scales] = unused.write;
+    recording.add([out], ...kernels(codes, scales, {}));
+  }
 }
 
 /** Query heads that share a K/V head and that one workgroup takes together: as many as its memory holds. */
-function groupSize(heads: number, headDim: number, { headGroup, rowThreads }: Variants): number {
-  const bytesPerHead = 4 * (2 * headDim + SPLIT + rowThreads);
+function groupSize(heads: number, headDim: number, { headGroup, attentionThreads }: Variants): number {
+  const tiles = SPLIT / 32;
+  const shared = 4 * (tiles * headDim + attentionThreads);
+  const bytesPerHead = 4 * (headDim + SPLIT + 2 * tiles) + 4 * (headDim / 4) * 8;
   for (let size = Math.min(heads, headGroup); size > 1; size--) {
-    if (heads % size === 0 && size * bytesPerHead <= WORKGROUP_BYTES) return size;
+    if (heads % size === 0 && size * bytesPerHead + shared <= WORKGROUP_BYTES) return size;
   }
   return 1;
 }

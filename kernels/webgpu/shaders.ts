@@ -124,12 +124,156 @@ fn main(
   x[at] += scale * add[at];
 }
 `,
-  'attention-group': `// What the attention kernels share: a group of query heads of one row that read the same K/V head, over one split.
+  'attention-chunk': `// One split of one row for a group of heads; follows \`attention-group.wgsl\` and a \`cache-*.wgsl\`.
 //
-// Positions are cut into splits of 256 by absolute position. Within a split the greatest score m is found first, then the
-// weights e^(score − m), their sum l and o = Σ weight · v; splits are merged from first to last:
-// m' = max(m, mₛ), l' = l·e^(m−m') + lₛ·e^(mₛ−m'), o likewise. So a row's bits depend on its own positions alone.
-// Source of the merge: Milakov and Gimelshein, arXiv:1805.02867.
+// qkv  f32 [token rows, stride], the query heads first, as vectors
+//
+// Threads take a position each for the scores, and four columns of a tile each for the values, so that each key and value is
+// read once for all heads of the group, and nobody waits for more than the 32 positions of a tile. Bound by memory.
+
+@group(0) @binding(4) var<storage, read> qkv: array<vec4f>;
+
+const THREADS: u32 = 64u;
+// Pieces of four columns of a tile that a thread takes.
+const PIECES: u32 = (TILES * FOURS + THREADS - 1u) / THREADS;
+
+// [GROUP, FOURS], times the scale.
+var<workgroup> query: array<vec4f, GROUP * FOURS>;
+// [GROUP, SPLIT]: scores, then weights.
+var<workgroup> scores: array<f32, GROUP * SPLIT>;
+// [GROUP, TILES]
+var<workgroup> tileWeights: array<Weights, GROUP * TILES>;
+// [TILES, FOURS], of one head.
+var<workgroup> tileValues: array<vec4f, TILES * FOURS>;
+
+// o of each tile and head.
+var<private> pieces: array<vec4f, PIECES * GROUP>;
+
+fn loadQuery(row: u32, firstHead: u32, thread: u32) {
+  let at = row * (params.stride / 4u) + firstHead * FOURS;
+  for (var i = thread; i < GROUP * FOURS; i += THREADS) {
+    query[i] = qkv[at + i] * params.scale;
+  }
+  workgroupBarrier();
+}
+
+// Positions \`first\` to \`last\`, all of one split: leaves \`tileWeights\`, and \`pieces\` for \`showTiles\`.
+fn attend(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
+  let start = first / SPLIT * SPLIT;
+  for (var p = start + thread; p <= last; p += THREADS) {
+    if (p >= first) {
+      let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
+      var sums = array<f32, GROUP>();
+      for (var i = 0u; i < FOURS; i++) {
+        let key = keyAt(page, i, p % 16u);
+        for (var g = 0u; g < GROUP; g++) {
+          let q = query[g * FOURS + i];
+          sums[g] = fma(key.w, q.w, fma(key.z, q.z, fma(key.y, q.y, fma(key.x, q.x, sums[g]))));
+        }
+      }
+      for (var g = 0u; g < GROUP; g++) {
+        scores[g * SPLIT + p % SPLIT] = capped(sums[g]);
+      }
+    }
+  }
+  workgroupBarrier();
+
+  for (var i = thread; i < GROUP * TILES; i += THREADS) {
+    let begin = max(first, start + i % TILES * TILE);
+    let end = min(last + 1u, start + (i % TILES + 1u) * TILE);
+    var most = LOWEST;
+    for (var p = begin; p < end; p++) {
+      most = max(most, scores[i / TILES * SPLIT + p % SPLIT]);
+    }
+    tileWeights[i].most = most;
+  }
+  workgroupBarrier();
+  for (var p = start + thread; p <= last; p += THREADS) {
+    for (var g = 0u; g < GROUP; g++) {
+      let at = g * SPLIT + p % SPLIT;
+      scores[at] = select(0.0, exp(scores[at] - tileWeights[g * TILES + p % SPLIT / TILE].most), p >= first);
+    }
+  }
+  workgroupBarrier();
+  for (var i = thread; i < GROUP * TILES; i += THREADS) {
+    let begin = max(first, start + i % TILES * TILE);
+    let end = min(last + 1u, start + (i % TILES + 1u) * TILE);
+    var total = 0.0;
+    for (var p = begin; p < end; p++) {
+      total += scores[i / TILES * SPLIT + p % SPLIT];
+    }
+    tileWeights[i].total = total;
+  }
+
+  for (var piece = 0u; piece < PIECES; piece++) {
+    let i = piece * THREADS + thread;
+    var sums = array<vec4f, GROUP>();
+    if (i < TILES * FOURS) {
+      let begin = max(first, start + i / FOURS * TILE);
+      let end = min(last + 1u, start + (i / FOURS + 1u) * TILE);
+      for (var p = begin; p < end; p++) {
+        let value = valueAt(blockOf(slot, p / 16u) * params.kvHeads + kvHead, i % FOURS, p % 16u);
+        for (var g = 0u; g < GROUP; g++) {
+          sums[g] = fma(vec4f(scores[g * SPLIT + p % SPLIT]), value, sums[g]);
+        }
+      }
+    }
+    for (var g = 0u; g < GROUP; g++) {
+      pieces[piece * GROUP + g] = sums[g];
+    }
+  }
+}
+
+// Brings head g's values of all tiles into \`tileValues\`.
+fn showTiles(g: u32, thread: u32) {
+  workgroupBarrier();
+  for (var piece = 0u; piece < PIECES; piece++) {
+    let i = piece * THREADS + thread;
+    if (i < TILES * FOURS) {
+      tileValues[i] = pieces[piece * GROUP + g];
+    }
+  }
+  workgroupBarrier();
+}
+
+struct Attended {
+  weights: Weights,
+  value: vec4f,
+}
+
+// The tiles of head g merged in order, of the four columns that \`showTiles\` has shown.
+fn mergedTiles(g: u32, four: u32) -> Attended {
+  var result = Attended(Weights(LOWEST, 0.0), vec4f(0.0));
+  for (var tile = 0u; tile < TILES; tile++) {
+    let added = tileWeights[g * TILES + tile];
+    let shares = sharesOf(result.weights, added);
+    result.value = mergedValues(result.value, tileValues[tile * FOURS + four], shares);
+    result.weights = merged(result.weights, added, shares);
+  }
+  return result;
+}
+`,
+  'attention-end': `// The last step of attention: the division by the sum of weights, in which a head's sink has its share.
+
+// f32 [heads]
+@group(0) @binding(8) var<storage, read> sinks: array<f32>;
+
+fn finished(value: vec4f, weights: Weights, head: u32) -> vec4f {
+  if (SINKS) {
+    let sink = Weights(sinks[head], 1.0);
+    let shares = sharesOf(weights, sink);
+    return value * shares.before / merged(weights, sink, shares).total;
+  }
+  return value / weights.total;
+}
+`,
+  'attention-group': `// What the attention kernels share: the order in which a row's positions are summed, whatever kernel takes the row.
+//
+// Positions are cut by absolute position into tiles of 32, and eight tiles make a split. A tile has its greatest score m, the
+// weights e^(score − m), their sum l and o = Σ weight · v, both in the order of positions. Tiles are merged in order into
+// their split, and splits in order into the result: m' = max(m, mₜ), l' = l·e^(m−m') + lₜ·e^(mₜ−m'), o likewise. So a row's
+// bits depend on its own positions alone. A tile or split of which a row sees nothing changes no bit.
+// Source of the merge: Milakov and Gimelshein, arXiv:1805.02867; of the tiles: Dao et al., arXiv:2205.14135.
 
 struct Params {
   heads: u32,
@@ -140,16 +284,21 @@ struct Params {
   outStride: u32,
   window: u32,
   scale: f32,
+  softcap: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-const THREADS: u32 = 64u;
 const HEAD_DIM: u32 = 64u;
-// Query heads that one workgroup takes together.
+const FOURS: u32 = HEAD_DIM / 4u;
+// Query heads that one workgroup takes together; they share a K/V head.
 const GROUP: u32 = 1u;
 const SPLIT: u32 = 256u;
+const TILE: u32 = 32u;
+const TILES: u32 = SPLIT / TILE;
 const LOWEST: f32 = -3.0e38;
+const SOFTCAP: bool = false;
+const SINKS: bool = false;
 
 // First position that a row at \`position\` sees.
 fn firstVisible(position: u32) -> u32 {
@@ -158,16 +307,69 @@ fn firstVisible(position: u32) -> u32 {
   }
   return position - params.window + 1u;
 }
-`,
-  'attention-merge': `// Merges the splits of each row and head, from first to last, as \`attention.wgsl\` does on its way.
-//
-// partials  f32 [token rows, heads, splits, 2 + HEAD_DIM]
-// out       f32 [token rows, outStride]
-//
-// One workgroup for each head of each row; follows \`attention-group.wgsl\`. Bound by memory.
 
-@group(0) @binding(2) var<storage, read> partials: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+fn capped(score: f32) -> f32 {
+  if (SOFTCAP) {
+    return params.softcap * tanh(clamp(score / params.softcap, -15.0, 15.0));
+  }
+  return score;
+}
+
+// m and l of tiles or splits so far.
+struct Weights {
+  most: f32,
+  total: f32,
+}
+
+// What the values of both sides are to be multiplied by in their merge.
+struct Shares {
+  before: f32,
+  added: f32,
+}
+
+fn sharesOf(before: Weights, added: Weights) -> Shares {
+  let most = max(before.most, added.most);
+  return Shares(exp(before.most - most), exp(added.most - most));
+}
+
+fn merged(before: Weights, added: Weights, shares: Shares) -> Weights {
+  return Weights(max(before.most, added.most), fma(before.total, shares.before, added.total * shares.added));
+}
+
+fn mergedValues(before: vec4f, added: vec4f, shares: Shares) -> vec4f {
+  return fma(before, vec4f(shares.before), added * shares.added);
+}
+
+// Rows that stand alone in their sequence, or all, where the heads do not suit the kernel for runs of rows.
+const ALL_ROWS: bool = false;
+
+fn attendedRows() -> u32 {
+  return select(step[8], step[0], ALL_ROWS);
+}
+
+fn attendedRow(i: u32) -> u32 {
+  if (ALL_ROWS) {
+    return i;
+  }
+  return step[step[9] + i];
+}
+
+fn attendedSplits() -> u32 {
+  return select(step[10], step[7], ALL_ROWS);
+}
+`,
+  'attention-merge': `// Merges the splits of each lone row and head, from first to last, as \`attention.wgsl\` does on its way.
+//
+// partials  vec4 [lone rows, heads, splits, 1 + FOURS]
+// out       f32 [token rows, outStride], as vectors, and with QUANTIZE its 8-bit form
+//
+// One workgroup for each head of each row; follows \`attention-group.wgsl\`, \`attention-end.wgsl\` and \`quantize-four.wgsl\`.
+// Bound by memory.
+
+@group(0) @binding(4) var<storage, read> partials: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
+
+const THREADS: u32 = 64u;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -176,163 +378,275 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let index = workgroupIndex(id, count);
-  let row = index / params.heads;
+  let lone = index / params.heads;
   let head = index % params.heads;
-  if (row >= rowsOf(0u)) {
+  if (lone >= attendedRows()) {
     return;
   }
-  let splits = step[7];
+  let row = attendedRow(lone);
+  let splits = attendedSplits();
   let position = positionOf(row);
-  for (var column = thread; column < HEAD_DIM; column += THREADS) {
-    var greatest = LOWEST;
-    var total = 0.0;
-    var value = 0.0;
-    for (var split = firstVisible(position) / SPLIT; split <= position / SPLIT; split++) {
-      let at = (index * splits + split) * (HEAD_DIM + 2u);
-      let most = max(greatest, partials[at]);
-      let before = exp(greatest - most);
-      let after = exp(partials[at] - most);
-      greatest = most;
-      total = fma(total, before, partials[at + 1u] * after);
-      value = fma(value, before, partials[at + 2u + column] * after);
+  let at = row * (params.outStride / 4u) + head * FOURS;
+  for (var start = 0u; start < FOURS; start += THREADS) {
+    let four = start + thread;
+    var value = vec4f(0.0);
+    if (four < FOURS) {
+      var weights = Weights(LOWEST, 0.0);
+      for (var split = firstVisible(position) / SPLIT; split <= position / SPLIT; split++) {
+        let begin = (index * splits + split) * (FOURS + 1u);
+        let added = Weights(partials[begin].x, partials[begin].y);
+        let shares = sharesOf(weights, added);
+        value = mergedValues(value, partials[begin + 1u + four], shares);
+        weights = merged(weights, added, shares);
+      }
+      value = finished(value, weights, head);
+      out[at + four] = value;
     }
-    out[row * params.outStride + head * HEAD_DIM + column] = value / total;
+    if (QUANTIZE) {
+      storeCodes(value, at + four, four < FOURS, thread);
+    }
   }
 }
 `,
-  'attention-scores': `// One split of a group: scores, weights and weighted values; follows \`attention-group.wgsl\`.
+  'attention-prompt': `// Attention of up to 32 rows that follow one another in one sequence (prompts): they share what they read of the cache.
 //
-// qkv     f32 [token rows, stride], the query heads first
-// keys    vec4 [blocks, kvHeads, HEAD_DIM/4, 16 positions]
-// values  f32 [blocks, kvHeads, 16 positions, HEAD_DIM]
+// qkv  f32 [token rows, stride], the query heads first, as vectors
+// out  f32 [token rows, outStride], as vectors, and with QUANTIZE its 8-bit form
 //
-// A thread takes positions t, t + THREADS, … for the scores and columns t, t + THREADS, … for the values, so that each
-// key and value is read once for all heads of the group. Sums over positions are a binary tree over the threads.
+// A workgroup takes a run of rows (\`runRow\`) and GROUP heads, 32 · GROUP lines, and walks the tiles of 32 positions that any
+// of them sees. Keys, queries and values come to workgroup memory 32 columns at a time. A thread computes 4 lines × 4
+// positions of the scores, then 4 lines × 4 columns of the values, and keeps o of the split for its lines; what earlier
+// splits came to waits in \`out\`. In the order of \`attention-group.wgsl\`, which it follows with a \`cache-*.wgsl\`,
+// \`attention-end.wgsl\` and \`quantize-four.wgsl\`. Bound by arithmetic.
 
-@group(0) @binding(2) var<storage, read> qkv: array<f32>;
-@group(0) @binding(3) var<storage, read> keys: array<vec4f>;
-@group(0) @binding(4) var<storage, read> values: array<f32>;
+@group(0) @binding(4) var<storage, read> qkv: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
 
-// [GROUP, HEAD_DIM], times the scale.
-var<workgroup> query: array<f32, GROUP * HEAD_DIM>;
-// [GROUP, SPLIT]: scores, then weights.
-var<workgroup> scores: array<f32, GROUP * SPLIT>;
-// [GROUP, THREADS]
-var<workgroup> reduced: array<f32, GROUP * THREADS>;
+const RUN: u32 = 32u;
+const LINES: u32 = RUN * GROUP;
+const THREADS: u32 = LINES * 2u;
+// Pieces of 32 columns of a head.
+const PIECES: u32 = HEAD_DIM / 32u;
 
-// Of the last split, for each head.
-var<private> greatest: array<f32, GROUP>;
-var<private> total: array<f32, GROUP>;
+// Queries [32 columns, LINES], four lines a vector; then scores and weights [32 positions, LINES].
+var<workgroup> lineTile: array<vec4f, 8u * LINES>;
+// Keys [32 columns, 32 positions], four positions a vector; then values [32 positions, 32 columns].
+var<workgroup> cacheTile: array<vec4f, 256>;
+// [LINES]: of the tile, of the split so far, of all splits before; and how the tile is merged into the split.
+var<workgroup> tileLines: array<Weights, LINES>;
+var<workgroup> splitLines: array<Weights, LINES>;
+var<workgroup> beforeLines: array<Weights, LINES>;
+var<workgroup> lineShares: array<Shares, LINES>;
 
-fn loadQuery(row: u32, firstHead: u32, thread: u32) {
-  let at = row * params.stride + firstHead * HEAD_DIM;
-  for (var i = thread; i < GROUP * HEAD_DIM; i += THREADS) {
-    query[i] = qkv[at + i] * params.scale;
-  }
-  workgroupBarrier();
+// o of the split, [PIECES, 4 lines].
+var<private> splitValues: array<vec4f, PIECES * 4u>;
+struct Run {
+  firstRow: u32,
+  rows: u32,
+  slot: u32,
+  // Of the first row.
+  position: u32,
 }
 
-// Leaves the weights of positions \`first\` to \`last\`, all of one split, in \`scores\`.
-fn weigh(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
-  let start = first / SPLIT * SPLIT;
-  // Of the thread's positions, those before \`firstOffset\` and after \`lastOffset\` cannot be visible.
-  let firstOffset = (first - start) / THREADS * THREADS + thread;
-  let lastOffset = last - start;
-  for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
-    let p = start + offset;
-    let visible = p >= first;
-    var sums = array<f32, GROUP>();
-    if (visible) {
-      let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
-      let at = page * (HEAD_DIM / 4u) * 16u + p % 16u;
-      for (var i = 0u; i < HEAD_DIM / 4u; i++) {
-        let key = keys[at + 16u * i];
-        for (var g = 0u; g < GROUP; g++) {
-          let q = g * HEAD_DIM + 4u * i;
-          sums[g] = fma(key.x, query[q], sums[g]);
-          sums[g] = fma(key.y, query[q + 1u], sums[g]);
-          sums[g] = fma(key.z, query[q + 2u], sums[g]);
-          sums[g] = fma(key.w, query[q + 3u], sums[g]);
-        }
-      }
-    }
-    for (var g = 0u; g < GROUP; g++) {
-      scores[g * SPLIT + offset] = select(LOWEST, sums[g], visible);
+fn lineRow(run: Run, line: u32) -> u32 {
+  return run.firstRow + min(line / GROUP, run.rows - 1u);
+}
+
+fn isVisible(run: Run, line: u32, p: u32) -> bool {
+  let position = run.position + line / GROUP;
+  return line / GROUP < run.rows && p <= position && p >= firstVisible(position);
+}
+
+// Queries of columns 32·piece …, times the scale, and keys of the tile at \`start\`.
+fn loadKeys(run: Run, piece: u32, start: u32, kvHead: u32, firstHead: u32, thread: u32) {
+  for (var i = thread; i < 8u * LINES; i += THREADS) {
+    let line = i % LINES;
+    let column = i / LINES;
+    let at = lineRow(run, line) * (params.stride / 4u) + (firstHead + line % GROUP) * FOURS + 8u * piece + column;
+    let query = qkv[at] * params.scale;
+    for (var j = 0u; j < 4u; j++) {
+      lineTile[(4u * column + j) * (LINES / 4u) + line / 4u][line % 4u] = query[j];
     }
   }
+  for (var i = thread; i < 256u; i += THREADS) {
+    // What no row sees may be anything.
+    let p = min(start + i % 32u, run.position + run.rows - 1u);
+    let page = blockOf(run.slot, p / 16u) * params.kvHeads + kvHead;
+    let key = keyAt(page, 8u * piece + i / 32u, p % 16u);
+    for (var j = 0u; j < 4u; j++) {
+      cacheTile[(4u * (i / 32u) + j) * 8u + i % 32u / 4u][i % 4u] = key[j];
+    }
+  }
+}
 
-  for (var g = 0u; g < GROUP; g++) {
+// Values of columns 32·piece … of the tile; zeros where no row sees them, since weights of zero do not undo a NaN.
+fn loadValues(run: Run, piece: u32, start: u32, kvHead: u32, thread: u32) {
+  for (var i = thread; i < 256u; i += THREADS) {
+    let p = start + i / 8u;
+    var value = vec4f(0.0);
+    if (p >= firstVisible(run.position) && p < run.position + run.rows) {
+      value = valueAt(blockOf(run.slot, p / 16u) * params.kvHeads + kvHead, 8u * piece + i % 8u, p % 16u);
+    }
+    cacheTile[i] = value;
+  }
+}
+
+// Scores of the thread's 4 lines and 4 positions become weights in \`lineTile\`; \`tileLines\` and \`lineShares\` follow.
+fn weigh(run: Run, sums: array<vec4f, 4>, start: u32, thread: u32) {
+  let four = thread / 8u;
+  let firstOffset = thread % 8u * 4u;
+  workgroupBarrier();
+  for (var j = 0u; j < 4u; j++) {
+    var scores: vec4f;
+    for (var k = 0u; k < 4u; k++) {
+      scores[k] = select(LOWEST, capped(sums[j][k]), isVisible(run, 4u * four + k, start + firstOffset + j));
+    }
+    lineTile[(firstOffset + j) * (LINES / 4u) + four] = scores;
+  }
+  workgroupBarrier();
+  if (thread < LINES) {
     var most = LOWEST;
-    for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
-      most = max(most, scores[g * SPLIT + offset]);
+    for (var p = 0u; p < 32u; p++) {
+      most = max(most, lineTile[p * (LINES / 4u) + thread / 4u][thread % 4u]);
     }
-    reduced[g * THREADS + thread] = most;
+    tileLines[thread].most = most;
   }
   workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      for (var g = 0u; g < GROUP; g++) {
-        let at = g * THREADS + thread;
-        reduced[at] = max(reduced[at], reduced[at + half]);
-      }
+  for (var j = 0u; j < 4u; j++) {
+    let scores = lineTile[(firstOffset + j) * (LINES / 4u) + four];
+    var weights: vec4f;
+    for (var k = 0u; k < 4u; k++) {
+      let weight = exp(scores[k] - tileLines[4u * four + k].most);
+      weights[k] = select(0.0, weight, isVisible(run, 4u * four + k, start + firstOffset + j));
     }
-    workgroupBarrier();
-  }
-  for (var g = 0u; g < GROUP; g++) {
-    greatest[g] = reduced[g * THREADS];
+    lineTile[(firstOffset + j) * (LINES / 4u) + four] = weights;
   }
   workgroupBarrier();
-
-  for (var g = 0u; g < GROUP; g++) {
-    var sum = 0.0;
-    for (var offset = firstOffset; offset <= lastOffset; offset += THREADS) {
-      let at = g * SPLIT + offset;
-      let weight = select(0.0, exp(scores[at] - greatest[g]), start + offset >= first);
-      scores[at] = weight;
-      sum += weight;
+  if (thread < LINES) {
+    var total = 0.0;
+    for (var p = 0u; p < 32u; p++) {
+      total += lineTile[p * (LINES / 4u) + thread / 4u][thread % 4u];
     }
-    reduced[g * THREADS + thread] = sum;
-  }
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      for (var g = 0u; g < GROUP; g++) {
-        let at = g * THREADS + thread;
-        reduced[at] += reduced[at + half];
-      }
-    }
-    workgroupBarrier();
-  }
-  for (var g = 0u; g < GROUP; g++) {
-    total[g] = reduced[g * THREADS];
+    let added = Weights(tileLines[thread].most, total);
+    let shares = sharesOf(splitLines[thread], added);
+    lineShares[thread] = shares;
+    splitLines[thread] = merged(splitLines[thread], added, shares);
   }
 }
 
-// Σ weight · v over positions \`first\` to \`last\` of one column, for each head of the group, in order.
-fn weighedValues(slot: u32, kvHead: u32, first: u32, last: u32, column: u32) -> array<f32, GROUP> {
-  var sums = array<f32, GROUP>();
-  var p = first;
-  while (p <= last) {
-    let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
-    let end = min(last, p | 15u);
-    for (; p <= end; p++) {
-      let value = values[(page * 16u + p % 16u) * HEAD_DIM + column];
-      for (var g = 0u; g < GROUP; g++) {
-        sums[g] = fma(scores[g * SPLIT + p % SPLIT], value, sums[g]);
+// Merges the split into what came before it, in \`out\`; the last one leaves the result.
+fn endSplit(run: Run, isFirst: bool, isLast: bool, firstHead: u32, thread: u32) {
+  for (var k = 0u; k < 4u; k++) {
+    let line = thread / 8u * 4u + k;
+    let head = firstHead + line % GROUP;
+    let shares = sharesOf(beforeLines[line], splitLines[line]);
+    let weights = merged(beforeLines[line], splitLines[line], shares);
+    let isStored = line / GROUP < run.rows;
+    for (var piece = 0u; piece < PIECES; piece++) {
+      let at = lineRow(run, line) * (params.outStride / 4u) + head * FOURS + 8u * piece + thread % 8u;
+      var before = vec4f(0.0);
+      if (!isFirst && isStored) {
+        before = out[at];
+      }
+      var value = mergedValues(before, splitValues[4u * piece + k], shares);
+      splitValues[4u * piece + k] = vec4f(0.0);
+      if (isLast) {
+        value = finished(value, weights, head);
+      }
+      if (isStored) {
+        out[at] = value;
+      }
+      if (QUANTIZE && isLast) {
+        storeCodes(value, at, isStored, thread);
       }
     }
   }
-  return sums;
+  workgroupBarrier();
+  if (thread < LINES) {
+    beforeLines[thread] = merged(
+      beforeLines[thread], splitLines[thread], sharesOf(beforeLines[thread], splitLines[thread]),
+    );
+    splitLines[thread] = Weights(LOWEST, 0.0);
+  }
+  workgroupBarrier();
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count);
+  let perRun = params.kvHeads * params.groups;
+  if (index / perRun >= step[11]) {
+    return;
+  }
+  let kvHead = index % perRun / params.groups;
+  let firstHead = index % perRun * GROUP;
+  let at = step[12] + 2u * (index / perRun);
+  let run = Run(step[at], step[at + 1u], slotOf(step[at]), positionOf(step[at]));
+  if (thread < LINES) {
+    splitLines[thread] = Weights(LOWEST, 0.0);
+    beforeLines[thread] = Weights(LOWEST, 0.0);
+  }
+  for (var i = 0u; i < PIECES * 4u; i++) {
+    splitValues[i] = vec4f(0.0);
+  }
+
+  let firstTile = firstVisible(run.position) / TILE;
+  let lastTile = (run.position + run.rows - 1u) / TILE;
+  let four = thread / 8u;
+  for (var tile = firstTile; tile <= lastTile; tile++) {
+    let start = tile * TILE;
+    var sums = array<vec4f, 4>();
+    for (var piece = 0u; piece < PIECES; piece++) {
+      workgroupBarrier();
+      loadKeys(run, piece, start, kvHead, firstHead, thread);
+      workgroupBarrier();
+      for (var column = 0u; column < 32u; column++) {
+        let query = lineTile[column * (LINES / 4u) + four];
+        let key = cacheTile[column * 8u + thread % 8u];
+        sums[0] = fma(vec4f(key.x), query, sums[0]);
+        sums[1] = fma(vec4f(key.y), query, sums[1]);
+        sums[2] = fma(vec4f(key.z), query, sums[2]);
+        sums[3] = fma(vec4f(key.w), query, sums[3]);
+      }
+    }
+    weigh(run, sums, start, thread);
+    for (var piece = 0u; piece < PIECES; piece++) {
+      workgroupBarrier();
+      loadValues(run, piece, start, kvHead, thread);
+      workgroupBarrier();
+      var added = array<vec4f, 4>();
+      for (var p = 0u; p < 32u; p++) {
+        let weight = lineTile[p * (LINES / 4u) + four];
+        let value = cacheTile[p * 8u + thread % 8u];
+        added[0] = fma(vec4f(weight.x), value, added[0]);
+        added[1] = fma(vec4f(weight.y), value, added[1]);
+        added[2] = fma(vec4f(weight.z), value, added[2]);
+        added[3] = fma(vec4f(weight.w), value, added[3]);
+      }
+      for (var k = 0u; k < 4u; k++) {
+        let i = 4u * piece + k;
+        splitValues[i] = mergedValues(splitValues[i], added[k], lineShares[4u * four + k]);
+      }
+    }
+    let isLast = tile == lastTile;
+    if (isLast || tile % TILES == TILES - 1u) {
+      endSplit(run, tile / TILES == firstTile / TILES, isLast, firstHead, thread);
+    }
+  }
 }
 `,
   'attention-split': `// One split of one row's attention, for few rows with long contexts: the splits of a row run side by side.
 //
-// partials  f32 [token rows, heads, splits, 2 + HEAD_DIM]: m, l and o of each split, see \`attention-group.wgsl\`
+// partials  vec4 [lone rows, heads, splits, 1 + FOURS]: m and l of each split, then o; see \`attention-group.wgsl\`
 //
-// One workgroup for each split of each group of heads of each row. Follows \`attention-scores.wgsl\`; \`attention-merge.wgsl\`
+// One workgroup for each split of each group of heads of each row. Follows \`attention-chunk.wgsl\`; \`attention-merge.wgsl\`
 // merges. Bound by memory: keys and values are read once for all heads of a group.
 
-@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(7) var<storage, read_write> partials: array<vec4f>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -341,16 +655,16 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let index = workgroupIndex(id, count);
-  let splits = step[7];
+  let splits = attendedSplits();
   let split = index % splits;
   let perRow = params.kvHeads * params.groups;
-  let row = index / splits / perRow;
-  if (row >= rowsOf(0u)) {
+  let lone = index / splits / perRow;
+  if (lone >= attendedRows()) {
     return;
   }
+  let row = attendedRow(lone);
   let kvHead = index / splits % perRow / params.groups;
   let firstHead = index / splits % perRow * GROUP;
-  let slot = slotOf(row);
   let position = positionOf(row);
   let first = max(firstVisible(position), split * SPLIT);
   let last = min(position, split * SPLIT + SPLIT - 1u);
@@ -358,34 +672,31 @@ fn main(
     return;
   }
   loadQuery(row, firstHead, thread);
-  weigh(slot, kvHead, first, last, thread);
+  attend(slotOf(row), kvHead, first, last, thread);
   for (var g = 0u; g < GROUP; g++) {
-    let at = ((row * params.heads + firstHead + g) * splits + split) * (HEAD_DIM + 2u);
-    if (thread == 0u) {
-      partials[at] = greatest[g];
-      partials[at + 1u] = total[g];
-    }
-  }
-  for (var column = thread; column < HEAD_DIM; column += THREADS) {
-    var sums = weighedValues(slot, kvHead, first, last, column);
-    for (var g = 0u; g < GROUP; g++) {
-      let at = ((row * params.heads + firstHead + g) * splits + split) * (HEAD_DIM + 2u);
-      partials[at + 2u + column] = sums[g];
+    showTiles(g, thread);
+    let at = ((lone * params.heads + firstHead + g) * splits + split) * (FOURS + 1u);
+    for (var four = thread; four < FOURS; four += THREADS) {
+      let result = mergedTiles(g, four);
+      partials[at + 1u + four] = result.value;
+      if (four == 0u) {
+        partials[at] = vec4f(result.weights.most, result.weights.total, 0.0, 0.0);
+      }
     }
   }
 }
 `,
-  attention: `// softmax(scale · q·Kᵀ) · V over paged keys and values, causal, optionally windowed; every split of a row in one workgroup.
+  attention: `// softmax(scale · q·Kᵀ) · V over paged keys and values, causal, optionally windowed; all splits of a row in one workgroup.
 //
-// out  f32 [token rows, outStride]
+// out  f32 [token rows, outStride], as vectors, and with QUANTIZE its 8-bit form
 //
-// One workgroup for each group of heads of each row; it walks the splits and merges as it goes. For many rows, or contexts
-// of one split. Follows \`attention-scores.wgsl\`. Bound by memory for one row, by arithmetic for a prompt.
+// For rows that stand alone in their sequence. One workgroup for each group of heads of each row; it walks the splits and
+// merges as it goes. Follows \`attention-chunk.wgsl\`, \`attention-end.wgsl\` and \`quantize-four.wgsl\`. Bound by memory.
 
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
 
-// [GROUP, HEAD_DIM]: o of the splits so far.
-var<workgroup> running: array<f32, GROUP * HEAD_DIM>;
+// [GROUP, FOURS]: of the splits so far.
+var<workgroup> running: array<Attended, GROUP * FOURS>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -395,54 +706,69 @@ fn main(
 ) {
   let index = workgroupIndex(id, count);
   let perRow = params.kvHeads * params.groups;
-  let row = index / perRow;
-  if (row >= rowsOf(0u)) {
+  if (index / perRow >= attendedRows()) {
     return;
   }
+  let row = attendedRow(index / perRow);
   let kvHead = index % perRow / params.groups;
   let firstHead = index % perRow * GROUP;
   let slot = slotOf(row);
   let position = positionOf(row);
   loadQuery(row, firstHead, thread);
-  for (var i = thread; i < GROUP * HEAD_DIM; i += THREADS) {
-    running[i] = 0.0;
-  }
-  workgroupBarrier();
-
-  var runningMax = array<f32, GROUP>();
-  var runningTotal = array<f32, GROUP>();
-  for (var g = 0u; g < GROUP; g++) {
-    runningMax[g] = LOWEST;
+  for (var i = thread; i < GROUP * FOURS; i += THREADS) {
+    running[i] = Attended(Weights(LOWEST, 0.0), vec4f(0.0));
   }
   for (var first = firstVisible(position); first <= position; first = (first / SPLIT + 1u) * SPLIT) {
     let last = min(position, first / SPLIT * SPLIT + SPLIT - 1u);
-    weigh(slot, kvHead, first, last, thread);
-    var before = array<f32, GROUP>();
-    var after = array<f32, GROUP>();
+    attend(slot, kvHead, first, last, thread);
     for (var g = 0u; g < GROUP; g++) {
-      let most = max(runningMax[g], greatest[g]);
-      before[g] = exp(runningMax[g] - most);
-      after[g] = exp(greatest[g] - most);
-      runningMax[g] = most;
-      runningTotal[g] = fma(runningTotal[g], before[g], total[g] * after[g]);
-    }
-    for (var column = thread; column < HEAD_DIM; column += THREADS) {
-      var sums = weighedValues(slot, kvHead, first, last, column);
-      for (var g = 0u; g < GROUP; g++) {
-        let at = g * HEAD_DIM + column;
-        running[at] = fma(running[at], before[g], sums[g] * after[g]);
+      showTiles(g, thread);
+      for (var four = thread; four < FOURS; four += THREADS) {
+        let before = running[g * FOURS + four];
+        let added = mergedTiles(g, four);
+        let shares = sharesOf(before.weights, added.weights);
+        running[g * FOURS + four] = Attended(
+          merged(before.weights, added.weights, shares),
+          mergedValues(before.value, added.value, shares),
+        );
       }
     }
     // The next split overwrites the weights.
     workgroupBarrier();
   }
 
-  for (var column = thread; column < HEAD_DIM; column += THREADS) {
-    for (var g = 0u; g < GROUP; g++) {
-      out[row * params.outStride + (firstHead + g) * HEAD_DIM + column] =
-        running[g * HEAD_DIM + column] / runningTotal[g];
+  for (var g = 0u; g < GROUP; g++) {
+    let at = row * (params.outStride / 4u) + (firstHead + g) * FOURS;
+    for (var start = 0u; start < FOURS; start += THREADS) {
+      let four = start + thread;
+      var value = vec4f(0.0);
+      if (four < FOURS) {
+        let result = running[g * FOURS + four];
+        value = finished(result.value, result.weights, firstHead + g);
+        out[at + four] = value;
+      }
+      if (QUANTIZE) {
+        storeCodes(value, at + four, four < FOURS, thread);
+      }
     }
   }
+}
+`,
+  'cache-f32': `// Keys and values as floats.
+//
+// keys    vec4 [blocks, kvHeads, HEAD_DIM/4, 16 positions]: threads that take a position each read along
+// values  vec4 [blocks, kvHeads, 16 positions, HEAD_DIM/4]
+
+@group(0) @binding(5) var<storage, read> keys: array<vec4f>;
+@group(0) @binding(6) var<storage, read> values: array<vec4f>;
+
+// Columns 4i … 4i+3 of a position's key; \`page\` counts the K/V heads of all blocks.
+fn keyAt(page: u32, i: u32, inPage: u32) -> vec4f {
+  return keys[(page * FOURS + i) * 16u + inPage];
+}
+
+fn valueAt(page: u32, i: u32, inPage: u32) -> vec4f {
+  return values[(page * 16u + inPage) * FOURS + i];
 }
 `,
   'dot-block': `// Σ code · activation over a block of 32 columns, exact; follows a file that declares \`dotBytes\` and one with \`Codes\`.
@@ -1809,12 +2135,14 @@ fn main(
 `,
   step: `// What changes from step to step, in one buffer of words. Every kernel begins with this file.
 //
-//   step[0]  token rows             step[4]  where the logit rows begin
-//   step[1]  rows with logits       step[5]  where the block tables begin, one of step[6] words a sequence
-//   step[2]  where positions begin  step[6]  words of a block table
-//   step[3]  where slots begin      step[7]  attention splits that the longest context takes
-//   step[8]  where the rows of the rope tables begin, one for each token
-//   step[9]  the first token id
+//   step[0]  token rows                     step[6]   words of a block table
+//   step[1]  rows with logits               step[7]   attention splits that the longest context takes
+//   step[2]  where positions begin          step[8]   rows that stand alone in their sequence, of neighbours
+//   step[3]  where slots begin              step[9]   where their list begins
+//   step[4]  where the logit rows begin     step[10]  attention splits that the longest of them takes
+//   step[5]  where the block tables begin   step[11]  runs of rows that follow one another in a sequence
+//   step[13] where rope rows begin          step[12]  where the runs begin: first row and number of rows each
+//   step[16] the first token id
 
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 
@@ -1824,16 +2152,16 @@ fn rowsOf(domain: u32) -> u32 {
 }
 
 fn tokenOf(row: u32) -> u32 {
-  return step[9u + row];
+  return step[16u + row];
 }
 
 fn positionOf(row: u32) -> u32 {
   return step[step[2] + row];
 }
 
-// The row of the rope tables by which a token is rotated.
+// The row of the rope table that turns a row.
 fn ropeRowOf(row: u32) -> u32 {
-  return step[step[8] + row];
+  return step[step[13] + row];
 }
 
 fn slotOf(row: u32) -> u32 {

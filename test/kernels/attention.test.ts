@@ -3,13 +3,11 @@ import * as assert from 'uvu/assert';
 import type { Device } from '../../kernels/index.ts';
 import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
 import { Random } from '../random.ts';
-import { kernelDevices, maxDifference, openBench, referenceDevice, sameBits } from './harness.ts';
+import { gpuKernelDevices, kernelDevices, maxDifference, openBench, referenceDevice, sameBits } from './harness.ts';
 
 const test = suite('rope, cache and attention');
 // The variants of the webgpu device differ in linear only.
-const devices = (await kernelDevices()).filter(
-  ({ name, kind }) => name !== 'webgpu, other linear' && kind !== 'webgpu',
-);
+const devices = (await kernelDevices()).filter(({ name }) => name !== 'webgpu, other linear');
 
 interface Shape {
   heads: number;
@@ -161,6 +159,26 @@ test('a row gives the same bits alone, among other sequences, and however its pr
       const got = await attend(await create(), shape, mixed);
       for (let p = 0; p < 40; p++) {
         assert.ok(sameBits(got.get(`0:${p}`)!, alone.get(family)!.get(`0:${p}`)!), `${name} position ${p}`);
+      }
+    }
+  }
+});
+
+test('rows of a prompt that share what they read give the same bits as rows alone', async () => {
+  const shape = { heads: 4, kvHeads: 2, headDim: 32, rotaryDim: 32, softcap: 4, sinks: true };
+  for (const window of [undefined, 45]) {
+    for (const { name, create } of await gpuKernelDevices()) {
+      const prompt: Feed = { lengths: [300, 30], steps: [] };
+      // Runs of 30 rows begin anywhere in a tile, and another sequence stands between them.
+      for (let p = 0; p < 300; p += 30) prompt.steps.push([...chunks(0, 300, 30)[p / 30], [1, p / 10]]);
+      const alone = { ...prompt, steps: [...prompt.steps] };
+      for (const p of [0, 31, 62, 255, 256, 299]) alone.steps.push([[0, p]]);
+      const wanted = await attend(await referenceDevice.create(), { ...shape, window }, prompt);
+      const together = await attend(await create(), { ...shape, window }, prompt);
+      const apart = await attend(await create(), { ...shape, window }, alone);
+      for (const [key, values] of wanted) {
+        assert.ok(maxDifference(together.get(key)!, values) < 5e-6, `${name} ${key}`);
+        assert.ok(sameBits(together.get(key)!, apart.get(key)!), `${name} ${key} alone and in a run`);
       }
     }
   }

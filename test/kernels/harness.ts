@@ -20,6 +20,7 @@ import {
 } from '../../kernels/index.ts';
 import { chooseDotMethods, type DotMethods } from '../../kernels/wasm/features.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
+import type { Gpu } from '../../kernels/webgpu/gpu.ts';
 import { bestVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { testGpu } from '../webgpu.ts';
@@ -131,24 +132,32 @@ async function wasmDevices(): Promise<NamedDevice[]> {
 async function webgpuDevices(): Promise<NamedDevice[]> {
   const gpu = await testGpu();
   if (!gpu) return [];
-  const pipelines = new Pipelines(gpu);
-  const device = (name: string, family: string, variants: Variants): NamedDevice => ({
-    name,
-    kind: 'webgpu',
-    family,
-    create: async () => WebGpuDevice.share(gpu, pipelines, variants),
-  });
   const best = bestVariants(gpu.features);
-  const { packedDot } = best;
-  const devices = [
-    device('webgpu', 'webgpu', best),
-    device('webgpu, other linear', 'webgpu', { ...best, packedDot: false, plainLinear: !best.plainLinear }),
+  return [
+    webgpuDevice(gpu, 'webgpu', 'webgpu', best),
+    webgpuDevice(gpu, 'webgpu, other linear', 'webgpu', {
+      ...best,
+      packedDot: false,
+      plainLinear: !best.plainLinear,
+    }),
+    ...(process.env.QUERN_TEST_FULL === '1' ? await gpuKernelDevices() : []),
   ];
-  // Sums over more threads are another tree.
-  if (process.env.QUERN_TEST_FULL === '1') {
-    devices.push(device('webgpu, as on a GPU', 'webgpu, as on a GPU', { packedDot, ...GPU_VARIANTS }));
-  }
-  return devices;
+}
+
+/** The webgpu device with the kernels that a GPU takes. Sums over more threads are another order, so another family. */
+export async function gpuKernelDevices(): Promise<NamedDevice[]> {
+  const gpu = await testGpu();
+  if (!gpu) return [];
+  const { packedDot } = gpu.features;
+  return [webgpuDevice(gpu, 'webgpu, as on a GPU', 'webgpu, as on a GPU', { packedDot, ...GPU_VARIANTS })];
+}
+
+const pipelines = new Map<Gpu, Pipelines>();
+
+function webgpuDevice(gpu: Gpu, name: string, family: string, variants: Variants): NamedDevice {
+  const shared = pipelines.get(gpu) ?? new Pipelines(gpu);
+  pipelines.set(gpu, shared);
+  return { name, kind: 'webgpu', family, create: async () => WebGpuDevice.share(gpu, shared, variants) };
 }
 
 export const referenceDevice: NamedDevice = {

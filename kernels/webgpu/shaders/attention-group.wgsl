@@ -1,9 +1,10 @@
-// What the attention kernels share: a group of query heads of one row that read the same K/V head, over one split.
+// What the attention kernels share: the order in which a row's positions are summed, whatever kernel takes the row.
 //
-// Positions are cut into splits of 256 by absolute position. Within a split the greatest score m is found first, then the
-// weights e^(score − m), their sum l and o = Σ weight · v; splits are merged from first to last:
-// m' = max(m, mₛ), l' = l·e^(m−m') + lₛ·e^(mₛ−m'), o likewise. So a row's bits depend on its own positions alone.
-// Source of the merge: Milakov and Gimelshein, arXiv:1805.02867.
+// Positions are cut by absolute position into tiles of 32, and eight tiles make a split. A tile has its greatest score m, the
+// weights e^(score − m), their sum l and o = Σ weight · v, both in the order of positions. Tiles are merged in order into
+// their split, and splits in order into the result: m' = max(m, mₜ), l' = l·e^(m−m') + lₜ·e^(mₜ−m'), o likewise. So a row's
+// bits depend on its own positions alone. A tile or split of which a row sees nothing changes no bit.
+// Source of the merge: Milakov and Gimelshein, arXiv:1805.02867; of the tiles: Dao et al., arXiv:2205.14135.
 
 struct Params {
   heads: u32,
@@ -14,16 +15,21 @@ struct Params {
   outStride: u32,
   window: u32,
   scale: f32,
+  softcap: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-const THREADS: u32 = 64u;
 const HEAD_DIM: u32 = 64u;
-// Query heads that one workgroup takes together.
+const FOURS: u32 = HEAD_DIM / 4u;
+// Query heads that one workgroup takes together; they share a K/V head.
 const GROUP: u32 = 1u;
 const SPLIT: u32 = 256u;
+const TILE: u32 = 32u;
+const TILES: u32 = SPLIT / TILE;
 const LOWEST: f32 = -3.0e38;
+const SOFTCAP: bool = false;
+const SINKS: bool = false;
 
 // First position that a row at `position` sees.
 fn firstVisible(position: u32) -> u32 {
@@ -31,4 +37,54 @@ fn firstVisible(position: u32) -> u32 {
     return 0u;
   }
   return position - params.window + 1u;
+}
+
+fn capped(score: f32) -> f32 {
+  if (SOFTCAP) {
+    return params.softcap * tanh(clamp(score / params.softcap, -15.0, 15.0));
+  }
+  return score;
+}
+
+// m and l of tiles or splits so far.
+struct Weights {
+  most: f32,
+  total: f32,
+}
+
+// What the values of both sides are to be multiplied by in their merge.
+struct Shares {
+  before: f32,
+  added: f32,
+}
+
+fn sharesOf(before: Weights, added: Weights) -> Shares {
+  let most = max(before.most, added.most);
+  return Shares(exp(before.most - most), exp(added.most - most));
+}
+
+fn merged(before: Weights, added: Weights, shares: Shares) -> Weights {
+  return Weights(max(before.most, added.most), fma(before.total, shares.before, added.total * shares.added));
+}
+
+fn mergedValues(before: vec4f, added: vec4f, shares: Shares) -> vec4f {
+  return fma(before, vec4f(shares.before), added * shares.added);
+}
+
+// Rows that stand alone in their sequence, or all, where the heads do not suit the kernel for runs of rows.
+const ALL_ROWS: bool = false;
+
+fn attendedRows() -> u32 {
+  return select(step[8], step[0], ALL_ROWS);
+}
+
+fn attendedRow(i: u32) -> u32 {
+  if (ALL_ROWS) {
+    return i;
+  }
+  return step[step[9] + i];
+}
+
+fn attendedSplits() -> u32 {
+  return select(step[10], step[7], ALL_ROWS);
 }

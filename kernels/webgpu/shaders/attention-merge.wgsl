@@ -1,12 +1,15 @@
-// Merges the splits of each row and head, from first to last, as `attention.wgsl` does on its way.
+// Merges the splits of each lone row and head, from first to last, as `attention.wgsl` does on its way.
 //
-// partials  f32 [token rows, heads, splits, 2 + HEAD_DIM]
-// out       f32 [token rows, outStride]
+// partials  vec4 [lone rows, heads, splits, 1 + FOURS]
+// out       f32 [token rows, outStride], as vectors, and with QUANTIZE its 8-bit form
 //
-// One workgroup for each head of each row; follows `attention-group.wgsl`. Bound by memory.
+// One workgroup for each head of each row; follows `attention-group.wgsl`, `attention-end.wgsl` and `quantize-four.wgsl`.
+// Bound by memory.
 
-@group(0) @binding(2) var<storage, read> partials: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> partials: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
+
+const THREADS: u32 = 64u;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -15,26 +18,32 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let index = workgroupIndex(id, count);
-  let row = index / params.heads;
+  let lone = index / params.heads;
   let head = index % params.heads;
-  if (row >= rowsOf(0u)) {
+  if (lone >= attendedRows()) {
     return;
   }
-  let splits = step[7];
+  let row = attendedRow(lone);
+  let splits = attendedSplits();
   let position = positionOf(row);
-  for (var column = thread; column < HEAD_DIM; column += THREADS) {
-    var greatest = LOWEST;
-    var total = 0.0;
-    var value = 0.0;
-    for (var split = firstVisible(position) / SPLIT; split <= position / SPLIT; split++) {
-      let at = (index * splits + split) * (HEAD_DIM + 2u);
-      let most = max(greatest, partials[at]);
-      let before = exp(greatest - most);
-      let after = exp(partials[at] - most);
-      greatest = most;
-      total = fma(total, before, partials[at + 1u] * after);
-      value = fma(value, before, partials[at + 2u + column] * after);
+  let at = row * (params.outStride / 4u) + head * FOURS;
+  for (var start = 0u; start < FOURS; start += THREADS) {
+    let four = start + thread;
+    var value = vec4f(0.0);
+    if (four < FOURS) {
+      var weights = Weights(LOWEST, 0.0);
+      for (var split = firstVisible(position) / SPLIT; split <= position / SPLIT; split++) {
+        let begin = (index * splits + split) * (FOURS + 1u);
+        let added = Weights(partials[begin].x, partials[begin].y);
+        let shares = sharesOf(weights, added);
+        value = mergedValues(value, partials[begin + 1u + four], shares);
+        weights = merged(weights, added, shares);
+      }
+      value = finished(value, weights, head);
+      out[at + four] = value;
     }
-    out[row * params.outStride + head * HEAD_DIM + column] = value / total;
+    if (QUANTIZE) {
+      storeCodes(value, at + four, four < FOURS, thread);
+    }
   }
 }

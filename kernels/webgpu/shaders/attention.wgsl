@@ -1,14 +1,14 @@
-// softmax(scale · q·Kᵀ) · V over paged keys and values, causal, optionally windowed; every split of a row in one workgroup.
+// softmax(scale · q·Kᵀ) · V over paged keys and values, causal, optionally windowed; all splits of a row in one workgroup.
 //
-// out  f32 [token rows, outStride]
+// out  f32 [token rows, outStride], as vectors, and with QUANTIZE its 8-bit form
 //
-// One workgroup for each group of heads of each row; it walks the splits and merges as it goes. For many rows, or contexts
-// of one split. Follows `attention-scores.wgsl`. Bound by memory for one row, by arithmetic for a prompt.
+// For rows that stand alone in their sequence. One workgroup for each group of heads of each row; it walks the splits and
+// merges as it goes. Follows `attention-chunk.wgsl`, `attention-end.wgsl` and `quantize-four.wgsl`. Bound by memory.
 
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
 
-// [GROUP, HEAD_DIM]: o of the splits so far.
-var<workgroup> running: array<f32, GROUP * HEAD_DIM>;
+// [GROUP, FOURS]: of the splits so far.
+var<workgroup> running: array<Attended, GROUP * FOURS>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -18,52 +18,50 @@ fn main(
 ) {
   let index = workgroupIndex(id, count);
   let perRow = params.kvHeads * params.groups;
-  let row = index / perRow;
-  if (row >= rowsOf(0u)) {
+  if (index / perRow >= attendedRows()) {
     return;
   }
+  let row = attendedRow(index / perRow);
   let kvHead = index % perRow / params.groups;
   let firstHead = index % perRow * GROUP;
   let slot = slotOf(row);
   let position = positionOf(row);
   loadQuery(row, firstHead, thread);
-  for (var i = thread; i < GROUP * HEAD_DIM; i += THREADS) {
-    running[i] = 0.0;
-  }
-  workgroupBarrier();
-
-  var runningMax = array<f32, GROUP>();
-  var runningTotal = array<f32, GROUP>();
-  for (var g = 0u; g < GROUP; g++) {
-    runningMax[g] = LOWEST;
+  for (var i = thread; i < GROUP * FOURS; i += THREADS) {
+    running[i] = Attended(Weights(LOWEST, 0.0), vec4f(0.0));
   }
   for (var first = firstVisible(position); first <= position; first = (first / SPLIT + 1u) * SPLIT) {
     let last = min(position, first / SPLIT * SPLIT + SPLIT - 1u);
-    weigh(slot, kvHead, first, last, thread);
-    var before = array<f32, GROUP>();
-    var after = array<f32, GROUP>();
+    attend(slot, kvHead, first, last, thread);
     for (var g = 0u; g < GROUP; g++) {
-      let most = max(runningMax[g], greatest[g]);
-      before[g] = exp(runningMax[g] - most);
-      after[g] = exp(greatest[g] - most);
-      runningMax[g] = most;
-      runningTotal[g] = fma(runningTotal[g], before[g], total[g] * after[g]);
-    }
-    for (var column = thread; column < HEAD_DIM; column += THREADS) {
-      var sums = weighedValues(slot, kvHead, first, last, column);
-      for (var g = 0u; g < GROUP; g++) {
-        let at = g * HEAD_DIM + column;
-        running[at] = fma(running[at], before[g], sums[g] * after[g]);
+      showTiles(g, thread);
+      for (var four = thread; four < FOURS; four += THREADS) {
+        let before = running[g * FOURS + four];
+        let added = mergedTiles(g, four);
+        let shares = sharesOf(before.weights, added.weights);
+        running[g * FOURS + four] = Attended(
+          merged(before.weights, added.weights, shares),
+          mergedValues(before.value, added.value, shares),
+        );
       }
     }
     // The next split overwrites the weights.
     workgroupBarrier();
   }
 
-  for (var column = thread; column < HEAD_DIM; column += THREADS) {
-    for (var g = 0u; g < GROUP; g++) {
-      out[row * params.outStride + (firstHead + g) * HEAD_DIM + column] =
-        running[g * HEAD_DIM + column] / runningTotal[g];
+  for (var g = 0u; g < GROUP; g++) {
+    let at = row * (params.outStride / 4u) + (firstHead + g) * FOURS;
+    for (var start = 0u; start < FOURS; start += THREADS) {
+      let four = start + thread;
+      var value = vec4f(0.0);
+      if (four < FOURS) {
+        let result = running[g * FOURS + four];
+        value = finished(result.value, result.weights, firstHead + g);
+        out[at + four] = value;
+      }
+      if (QUANTIZE) {
+        storeCodes(value, at + four, four < FOURS, thread);
+      }
     }
   }
 }

@@ -1,11 +1,13 @@
 // What changes from step to step, in one buffer of words. Every kernel begins with this file.
 //
-//   step[0]  token rows             step[4]  where the logit rows begin
-//   step[1]  rows with logits       step[5]  where the block tables begin, one of step[6] words a sequence
-//   step[2]  where positions begin  step[6]  words of a block table
-//   step[3]  where slots begin      step[7]  attention splits that the longest context takes
-//   step[8]  where the rows of the rope tables begin, one for each token
-//   step[9]  the first token id
+//   step[0]  token rows                     step[6]   words of a block table
+//   step[1]  rows with logits               step[7]   attention splits that the longest context takes
+//   step[2]  where positions begin          step[8]   rows that stand alone in their sequence, of neighbours
+//   step[3]  where slots begin              step[9]   where their list begins
+//   step[4]  where the logit rows begin     step[10]  attention splits that the longest of them takes
+//   step[5]  where the block tables begin   step[11]  runs of rows that follow one another in a sequence
+//   step[13] where rope rows begin          step[12]  where the runs begin: first row and number of rows each
+//   step[16] the first token id
 
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 
@@ -15,16 +17,16 @@ fn rowsOf(domain: u32) -> u32 {
 }
 
 fn tokenOf(row: u32) -> u32 {
-  return step[9u + row];
+  return step[16u + row];
 }
 
 fn positionOf(row: u32) -> u32 {
   return step[step[2] + row];
 }
 
-// The row of the rope tables by which a token is rotated.
+// The row of the rope table that turns a row.
 fn ropeRowOf(row: u32) -> u32 {
-  return step[step[8] + row];
+  return step[step[13] + row];
 }
 
 fn slotOf(row: u32) -> u32 {

@@ -1,0 +1,16 @@
+// Keys and values as floats.
+//
+// keys    vec4 [blocks, kvHeads, HEAD_DIM/4, 16 positions]: threads that take a position each read along
+// values  vec4 [blocks, kvHeads, 16 positions, HEAD_DIM/4]
+
+@group(0) @binding(5) var<storage, read> keys: array<vec4f>;
+@group(0) @binding(6) var<storage, read> values: array<vec4f>;
+
+// Columns 4i … 4i+3 of a position's key; `page` counts the K/V heads of all blocks.
+fn keyAt(page: u32, i: u32, inPage: u32) -> vec4f {
+  return keys[(page * FOURS + i) * 16u + inPage];
+}
+
+fn valueAt(page: u32, i: u32, inPage: u32) -> vec4f {
+  return values[(page * 16u + inPage) * FOURS + i];
+}
