@@ -234,7 +234,3 @@ export class WebGpuRecorder implements OpRecorder {
 function isWholeBlocks({ cols }: WebGpuTensor): boolean {
   return cols % BLOCK === 0;
 }
-
-function missing(op: string): never {
-  throw new DeviceError(`device webgpu has no op ${op}`);
-}
