@@ -11,6 +11,7 @@ import {
   detokenizeSchema,
   tokenize,
   tokenizeSchema,
+  unknownModel,
 } from '../engine/chat/index.ts';
 import {
   type CompletionCreateParams,
@@ -219,10 +220,10 @@ function permissionFor(id: string, created: number) {
   };
 }
 
-/** @throws HttpError 404 */
+/** @throws RequestError `model_not_found` */
 function knownName(name: string, modelNames: readonly string[]): string {
   if (modelNames.includes(name)) return name;
-  throw new HttpError(404, `The model ${JSON.stringify(name.slice(0, 100))} does not exist.`, { param: 'model' });
+  throw unknownModel(name);
 }
 
 function decoded(text: string): string {

@@ -5,7 +5,7 @@ import { type Tokenizer, TokenizerError } from '../../tokenizer/index.ts';
 import { RequestError } from '../errors.ts';
 import type { GenerateOutput, GenerateRequest, PromptSource } from '../types.ts';
 import { shown } from './coercion.ts';
-import type { ConstraintCompiler } from './constraint.ts';
+import type { ConstraintCompiler } from './constraint-grammar.ts';
 import type { CallFormatName } from './tools/formats.ts';
 
 export interface ApiEngine {
@@ -43,9 +43,12 @@ export interface ServedModel {
 
 /** @throws RequestError `model_not_found` */
 export function checkModel(name: string | undefined, { names }: ServedModel): void {
-  if (!name || names.includes(name)) return;
+  if (name && !names.includes(name)) throw unknownModel(name);
+}
+
+export function unknownModel(name: string): RequestError {
   const quoted = name.length > 100 ? shown(name) : `\`${name}\``;
-  throw new RequestError(`The model ${quoted} does not exist.`, 'model', 'model_not_found');
+  return new RequestError(`The model ${quoted} does not exist.`, 'model', 'model_not_found');
 }
 
 /** A template runs in this process, so not everybody may send one. @throws RequestError */

@@ -12,7 +12,8 @@ import {
   startGenerating,
 } from './api-engine.ts';
 import { type AnswerHead, chatChunks, collectCompletion } from './chunks.ts';
-import { checkWhitespacePattern, compileAhead, compileConstraint, constraintOf } from './constraint.ts';
+import { constraintOf } from './constraint.ts';
+import { checkWhitespacePattern, compileAhead, constraintGrammar } from './constraint-grammar.ts';
 import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount } from './generation-fields.ts';
 import { promptLogprobs } from './logprobs.ts';
 import { randomHex } from './random-id.ts';
@@ -165,10 +166,10 @@ export function promptSourceOf(request: PromptFields): PromptSource {
 
 /** A call that must be made comes before what else is wanted of the output. */
 function grammarOf(engine: ApiEngine, request: ChatRequest, choice: ToolChoice): GenerateRequest['grammar'] {
-  const { tools, guided_whitespace_pattern: whitespacePattern } = request;
+  const { tools, guided_whitespace_pattern: whitespacePattern, parallel_tool_calls: isParallel } = request;
   if (whitespacePattern !== undefined) checkWhitespacePattern(whitespacePattern, engine.grammarCompiler);
-  const constraint = callConstraint(choice, tools ?? [], whitespacePattern) ?? constraintOf(request);
-  return constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
+  const constraint = callConstraint(choice, tools ?? [], { whitespacePattern, isParallel }) ?? constraintOf(request);
+  return constraint ? constraintGrammar(engine, constraint) : undefined;
 }
 
 function usageInStream({ stream_options: options }: ChatRequest): AnswerHead['usage'] {

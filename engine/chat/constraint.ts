@@ -1,37 +1,29 @@
-/** Constraints on the output: every way in which a request can ask for one, and the one grammar that comes of it. */
+/** Constraints on the output: every way in which a request can ask for one, and which of them counts. */
 
 import { z } from 'zod';
-import { type Grammar, GrammarError, inSlices } from '../../grammar/index.ts';
 import { RequestError } from '../errors.ts';
-import { closeObjects } from './close-objects.ts';
 import { isGiven, readList, readObject, readString, refuse, refuseBecause, shown } from './coercion.ts';
 import { boolean, field, oneOf, readJsonObject, string } from './fields.ts';
+import { readStructuralTag, type StructuralTag } from './structural-tag.ts';
 
 const MAX_CHOICES = 10_000;
-
-/** What compiles constraints: `GrammarCompiler` of `quern/grammar`. */
-export interface ConstraintCompiler {
-  jsonSchema(schema: unknown, options?: { readonly whitespacePattern?: string }): Grammar;
-  regex(pattern: string): Grammar;
-  choice(choices: readonly string[]): Grammar;
-  ebnf(grammar: string): Grammar;
-}
 
 export type Constraint =
   | { readonly kind: 'json'; readonly schema: unknown; readonly whitespacePattern?: string }
   | { readonly kind: 'regex'; readonly pattern: string }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
-  | { readonly kind: 'grammar'; readonly text: string };
+  | { readonly kind: 'grammar'; readonly text: string }
+  | { readonly kind: 'tags'; readonly tag: StructuralTag };
 
 /** A constraint and the parameter that it came from. */
-export interface GivenConstraint {
-  readonly constraint: Constraint;
+export interface GivenConstraint<T extends Constraint = Constraint> {
+  readonly constraint: T;
   readonly param: string;
 }
 
 const BACKENDS = ['outlines', 'lm-format-enforcer', 'xgrammar', 'guidance', 'auto'] as const;
-const ANY_OBJECT = { type: 'object' };
-const ONE_SPACE = '[ ]?';
+/** The schema of `json_object`. */
+export const ANY_OBJECT = { type: 'object' };
 
 const jsonSchemaOf = (description: string) =>
   field<object | string | boolean, unknown>(description, { type: ['object', 'string', 'boolean'] }, readSchema);
@@ -49,7 +41,11 @@ const structuredOutputs = z.object({
   choice: choices('As guided_choice.'),
   grammar: pattern('As guided_grammar.'),
   json_object: boolean('The output is a JSON object.'),
-  structural_tag: field<never, never>('Not supported.', {}, () => refuseBecause('is not supported')),
+  structural_tag: field<object | string, StructuralTag>(
+    'Free text until one of the triggers, then one of the structures (begin, schema, end), then free text again.',
+    { type: ['object', 'string'] },
+    readStructuralTag,
+  ),
   whitespace_pattern: string('As guided_whitespace_pattern.'),
   disable_any_whitespace: boolean('Nothing stands between the tokens of JSON.', { default: false }),
   disable_additional_properties: boolean('Accepted; objects that list properties have no others in any case.', {
@@ -59,8 +55,13 @@ const structuredOutputs = z.object({
 
 export const constraintFields = {
   response_format: field<ResponseFormat, Constraint | null>(
-    'text: no constraint; json_object: a JSON object; json_schema: JSON by the schema in json_schema.schema.',
-    { type: 'object', properties: { type: { enum: ['text', 'json_object', 'json_schema'] } }, required: ['type'] },
+    'text: no constraint; json_object: a JSON object; json_schema: JSON by the schema in json_schema.schema; ' +
+      'structural_tag: as in structured_outputs.',
+    {
+      type: 'object',
+      properties: { type: { enum: ['text', 'json_object', 'json_schema', 'structural_tag'] } },
+      required: ['type'],
+    },
     readResponseFormat,
   ),
   structured_outputs: structuredOutputs.nullish().meta({ description: 'A constraint as its one member.' }),
@@ -81,6 +82,7 @@ export const constraintFields = {
 /** The type of `response_format`. */
 export type ResponseFormat =
   | { readonly type: 'text' | 'json_object' }
+  | { readonly type: 'structural_tag'; readonly [member: string]: unknown }
   | {
       readonly type: 'json_schema';
       readonly json_schema: {
@@ -94,7 +96,7 @@ export type ResponseFormat =
 type ConstraintFields = { readonly [K in keyof typeof constraintFields]?: z.output<(typeof constraintFields)[K]> };
 
 const GUIDED_KINDS = ['guided_json', 'guided_regex', 'guided_choice', 'guided_grammar'] as const;
-const STRUCTURED_KINDS = ['json', 'regex', 'choice', 'grammar', 'json_object'] as const;
+const STRUCTURED_KINDS = ['json', 'regex', 'choice', 'grammar', 'json_object', 'structural_tag'] as const;
 
 /** @throws RequestError for more than one of the guided parameters */
 export function checkConstraintFields(body: Readonly<Record<string, unknown>>): void {
@@ -134,46 +136,6 @@ export function constraintOf(request: ConstraintFields): GivenConstraint | null 
   };
 }
 
-/** @throws RequestError that names the parameter, when the constraint cannot be compiled */
-export function compileConstraint({ constraint, param }: GivenConstraint, compiler?: ConstraintCompiler): Grammar {
-  if (!compiler) throw new RequestError(`${param} is not supported by this engine`, param);
-  return inTermsOf(param, () => {
-    if (constraint.kind === 'regex') return compiler.regex(constraint.pattern);
-    if (constraint.kind === 'choice') return compiler.choice(constraint.choices);
-    if (constraint.kind === 'grammar') return compiler.ebnf(constraint.text);
-    const { schema, whitespacePattern } = constraint;
-    // Without a schema there is nothing that keeps line ends and indentation from being what the model is used to.
-    const usual = schema === ANY_OBJECT ? {} : { whitespacePattern: ONE_SPACE };
-    return compiler.jsonSchema(closeObjects(schema), whitespacePattern === undefined ? usual : { whitespacePattern });
-  });
-}
-
-/**
- * Compiles in slices, so that other requests go on meanwhile. The compilers keep what it came to, so that the same compile at
- * once is quick; errors are left to that one, so that they come in their turn among a request's other faults.
- */
-export async function compileAhead(compile: () => unknown): Promise<void> {
-  try {
-    await inSlices(compile);
-  } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-  }
-}
-
-/** @throws RequestError when the pattern is none, whether or not there is JSON that it counts for */
-export function checkWhitespacePattern(pattern: string, compiler?: ConstraintCompiler): void {
-  if (pattern !== '') inTermsOf('guided_whitespace_pattern', () => compiler?.regex(pattern));
-}
-
-function inTermsOf<T>(param: string, compile: () => T): T {
-  try {
-    return compile();
-  } catch (error) {
-    if (error instanceof GrammarError) throw new RequestError(`${param}: ${error.message}`, param);
-    throw error;
-  }
-}
-
 function structuredConstraint(structured: z.output<typeof structuredOutputs>): Constraint {
   const given = STRUCTURED_KINDS.filter((kind) => structured[kind] !== undefined && structured[kind] !== false);
   if (given.length !== 1) {
@@ -185,6 +147,7 @@ function structuredConstraint(structured: z.output<typeof structuredOutputs>): C
   if (regex !== undefined) return { kind: 'regex', pattern: regex };
   if (choice !== undefined) return { kind: 'choice', choices: choice };
   if (grammar !== undefined) return { kind: 'grammar', text: grammar };
+  if (structured.structural_tag !== undefined) return { kind: 'tags', tag: structured.structural_tag };
   const pattern = structured.disable_any_whitespace ? '' : whitespacePattern;
   return { kind: 'json', schema: json ?? ANY_OBJECT, whitespacePattern: pattern };
 }
@@ -192,9 +155,12 @@ function structuredConstraint(structured: z.output<typeof structuredOutputs>): C
 function readResponseFormat(value: unknown): Constraint | null {
   const { type, json_schema: given, schema } = readObject(value);
   if (type === 'text') return null;
+  if (type === 'structural_tag') return { kind: 'tags', tag: readStructuralTag(value) };
   if (type === 'json_object') return { kind: 'json', schema: isGiven(schema) ? readSchema(schema) : ANY_OBJECT };
   if (type !== 'json_schema') {
-    return refuseBecause(`must have the type "text", "json_object" or "json_schema", got ${shown(type)}`);
+    return refuseBecause(
+      `must have the type "text", "json_object", "json_schema" or "structural_tag", got ${shown(type)}`,
+    );
   }
   if (!isGiven(given)) return refuseBecause('of type "json_schema" needs its json_schema to be provided');
   const { name, schema: jsonSchema } = readObject(given);

@@ -1,13 +1,14 @@
 /** The OpenAI chat API without the wire: requests checked, answers in its shapes. */
 
-export type { ApiEngine, ReplyFormat } from './api-engine.ts';
+export { type ApiEngine, type ReplyFormat, unknownModel } from './api-engine.ts';
 export {
   type ChatCallOptions,
   type ChatCompletions,
   type ChatOptions,
   createChatCompletions,
 } from './completions.ts';
-export type { ConstraintCompiler, ResponseFormat } from './constraint.ts';
+export type { ResponseFormat } from './constraint.ts';
+export type { ConstraintCompiler } from './constraint-grammar.ts';
 export type { ChatContentPart, ChatMessageParam, ChatToolCallParam, ChatToolParam } from './messages.ts';
 export { type ChatCompletionCreateParams, chatRequestSchema } from './request.ts';
 export { AnswerStream, type ChatCompletionStream } from './stream.ts';

@@ -4,7 +4,7 @@ import type { Grammar } from '../../grammar/index.ts';
 import { RequestError } from '../errors.ts';
 import type { ApiEngine } from './api-engine.ts';
 import type { ReplyOptions } from './choice-reply.ts';
-import { type ConstraintCompiler, compileConstraint } from './constraint.ts';
+import { type ConstraintCompiler, compileConstraint } from './constraint-grammar.ts';
 import type { ChatRequest } from './request.ts';
 import type { Tool, ToolChoice } from './tool-choice.ts';
 import { CallGrammar, compilerWithMarkers } from './tools/call-grammar.ts';

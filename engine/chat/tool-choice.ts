@@ -3,7 +3,6 @@
 import type { z } from 'zod';
 import { RequestError } from '../errors.ts';
 import { isGiven, readObject, refuse, shown } from './coercion.ts';
-import type { GivenConstraint } from './constraint.ts';
 import { boolean, describe, field } from './fields.ts';
 import { toolsSchema } from './messages.ts';
 
@@ -50,12 +49,12 @@ export function toolChoiceOf({ tools, tool_choice: choice }: ToolFields): ToolCh
 export function callConstraint(
   choice: ToolChoice,
   tools: readonly Tool[],
-  whitespacePattern?: string,
-): GivenConstraint | null {
+  { whitespacePattern, isParallel = true }: { readonly whitespacePattern?: string; readonly isParallel?: boolean } = {},
+) {
   if (choice === 'none' || choice === 'auto') return null;
   const named = typeof choice === 'object' && tools.find(({ function: { name } }) => name === choice.name);
-  const schema = named ? parametersOf(named) : requiredSchema(tools);
-  return { constraint: { kind: 'json', schema, whitespacePattern }, param: 'tool_choice' };
+  const schema = named ? parametersOf(named) : requiredSchema(tools, isParallel);
+  return { constraint: { kind: 'json', schema, whitespacePattern }, param: 'tool_choice' } as const;
 }
 
 /** A function without parameters takes an empty object. */
@@ -65,15 +64,16 @@ export function parametersOf({ function: { parameters } }: Tool): Readonly<Recor
     : { type: 'object', properties: {}, additionalProperties: false };
 }
 
-/** A list of calls by name and parameters. */
-function requiredSchema(tools: readonly Tool[]): object {
+/** A list of calls by name and parameters; where they are not parallel, of one. */
+function requiredSchema(tools: readonly Tool[], isParallel: boolean): object {
   const calls = tools.map((tool) => ({
     type: 'object',
     properties: { name: { const: tool.function.name }, parameters: withoutDefinitions(parametersOf(tool)) },
     required: ['name', 'parameters'],
     additionalProperties: false,
   }));
-  return { type: 'array', minItems: 1, items: { anyOf: calls }, ...mergedDefinitions(tools) };
+  const most = isParallel ? {} : { maxItems: 1 };
+  return { type: 'array', minItems: 1, ...most, items: { anyOf: calls }, ...mergedDefinitions(tools) };
 }
 
 const DEFINITION_KEYS = ['$defs', 'definitions'] as const;

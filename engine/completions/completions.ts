@@ -3,7 +3,8 @@
 import type { Grammar } from '../../grammar/index.ts';
 import { type ApiEngine, checkModel, observed, startGenerating } from '../chat/api-engine.ts';
 import type { ChatCallOptions, ChatOptions } from '../chat/completions.ts';
-import { compileAhead, compileConstraint, constraintOf } from '../chat/constraint.ts';
+import { constraintOf } from '../chat/constraint.ts';
+import { compileAhead, constraintGrammar } from '../chat/constraint-grammar.ts';
 import { MAX_LOGPROBS, promptLogprobsCount } from '../chat/generation-fields.ts';
 import { randomHex } from '../chat/random-id.ts';
 import { searchOf } from '../chat/search-fields.ts';
@@ -119,7 +120,7 @@ function startPart(
 
 function grammarOf(engine: ApiEngine, request: CompletionRequest): Grammar | undefined {
   const constraint = constraintOf(request);
-  return constraint ? compileConstraint(constraint, engine.grammarCompiler) : undefined;
+  return constraint ? constraintGrammar(engine, constraint) : undefined;
 }
 
 /** The outputs of a request that wants its prompt back and nothing else. */

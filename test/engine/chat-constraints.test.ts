@@ -134,6 +134,56 @@ test('what cannot be compiled is told with its reason', async () => {
   }
 });
 
+test('structural tags: the text is free up to a trigger, and a tag is what it must be', async () => {
+  const structure = { begin: '<count>', schema: { type: 'integer', minimum: 10, maximum: 99 }, end: '</count>' };
+  const tag = {
+    begin: structure.begin,
+    content: { type: 'json_schema', json_schema: structure.schema },
+    end: structure.end,
+  };
+  const ways: Params[] = [
+    { response_format: { type: 'structural_tag', structures: [structure], triggers: ['<'] } },
+    { structured_outputs: { structural_tag: { structures: [structure], triggers: ['<'] } } },
+    {
+      structured_outputs: {
+        structural_tag: JSON.stringify({ type: 'structural_tag', structures: [structure], triggers: ['<'] }),
+      },
+    },
+    { response_format: { type: 'structural_tag', format: { type: 'triggered_tags', tags: [tag], triggers: ['<'] } } },
+  ];
+  const plain = (await ask({ temperature: 0, max_tokens: 12 })).message.content;
+  for (const way of ways) {
+    assert.is((await ask({ ...way, temperature: 0, max_tokens: 12 })).message.content, plain);
+    // The assistant's turn begins with the trigger, so that the tag is all that is left to write.
+    const messages = [...MESSAGES, { role: 'assistant', content: 'There are ' }];
+    const [open] = engine.tokenizer.encode('<', { addSpecialTokens: false });
+    const begun = { messages, add_generation_prompt: false, continue_final_message: true };
+    const { message } = await ask({
+      ...way,
+      ...begun,
+      logit_bias: { [open]: 100 },
+      temperature: 1,
+      seed: 2,
+      max_tokens: 30,
+    });
+    assert.match(message.content!, /^(<count>[1-9][0-9]<\/count>)+(<|$)/);
+  }
+  const bad = { ...structure, schema: { type: 'nonsense' } };
+  const error = await refusal({ response_format: { type: 'structural_tag', structures: [bad], triggers: ['<'] } });
+  assert.is(error.param, 'response_format');
+});
+
+test('required, but not in parallel: one call', async () => {
+  const setting = {
+    tools: [WEATHER, TIMER],
+    tool_choice: 'required',
+    parallel_tool_calls: false,
+    max_tokens: 200,
+  } as const;
+  const { message, finish_reason: reason } = await ask({ ...setting, temperature: 0 });
+  assert.equal([message.tool_calls!.length, reason], [1, 'tool_calls']);
+});
+
 test('auto: the model calls the right tool, with arguments that its schema allows', async () => {
   const { message, finish_reason: reason } = await ask({ tools: [WEATHER], temperature: 0 });
   assert.equal([message.content, reason], [null, 'tool_calls']);
