@@ -8,6 +8,7 @@ import { byteOfFallbackToken } from './byte-level.ts';
 import { type Decoder, readDecoder } from './decoders.ts';
 import { TokenizerError } from './errors.ts';
 import { type JsonObject, objectOf } from './json-fields.ts';
+import { parseJson } from './json-text.ts';
 import type { Model } from './model.ts';
 import { readModel } from './models.ts';
 import { type Normalizer, readNormalizer } from './normalizers.ts';
@@ -169,11 +170,7 @@ function parseFile(text: string): unknown {
   if (text.length > MAX_FILE_LENGTH) {
     throw new TokenizerError(`tokenizer.json has ${text.length} characters; at most ${MAX_FILE_LENGTH} are read`);
   }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new TokenizerError(`tokenizer.json is not JSON: ${(error as Error).message}`, { cause: error });
-  }
+  return parseJson(text, 'tokenizer.json');
 }
 
 const SPECIAL_TOKEN_NAMES = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`);

@@ -24,6 +24,8 @@ async function refuses(json: unknown, words: RegExp): Promise<void> {
 const bpe = (members: object) => ({ model: { type: 'BPE', vocab: { a: 0, b: 1, ab: 2 }, merges: [], ...members } });
 
 test('what is no tokenizer is refused in one line', async () => {
+  await refuses('['.repeat(10_000_000), /nests deeper than 64/);
+  await refuses('{"model": {}, "model": {}}', /1 keys twice in the same object/);
   await refuses('{', /tokenizer\.json is not JSON/);
   await refuses('null', /tokenizer\.json is null/);
   await refuses([], /tokenizer\.json is an array/);
