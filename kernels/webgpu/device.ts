@@ -212,7 +212,7 @@ export class WebGpuDevice implements Device {
   async run(plan: Plan, step: StepInput): Promise<void> {
     const { encoder } = plan as WebGpuPlan;
     const work = await this.#begin(plan as WebGpuPlan, step);
-    this.#gpu.device.queue.submit([encoder.commands(work)]);
+    encoder.submit(work);
     this.#lastRun = encoder;
   }
 

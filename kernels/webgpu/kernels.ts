@@ -31,6 +31,8 @@ export interface Variants {
   readonly linearThreads: number;
   /** Weight rows that each of them takes; 0: as the shape suggests. */
   readonly outsPerThread: number;
+  /** Blocks of weights that it loads at a time; 0: as the shape suggests. */
+  readonly loadsPerThread: number;
   /** Rows and outputs of a tile of linear for many rows, quantised. */
   readonly tileRows: number;
   readonly tileOuts: number;
@@ -52,6 +54,7 @@ export const GPU_VARIANTS = {
   fused: true,
   linearThreads: 128,
   outsPerThread: 0,
+  loadsPerThread: 0,
   tileRows: 64,
   tileOuts: 64,
   tile: 64,

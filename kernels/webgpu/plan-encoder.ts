@@ -18,13 +18,16 @@ export interface Work {
 /** Beyond so many rows a step is long, and the next is hardly like it. */
 const AHEAD_ROWS = 64;
 
+/** Dispatches that are submitted together: some hundred microseconds of a GPU's time, and of the host's. */
+const PART_DISPATCHES = 64;
+
 export class PlanEncoder {
   readonly #gpu: Gpu;
   readonly #dispatches: readonly Dispatch[];
   /** What the last step had to do, and for which counts. */
   #last: { readonly key: string; readonly rows: number; readonly work: readonly Work[] } | undefined;
   /** Commands of {@link #last}, once more. */
-  #ahead: GPUCommandBuffer | undefined;
+  #ahead: readonly GPUCommandBuffer[] | undefined;
 
   constructor(gpu: Gpu, dispatches: readonly Dispatch[]) {
     this.#gpu = gpu;
@@ -61,24 +64,34 @@ export class PlanEncoder {
     return work;
   }
 
-  /** The commands of {@link work}, in one pass. */
-  commands(work: readonly Work[]): GPUCommandBuffer {
-    const ahead = this.#ahead;
+  /** Submits {@link work}, part by part, so that the GPU begins before the host has encoded all. */
+  submit(work: readonly Work[]): void {
+    const { queue } = this.#gpu.device;
+    const ahead = work === this.#last?.work ? this.#ahead : undefined;
     this.#ahead = undefined;
-    if (ahead && work === this.#last?.work) return ahead;
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encodePass(encoder, work);
-    return encoder.finish();
+    if (ahead) for (const commands of ahead) queue.submit([commands]);
+    else for (const part of parts(work)) queue.submit([this.#encode(part)]);
   }
 
   /** Encodes the last step's commands again, for a step of the same counts to find. */
   encodeAhead(): void {
     if (!this.#last || this.#ahead || this.#last.rows > AHEAD_ROWS) return;
-    this.#ahead = this.commands(this.#last.work);
+    this.#ahead = parts(this.#last.work).map((part) => this.#encode(part));
+  }
+
+  #encode(work: readonly Work[]): GPUCommandBuffer {
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encodePass(encoder, work);
+    return encoder.finish();
   }
 }
 
-/** One pass for all: passes cost more than dispatches. */
+function parts(work: readonly Work[]): (readonly Work[])[] {
+  const count = Math.ceil(work.length / PART_DISPATCHES);
+  return Array.from({ length: count }, (_, i) => work.slice(i * PART_DISPATCHES, (i + 1) * PART_DISPATCHES));
+}
+
+/** One pass for several: passes cost more than dispatches. */
 export function encodePass(
   encoder: GPUCommandEncoder,
   work: readonly Work[],

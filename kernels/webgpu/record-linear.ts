@@ -75,6 +75,7 @@ function kernelsOfRun(recording: Recording, op: Linear, run: WeightRun, column: 
 
   const few = FEW_ROWS.map((most, i) => {
     const outs = outsPerThread(variants, most, run.rows, segments, quantized !== undefined);
+    const loads = variants.loadsPerThread || loadsPerThread(most, quantized !== undefined);
     const groups = Math.ceil(run.rows / ((outs * variants.linearThreads) / segments));
     const least = i === 0 ? 1 : FEW_ROWS[i - 1] + 1;
     return kernel('few', (rows) => [rows >= least && rows <= most ? groups : 0, 1], {
@@ -82,6 +83,7 @@ function kernelsOfRun(recording: Recording, op: Linear, run: WeightRun, column: 
       ROWS: most,
       OUTS: outs,
       SEGMENTS: segments,
+      STEPS: Math.max(1, Math.min(Math.floor(loads / outs), Math.ceil(blocks / segments))),
       // A CPU compiles each width anew for longer than it runs.
       BLOCKS: recording.gpu.features.software ? 0 : blocks,
     });
@@ -105,6 +107,12 @@ function kernelsOfRun(recording: Recording, op: Linear, run: WeightRun, column: 
     }),
     many(NARROW_ROWS + 1, Number.POSITIVE_INFINITY, tileRows, tileOuts, { TILE_ROWS: tileRows, TILE_OUTS: tileOuts }),
   ];
+}
+
+/** Blocks that a thread loads at a time; rows of x take registers too. */
+function loadsPerThread(rows: number, quantized: boolean): number {
+  if (!quantized) return 2;
+  return rows <= 2 ? 8 : 4;
 }
 
 /**

@@ -21,6 +21,9 @@ import {
 } from './recording.ts';
 import type { StepBuffers } from './step-buffers.ts';
 
+/** Threads of the norm of a whole row, and the most times four columns that each of them keeps. */
+const [NORM_THREADS, MOST_NORM_TURNS] = [256, 8];
+
 export class WebGpuRecorder implements OpRecorder {
   readonly #recording: Recording;
   readonly caches = new Set<WebGpuKvCache>();
@@ -72,7 +75,8 @@ export class WebGpuRecorder implements OpRecorder {
     const args = [op.weight.length, x.stride, domainCode(x), { float: op.eps }, { float: op.addScale ?? 1 }];
     const [residual, weight] = [add?.buffer ?? unused.read, (op.weight as WebGpuConstant).buffer];
     const workgroups: Workgroups = (counts) => [rowsOf(x, counts)];
-    if (variants.fused && !inPlace && isPlain && isWholeBlocks(x)) {
+    const turns = Math.ceil(x.cols / 4 / NORM_THREADS);
+    if (variants.fused && !inPlace && isPlain && isWholeBlocks(x) && turns <= MOST_NORM_TURNS) {
       this.#recording.add([x]);
       this.#recording.addQuantizing(out, ({ codes, scales }, isWanted) => [
         {
@@ -80,7 +84,7 @@ export class WebGpuRecorder implements OpRecorder {
           args,
           buffers: [codes, scales, x.buffer, residual, weight, out.buffer],
           workgroups,
-          constants: { RESIDUAL: add !== undefined, QUANTIZE: isWanted },
+          constants: { RESIDUAL: add !== undefined, QUANTIZE: isWanted, THREADS: NORM_THREADS, TURNS: turns },
         },
       ]);
       return;

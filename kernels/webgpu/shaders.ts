@@ -403,7 +403,12 @@ fn main(
       out[at + four] = value;
     }
     if (QUANTIZE) {
-      storeCodes(value, at + four, four < FOURS, thread);
+      workgroupBarrier();
+      noteFour(value, 0u, thread);
+      workgroupBarrier();
+      if (four < FOURS) {
+        storeCodes(value, at + four, 0u, thread);
+      }
     }
   }
 }
@@ -557,7 +562,12 @@ fn endSplit(run: Run, isFirst: bool, isLast: bool, firstHead: u32, thread: u32) 
         out[at] = value;
       }
       if (QUANTIZE && isLast) {
-        storeCodes(value, at, isStored, thread);
+        workgroupBarrier();
+        noteFour(value, 0u, thread);
+        workgroupBarrier();
+        if (isStored) {
+          storeCodes(value, at, 0u, thread);
+        }
       }
     }
   }
@@ -748,7 +758,12 @@ fn main(
         out[at + four] = value;
       }
       if (QUANTIZE) {
-        storeCodes(value, at + four, four < FOURS, thread);
+        workgroupBarrier();
+        noteFour(value, 0u, thread);
+        workgroupBarrier();
+        if (four < FOURS) {
+          storeCodes(value, at + four, 0u, thread);
+        }
       }
     }
   }
@@ -1050,7 +1065,11 @@ fn main(
     out[index] = values;
   }
   if (QUANTIZE) {
-    storeCodes(values, index, isStored, thread);
+    noteFour(values, 0u, thread);
+    workgroupBarrier();
+    if (isStored) {
+      storeCodes(values, index, 0u, thread);
+    }
   }
 }
 `,
@@ -1160,15 +1179,20 @@ fn main(
 // OUTS weight rows, so that neighbouring threads read neighbouring blocks; then one thread a result adds up the segments.
 // Follows \`linear-group.wgsl\` and a \`product-*.wgsl\`. Bound by memory: the weights.
 //
-// Tile sizes: loads in flight hide the memory's latency, so that a thread has OUTS of them at a time; a narrow matrix takes
-// fewer, or there are too few workgroups for the GPU. With BLOCKS a constant, compilers unroll the loop.
+// Tile sizes: loads in flight hide the memory's latency, so that a thread has OUTS · STEPS of them at a time. A matrix of few
+// rows takes fewer OUTS, or there are too few workgroups for the GPU, and more STEPS. With BLOCKS a constant, compilers
+// unroll the loop.
 
 const THREADS: u32 = 128u;
 const ROWS: u32 = 1u;
 const OUTS: u32 = 1u;
 const SEGMENTS: u32 = 32u;
+// Blocks of its segment that a thread loads at a time.
+const STEPS: u32 = 1u;
 // Of a row; 0 where \`params\` tells.
 const BLOCKS: u32 = 0u;
+// Every turn has STEPS blocks.
+const WHOLE: bool = BLOCKS != 0u && BLOCKS % (SEGMENTS * STEPS) == 0u;
 // Side by side, each for OUTS weight rows.
 const TEAMS: u32 = THREADS / SEGMENTS;
 // One more than there are segments, so that the threads that add them up read from different banks.
@@ -1198,15 +1222,24 @@ fn main(
     bases[j] = (params.firstRow + min(firstOut + team * OUTS + j, params.outs - 1u)) * params.vectors;
   }
   var partial = array<f32, OUTS * ROWS>();
-  for (var block = segment; block < blocks; block += SEGMENTS) {
-    var loaded: array<Block, OUTS>;
-    for (var j = 0u; j < OUTS; j++) {
-      loaded[j] = loadBlock(bases[j], block, blocks);
-    }
-    for (var r = 0u; r < ROWS; r++) {
-      let row = loadRow(min(firstRow + r, lastRow), block, blocks);
+  for (var first = segment; first < blocks; first += SEGMENTS * STEPS) {
+    var loaded: array<Block, OUTS * STEPS>;
+    for (var turn = 0u; turn < STEPS; turn++) {
+      // Beyond the end the last block is loaded again, and not used.
+      let block = select(min(first + turn * SEGMENTS, blocks - 1u), first + turn * SEGMENTS, WHOLE);
       for (var j = 0u; j < OUTS; j++) {
-        partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
+        loaded[turn * OUTS + j] = loadBlock(bases[j], block, blocks);
+      }
+    }
+    for (var turn = 0u; turn < STEPS; turn++) {
+      let block = first + turn * SEGMENTS;
+      if (WHOLE || block < blocks) {
+        for (var r = 0u; r < ROWS; r++) {
+          let row = loadRow(min(firstRow + r, lastRow), block, blocks);
+          for (var j = 0u; j < OUTS; j++) {
+            partial[j * ROWS + r] = addBlock(loaded[turn * OUTS + j], row, partial[j * ROWS + r]);
+          }
+        }
       }
     }
   }
@@ -1591,14 +1624,25 @@ fn main(
   }
   let fours = params.cols / 4u;
   let at = row * fours;
-  var squares = 0.0;
-  for (var i = thread; i < fours; i += THREADS) {
-    var values = x[at + i];
-    if (RESIDUAL) {
-      values += add[at + i] * params.addScale;
-      x[at + i] = values;
+  // A thread keeps its columns: all loads are on their way at once, and nothing is read twice.
+  var kept = array<vec4f, TURNS>();
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * THREADS + thread;
+    if (i < fours) {
+      kept[turn] = x[at + i];
+      if (RESIDUAL) {
+        kept[turn] += params.addScale * add[at + i];
+      }
     }
-    squares = fma(values.x, values.x, fma(values.y, values.y, fma(values.z, values.z, fma(values.w, values.w, squares))));
+  }
+  var squares = 0.0;
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * THREADS + thread;
+    let v = kept[turn];
+    if (RESIDUAL && i < fours) {
+      x[at + i] = v;
+    }
+    squares = fma(v.x, v.x, fma(v.y, v.y, fma(v.z, v.z, fma(v.w, v.w, squares))));
   }
   sums[thread] = squares;
   workgroupBarrier();
@@ -1615,16 +1659,23 @@ fn main(
     total += teamSums[i];
   }
   let scale = inverseSqrt(total / f32(params.cols) + params.eps);
-  // As many turns for every thread, since they meet at barriers.
-  for (var first = 0u; first < fours; first += THREADS) {
-    let i = first + thread;
-    var values = vec4f(0.0);
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * THREADS + thread;
     if (i < fours) {
-      values = x[at + i] * scale * weight[i];
-      out[at + i] = values;
+      kept[turn] = kept[turn] * scale * weight[i];
+      out[at + i] = kept[turn];
     }
     if (QUANTIZE) {
-      storeCodes(values, at + i, i < fours, thread);
+      noteFour(kept[turn], turn, thread);
+    }
+  }
+  if (QUANTIZE) {
+    workgroupBarrier();
+    for (var turn = 0u; turn < TURNS; turn++) {
+      let i = turn * THREADS + thread;
+      if (i < fours) {
+        storeCodes(kept[turn], at + i, turn, thread);
+      }
     }
   }
 }
@@ -1791,8 +1842,8 @@ fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
 }
 `,
   'quantize-four': `// Rounds a row to 8 bits in the kernel that makes it, so that linear finds its x ready: the same blocks, scales and bytes
-// as \`quantize-rows.wgsl\`. Every thread brings four neighbouring columns, eight neighbouring threads a block. Follows a
-// file that declares THREADS, a multiple of eight.
+// as \`quantize-rows.wgsl\`. Every thread brings four neighbouring columns TURNS times, eight neighbouring threads a block:
+// first all \`noteFour\`, then a barrier, then all \`storeCodes\`. Follows a file that declares THREADS, a multiple of eight.
 //
 // codes   a word of signed bytes for every four columns, [rows, stride / 4]
 // scales  f32 [rows, stride / 32]
@@ -1801,28 +1852,27 @@ fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
 @group(0) @binding(3) var<storage, read_write> scales: array<f32>;
 
 const QUANTIZE: bool = false;
+const TURNS: u32 = 1u;
 
-var<workgroup> maxima: array<f32, THREADS>;
+var<workgroup> maxima: array<f32, THREADS * TURNS>;
 
-// All threads of the workgroup call it together; \`four\` counts from the tensor's first columns.
-fn storeCodes(values: vec4f, four: u32, isStored: bool, thread: u32) {
+fn noteFour(values: vec4f, turn: u32, thread: u32) {
   let pair = max(abs(values.xy), abs(values.zw));
-  maxima[thread] = max(pair.x, pair.y);
-  workgroupBarrier();
+  maxima[turn * THREADS + thread] = max(pair.x, pair.y);
+}
+
+// \`four\` counts from the tensor's first columns.
+fn storeCodes(values: vec4f, four: u32, turn: u32, thread: u32) {
   var greatest = 0.0;
   for (var i = 0u; i < 8u; i++) {
-    greatest = max(greatest, maxima[(thread & ~7u) + i]);
+    greatest = max(greatest, maxima[turn * THREADS + (thread & ~7u) + i]);
   }
-  // The next call overwrites the maxima.
-  workgroupBarrier();
   let scale = select(greatest / 127.0, 0.0, greatest < 1e-30);
   let inverse = select(1.0 / scale, 0.0, greatest < 1e-30);
-  if (isStored) {
-    let bytes = bitcast<vec4u>(vec4i(clamp(round(values * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(0xffu);
-    codes[four] = bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
-    if ((thread & 7u) == 0u) {
-      scales[four / 8u] = scale;
-    }
+  let bytes = bitcast<vec4u>(vec4i(clamp(round(values * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(0xffu);
+  codes[four] = bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+  if ((thread & 7u) == 0u) {
+    scales[four / 8u] = scale;
   }
 }
 `,

@@ -43,7 +43,12 @@ fn main(
       out[at + four] = value;
     }
     if (QUANTIZE) {
-      storeCodes(value, at + four, four < FOURS, thread);
+      workgroupBarrier();
+      noteFour(value, 0u, thread);
+      workgroupBarrier();
+      if (four < FOURS) {
+        storeCodes(value, at + four, 0u, thread);
+      }
     }
   }
 }

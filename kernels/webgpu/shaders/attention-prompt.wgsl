@@ -147,7 +147,12 @@ fn endSplit(run: Run, isFirst: bool, isLast: bool, firstHead: u32, thread: u32) 
         out[at] = value;
       }
       if (QUANTIZE && isLast) {
-        storeCodes(value, at, isStored, thread);
+        workgroupBarrier();
+        noteFour(value, 0u, thread);
+        workgroupBarrier();
+        if (isStored) {
+          storeCodes(value, at, 0u, thread);
+        }
       }
     }
   }

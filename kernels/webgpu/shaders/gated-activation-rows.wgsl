@@ -44,6 +44,10 @@ fn main(
     out[index] = values;
   }
   if (QUANTIZE) {
-    storeCodes(values, index, isStored, thread);
+    noteFour(values, 0u, thread);
+    workgroupBarrier();
+    if (isStored) {
+      storeCodes(values, index, 0u, thread);
+    }
   }
 }

@@ -4,15 +4,20 @@
 // OUTS weight rows, so that neighbouring threads read neighbouring blocks; then one thread a result adds up the segments.
 // Follows `linear-group.wgsl` and a `product-*.wgsl`. Bound by memory: the weights.
 //
-// Tile sizes: loads in flight hide the memory's latency, so that a thread has OUTS of them at a time; a narrow matrix takes
-// fewer, or there are too few workgroups for the GPU. With BLOCKS a constant, compilers unroll the loop.
+// Tile sizes: loads in flight hide the memory's latency, so that a thread has OUTS · STEPS of them at a time. A matrix of few
+// rows takes fewer OUTS, or there are too few workgroups for the GPU, and more STEPS. With BLOCKS a constant, compilers
+// unroll the loop.
 
 const THREADS: u32 = 128u;
 const ROWS: u32 = 1u;
 const OUTS: u32 = 1u;
 const SEGMENTS: u32 = 32u;
+// Blocks of its segment that a thread loads at a time.
+const STEPS: u32 = 1u;
 // Of a row; 0 where `params` tells.
 const BLOCKS: u32 = 0u;
+// Every turn has STEPS blocks.
+const WHOLE: bool = BLOCKS != 0u && BLOCKS % (SEGMENTS * STEPS) == 0u;
 // Side by side, each for OUTS weight rows.
 const TEAMS: u32 = THREADS / SEGMENTS;
 // One more than there are segments, so that the threads that add them up read from different banks.
@@ -42,15 +47,24 @@ fn main(
     bases[j] = (params.firstRow + min(firstOut + team * OUTS + j, params.outs - 1u)) * params.vectors;
   }
   var partial = array<f32, OUTS * ROWS>();
-  for (var block = segment; block < blocks; block += SEGMENTS) {
-    var loaded: array<Block, OUTS>;
-    for (var j = 0u; j < OUTS; j++) {
-      loaded[j] = loadBlock(bases[j], block, blocks);
-    }
-    for (var r = 0u; r < ROWS; r++) {
-      let row = loadRow(min(firstRow + r, lastRow), block, blocks);
+  for (var first = segment; first < blocks; first += SEGMENTS * STEPS) {
+    var loaded: array<Block, OUTS * STEPS>;
+    for (var turn = 0u; turn < STEPS; turn++) {
+      // Beyond the end the last block is loaded again, and not used.
+      let block = select(min(first + turn * SEGMENTS, blocks - 1u), first + turn * SEGMENTS, WHOLE);
       for (var j = 0u; j < OUTS; j++) {
-        partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
+        loaded[turn * OUTS + j] = loadBlock(bases[j], block, blocks);
+      }
+    }
+    for (var turn = 0u; turn < STEPS; turn++) {
+      let block = first + turn * SEGMENTS;
+      if (WHOLE || block < blocks) {
+        for (var r = 0u; r < ROWS; r++) {
+          let row = loadRow(min(firstRow + r, lastRow), block, blocks);
+          for (var j = 0u; j < OUTS; j++) {
+            partial[j * ROWS + r] = addBlock(loaded[turn * OUTS + j], row, partial[j * ROWS + r]);
+          }
+        }
       }
     }
   }

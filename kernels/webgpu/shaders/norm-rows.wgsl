@@ -41,14 +41,25 @@ fn main(
   }
   let fours = params.cols / 4u;
   let at = row * fours;
-  var squares = 0.0;
-  for (var i = thread; i < fours; i += THREADS) {
-    var values = x[at + i];
-    if (RESIDUAL) {
-      values += add[at + i] * params.addScale;
-      x[at + i] = values;
+  // A thread keeps its columns: all loads are on their way at once, and nothing is read twice.
+  var kept = array<vec4f, TURNS>();
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * THREADS + thread;
+    if (i < fours) {
+      kept[turn] = x[at + i];
+      if (RESIDUAL) {
+        kept[turn] += params.addScale * add[at + i];
+      }
     }
-    squares = fma(values.x, values.x, fma(values.y, values.y, fma(values.z, values.z, fma(values.w, values.w, squares))));
+  }
+  var squares = 0.0;
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * THREADS + thread;
+    let v = kept[turn];
+    if (RESIDUAL && i < fours) {
+      x[at + i] = v;
+    }
+    squares = fma(v.x, v.x, fma(v.y, v.y, fma(v.z, v.z, fma(v.w, v.w, squares))));
   }
   sums[thread] = squares;
   workgroupBarrier();
@@ -65,16 +76,23 @@ fn main(
     total += teamSums[i];
   }
   let scale = inverseSqrt(total / f32(params.cols) + params.eps);
-  // As many turns for every thread, since they meet at barriers.
-  for (var first = 0u; first < fours; first += THREADS) {
-    let i = first + thread;
-    var values = vec4f(0.0);
+  for (var turn = 0u; turn < TURNS; turn++) {
+    let i = turn * THREADS + thread;
     if (i < fours) {
-      values = x[at + i] * scale * weight[i];
-      out[at + i] = values;
+      kept[turn] = kept[turn] * scale * weight[i];
+      out[at + i] = kept[turn];
     }
     if (QUANTIZE) {
-      storeCodes(values, at + i, i < fours, thread);
+      noteFour(kept[turn], turn, thread);
+    }
+  }
+  if (QUANTIZE) {
+    workgroupBarrier();
+    for (var turn = 0u; turn < TURNS; turn++) {
+      let i = turn * THREADS + thread;
+      if (i < fours) {
+        storeCodes(kept[turn], at + i, turn, thread);
+      }
     }
   }
 }

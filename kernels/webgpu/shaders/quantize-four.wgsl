@@ -1,6 +1,6 @@
 // Rounds a row to 8 bits in the kernel that makes it, so that linear finds its x ready: the same blocks, scales and bytes
-// as `quantize-rows.wgsl`. Every thread brings four neighbouring columns, eight neighbouring threads a block. Follows a
-// file that declares THREADS, a multiple of eight.
+// as `quantize-rows.wgsl`. Every thread brings four neighbouring columns TURNS times, eight neighbouring threads a block:
+// first all `noteFour`, then a barrier, then all `storeCodes`. Follows a file that declares THREADS, a multiple of eight.
 //
 // codes   a word of signed bytes for every four columns, [rows, stride / 4]
 // scales  f32 [rows, stride / 32]
@@ -9,27 +9,26 @@
 @group(0) @binding(3) var<storage, read_write> scales: array<f32>;
 
 const QUANTIZE: bool = false;
+const TURNS: u32 = 1u;
 
-var<workgroup> maxima: array<f32, THREADS>;
+var<workgroup> maxima: array<f32, THREADS * TURNS>;
 
-// All threads of the workgroup call it together; `four` counts from the tensor's first columns.
-fn storeCodes(values: vec4f, four: u32, isStored: bool, thread: u32) {
+fn noteFour(values: vec4f, turn: u32, thread: u32) {
   let pair = max(abs(values.xy), abs(values.zw));
-  maxima[thread] = max(pair.x, pair.y);
-  workgroupBarrier();
+  maxima[turn * THREADS + thread] = max(pair.x, pair.y);
+}
+
+// `four` counts from the tensor's first columns.
+fn storeCodes(values: vec4f, four: u32, turn: u32, thread: u32) {
   var greatest = 0.0;
   for (var i = 0u; i < 8u; i++) {
-    greatest = max(greatest, maxima[(thread & ~7u) + i]);
+    greatest = max(greatest, maxima[turn * THREADS + (thread & ~7u) + i]);
   }
-  // The next call overwrites the maxima.
-  workgroupBarrier();
   let scale = select(greatest / 127.0, 0.0, greatest < 1e-30);
   let inverse = select(1.0 / scale, 0.0, greatest < 1e-30);
-  if (isStored) {
-    let bytes = bitcast<vec4u>(vec4i(clamp(round(values * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(0xffu);
-    codes[four] = bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
-    if ((thread & 7u) == 0u) {
-      scales[four / 8u] = scale;
-    }
+  let bytes = bitcast<vec4u>(vec4i(clamp(round(values * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(0xffu);
+  codes[four] = bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+  if ((thread & 7u) == 0u) {
+    scales[four / 8u] = scale;
   }
 }
