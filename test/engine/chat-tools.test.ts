@@ -115,6 +115,21 @@ test('ids are nine letters and digits for models that want them so', async () =>
   assert.match(message.tool_calls![0].id, /^[a-zA-Z0-9]{9}$/);
 });
 
+test('on channels, reasoning and content come apart also where there is nothing to call', async () => {
+  const pieces = [
+    '<|channel|>analysis<|message|>',
+    'Hm.',
+    '<|end|><|start|>assistant',
+    '<|channel|>final<|message|>',
+    'Yes.',
+  ];
+  const options = { replyFormat: { calls: 'openai', reasoning: false }, pieces } as const;
+  for (const params of [{ tools: null }, { tool_choice: 'none' }] as const) {
+    const { message } = await ask(params, options);
+    assert.equal(message, { role: 'assistant', content: 'Yes.', reasoning_content: 'Hm.', reasoning: 'Hm.' });
+  }
+});
+
 test('reasoning comes apart, under both names, and can be left out', async () => {
   const options = { replyFormat: { reasoning: true }, pieces: ['<think>', '\nHm.', '\n</think>', '\n\nYes', '.'] };
   const { message } = await ask({ tools: null }, options);

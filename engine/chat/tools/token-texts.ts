@@ -22,6 +22,7 @@ export function writtenToken(tokenizer: TokenVocabulary['tokenizer'], tokenId: n
 export class TokenTexts {
   readonly #texts: readonly string[];
   readonly #overruns = new Map<string, readonly number[]>();
+  readonly #spellings = new Map<string, readonly number[]>();
 
   constructor({ tokenizer, vocabSize }: TokenVocabulary) {
     this.#texts = Array.from({ length: vocabSize }, (_, id) => writtenToken(tokenizer, id));
@@ -31,8 +32,17 @@ export class TokenTexts {
     return this.#texts[tokenId] ?? '';
   }
 
-  /** The fewest tokens that a reader from the left finds for a text. */
-  spell(text: string): number[] {
+  /** A text as the longest tokens from the left; empty where there are none for it. */
+  spell(text: string): readonly number[] {
+    let ids = this.#spellings.get(text);
+    if (ids === undefined) {
+      ids = this.#spelled(text);
+      this.#spellings.set(text, ids);
+    }
+    return ids;
+  }
+
+  #spelled(text: string): number[] {
     const ids: number[] = [];
     for (let at = 0; at < text.length; ) {
       let best = -1;
