@@ -17,6 +17,7 @@ import { parseArgs } from 'node:util';
 import type { ModelSource } from '../engine/checkpoint/model-source.ts';
 import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
+import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { machine, printTable, rounded } from './support/table.ts';
@@ -49,7 +50,7 @@ const started = performance.now();
 delay.enable();
 const model = await loadModel(source, {
   device,
-  quantize: options.quantization === 'none' ? undefined : (options.quantization as 'q8_0' | 'q4_0'),
+  quantize: options.quantization === 'none' ? undefined : (options.quantization as Quantization),
   maxModelLen: Number(options['max-model-len']),
   maxNumSeqs: 1,
   onProgress: ({ loaded }) => {

@@ -17,6 +17,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
+import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
 import type { KernelTime } from '../kernels/webgpu/timestamps.ts';
 import { GpuBench, parseVariants } from './support/bench-device.ts';
@@ -162,7 +163,7 @@ async function measure(shape: string, quantization: string, threads: number): Pr
   const started = performance.now();
   const model = await loadModel(source, {
     device,
-    quantize: quantization === 'none' ? undefined : (quantization as 'q8_0' | 'q4_0'),
+    quantize: quantization === 'none' ? undefined : (quantization as Quantization),
     maxModelLen: Math.max(pp, tg),
     maxNumSeqs: 1,
     maxNumBatchedTokens: Math.max(pp, 1),

@@ -11,6 +11,7 @@
 
 import { parseArgs } from 'node:util';
 import { type LoadedModel, loadModel } from '../engine/load-model.ts';
+import type { Quantization } from '../engine/types.ts';
 import { type LogitReduction, WasmDevice } from '../kernels/index.ts';
 import { resolveSampling, Sampler, type SamplingParams } from '../sampling/index.ts';
 import { randomModel } from './support/random-model.ts';
@@ -47,7 +48,7 @@ const WAYS: Readonly<Record<string, SamplingParams>> = {
 const device = await WasmDevice.create({ threads });
 const model = await loadModel(await randomModel(options.shape), {
   device,
-  quantize: options.quantization as 'q8_0' | 'q4_0',
+  quantize: options.quantization as Quantization,
   maxModelLen: 512,
   maxNumSeqs: sequences,
   maxNumBatchedTokens: sequences,

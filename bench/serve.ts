@@ -13,6 +13,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Engine } from '../engine/index.ts';
 import { loadModel } from '../engine/load-model.ts';
+import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
 import { barChart } from './support/bar-chart.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
@@ -102,7 +103,7 @@ async function loadEngine(): Promise<Engine> {
     maxModelLen: Math.max(input + output, LONG_PROMPT + 8),
     maxNumSeqs: most,
     maxNumBatchedTokens: Math.max(512, most),
-    quantize: options.quantization === 'none' ? undefined : (options.quantization as 'q8_0' | 'q4_0'),
+    quantize: options.quantization === 'none' ? undefined : (options.quantization as Quantization),
   };
   if (shape === undefined) return Engine.load(options.model, { device: 'wasm', threads, ...limits });
   const device = await WasmDevice.create({ threads });

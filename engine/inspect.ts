@@ -1,6 +1,6 @@
 /** What is in a model, from the headers of its files alone. */
 
-import { blockShape, type FileFormat, isQuantized, kernelFormat } from '../kernels/index.ts';
+import { blockShape, type WeightFormat } from '../kernels/index.ts';
 import { describeDecoder } from './architectures/index.ts';
 import { matchTensors, type WeightTensor } from './architectures/match-tensors.ts';
 import { openCheckpoint } from './checkpoint/checkpoint.ts';
@@ -9,6 +9,7 @@ import type { ModelSource } from './checkpoint/model-source.ts';
 import { readSafetensorsHeader } from './checkpoint/safetensors-header.ts';
 import type { TensorIndex, TensorInfo } from './checkpoint/tensor-info.ts';
 import { CheckpointError } from './errors.ts';
+import { loadedFormat } from './quantization.ts';
 
 export interface Inspection {
   readonly name: string;
@@ -98,13 +99,11 @@ function elementsOf({ shape }: TensorInfo): number {
 }
 
 /** Bytes of a tensor on a device, padding aside. */
-function loadedBytes(tensor: WeightTensor, quantize?: 'Q8_0' | 'Q4_0'): number {
+function loadedBytes(tensor: WeightTensor, quantize?: WeightFormat): number {
   const { dtype, shape } = tensor;
   // Norms and biases are kept as float32.
   if (shape.length < 2) return 4 * elementsOf(tensor);
-  const rounds = quantize !== undefined && !isQuantized(dtype) && (shape.at(-1) as number) % 32 === 0;
-  const format: FileFormat = rounds ? quantize : kernelFormat(dtype);
-  const { elements, bytes } = blockShape(format);
+  const { elements, bytes } = blockShape(loadedFormat(dtype, shape.at(-1) as number, quantize));
   return (elementsOf(tensor) / elements) * bytes;
 }
 

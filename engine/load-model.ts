@@ -1,6 +1,6 @@
 /** From a checkpoint's files to a model that runs on a device. */
 
-import type { Device, WeightFormat } from '../kernels/index.ts';
+import type { Device } from '../kernels/index.ts';
 import type { DecoderDescription } from './architectures/description.ts';
 import { describeDecoder } from './architectures/index.ts';
 import { matchTensors } from './architectures/match-tensors.ts';
@@ -9,9 +9,9 @@ import { type GenerationConfig, readGenerationConfig } from './checkpoint/genera
 import type { ModelSource } from './checkpoint/model-source.ts';
 import { chooseSizes, type SizeOptions } from './choose-sizes.ts';
 import { Decoder } from './decoder.ts';
-import { RequestError } from './errors.ts';
 import { ModelWeights } from './load-weights.ts';
 import type { Model } from './model.ts';
+import { quantizedFormat } from './quantization.ts';
 import type { LoadOptions } from './types.ts';
 
 export interface LoadModelOptions extends SizeOptions, Pick<LoadOptions, 'quantize' | 'onProgress' | 'signal'> {
@@ -35,11 +35,6 @@ export interface ModelInfo {
   readonly weightBytes: number;
   readonly kvCacheBytes: number;
 }
-
-const QUANTIZED: ReadonlyMap<unknown, WeightFormat> = new Map([
-  ['q8_0', 'Q8_0'],
-  ['q4_0', 'Q4_0'],
-]);
 
 /**
  * Loads the model of a source. The source stays the caller's; it is not read after the promise settles.
@@ -79,9 +74,4 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Loa
       kvCacheBytes: cache.byteLength,
     },
   });
-}
-
-function quantizedFormat(quantize: LoadOptions['quantize']): WeightFormat | undefined {
-  if (quantize === undefined || QUANTIZED.has(quantize)) return QUANTIZED.get(quantize);
-  throw new RequestError(`quantize is ${JSON.stringify(quantize)}; expected q8_0 or q4_0`, 'quantize');
 }

@@ -3,20 +3,12 @@
  * disk reads while the device rounds and repacks; nothing else of the weights is ever held here.
  */
 
-import {
-  blockShape,
-  type Device,
-  dequantize,
-  isQuantized,
-  kernelFormat,
-  rowBytes,
-  type Weight,
-  type WeightFormat,
-} from '../kernels/index.ts';
+import { type Device, dequantize, rowBytes, type Weight, type WeightFormat } from '../kernels/index.ts';
 import { type DecoderDescription, type ExpertMatrices, isExperts } from './architectures/description.ts';
 import type { WeightTensor } from './architectures/match-tensors.ts';
 import type { ModelSource } from './checkpoint/model-source.ts';
 import type { PackedRows } from './checkpoint/tensor-info.ts';
+import { loadedFormat } from './quantization.ts';
 import type { LoadOptions } from './types.ts';
 
 /** Bytes that are read at a time, as far as a row is not larger. */
@@ -39,8 +31,7 @@ export class ModelWeights {
   readonly #vectors = new Map<string, Float32Array>();
 
   /**
-   * Makes room on the device for every matrix. Float ones whose rows are whole blocks of `quantize` take that format, the
-   * others keep their own, or what the kernels have for it.
+   * Makes room on the device for every matrix, in the format that {@link loadedFormat} says.
    * @throws DeviceError when they do not fit.
    */
   constructor(
@@ -49,10 +40,7 @@ export class ModelWeights {
     tensors: ReadonlyMap<string, WeightTensor>,
     quantize: WeightFormat | undefined,
   ) {
-    const formatOf = ({ shape, dtype }: WeightTensor) => {
-      const rounds = quantize !== undefined && !isQuantized(dtype) && shape[1] % blockShape(quantize).elements === 0;
-      return rounds ? quantize : kernelFormat(dtype);
-    };
+    const formatOf = ({ shape, dtype }: WeightTensor) => loadedFormat(dtype, shape[1], quantize);
     const inOrderOfUse = [...tensors.values()];
     // In the order of the files, so that a disk reads straight on.
     this.#tensors = inOrderOfUse.toSorted((a, b) => compare(a.file, b.file) || a.offset - b.offset);

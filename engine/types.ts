@@ -8,12 +8,16 @@ import type { CallFormatName } from './chat/index.ts';
 
 export { LOGPROBS_MODES } from '../sampling/index.ts';
 
+/** What float weights can be rounded to while they are loaded, from the closest to the smallest. */
+export const QUANTIZATIONS = ['q8_0', 'q6_k', 'q5_k', 'q4_k', 'q4_1', 'q4_0'] as const;
+export type Quantization = (typeof QUANTIZATIONS)[number];
+
 /** Options of `Engine.load`. */
 export interface LoadOptions {
   /** Where the forward pass runs; `auto` (the default) takes the fastest there is. */
   readonly device?: DeviceKind | 'auto';
   /** Rounds the matrices of a float checkpoint to a block format while loading. */
-  readonly quantize?: 'q8_0' | 'q4_0';
+  readonly quantize?: Quantization;
   /** Longest sequence in tokens, prompt and output together. Default: the model's own limit, or what the cache holds. */
   readonly maxModelLen?: number;
   /** Most sequences in one step. Default 16. */

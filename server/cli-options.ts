@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { CALL_FORMATS, type CallFormatName } from '../engine/chat/tools/formats.ts';
-import { LOGPROBS_MODES, type LoadOptions } from '../engine/types.ts';
+import { LOGPROBS_MODES, type LoadOptions, QUANTIZATIONS } from '../engine/types.ts';
 import type { ApiKey } from './auth.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
@@ -84,7 +84,7 @@ Flags of serve and chat:
                          (HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE); or tiny-chat, the embedded model (default)
   --device KIND          auto (default), webgpu, wasm or reference
   --threads N            threads of the wasm device
-  --quantization FORMAT  q8_0 or q4_0: rounds a float checkpoint while loading
+  --quantization FORMAT  q8_0, q6_k, q5_k, q4_k, q4_1 or q4_0: rounds a float checkpoint while loading
   --max-model-len N      longest sequence in tokens
   --max-num-seqs N       most sequences in one step
   --max-num-batched-tokens N  most tokens in one step
@@ -187,7 +187,7 @@ function modelOptions(values: ModelFlags & { readonly model: string }): ModelOpt
   const template = values['chat-template'];
   const load: { -readonly [K in keyof LoadOptions]: LoadOptions[K] } = {};
   if (device !== undefined) load.device = oneOf('device', device, ['auto', 'webgpu', 'wasm', 'reference']);
-  if (quantization !== undefined) load.quantize = oneOf('quantization', quantization, ['q8_0', 'q4_0']);
+  if (quantization !== undefined) load.quantize = oneOf('quantization', quantization, QUANTIZATIONS);
   const dtype = values['kv-cache-dtype'];
   if (dtype !== undefined) load.kvCacheDtype = oneOf('kv-cache-dtype', dtype, ['auto', 'f32', 'f16', 'int8']);
   const share = values['gpu-memory-utilization'];

@@ -1,6 +1,7 @@
 /** A whole model on the WebGPU device: by the host's clock with and without waiting for each token, and kernel by kernel. */
 
 import { loadModel } from '../../engine/load-model.ts';
+import type { Quantization } from '../../engine/types.ts';
 import { type Device, WebGpuDevice } from '../../kernels/index.ts';
 import type { Variants } from '../../kernels/webgpu/kernels.ts';
 import type { KernelTime } from '../../kernels/webgpu/timestamps.ts';
@@ -52,7 +53,7 @@ export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth:
   const started = performance.now();
   const model = await loadModel(source, {
     device,
-    quantize: quantization === 'none' ? undefined : (quantization as 'q8_0' | 'q4_0'),
+    quantize: quantization === 'none' ? undefined : (quantization as Quantization),
     maxModelLen: Math.max(pp, tg, WARM_TOKENS),
     maxNumSeqs: 1,
     maxNumBatchedTokens: pp,

@@ -132,7 +132,7 @@ test('options that cannot be met are refused by name', async () => {
     [{ gpuMemoryUtilization: 0 }, /^gpuMemoryUtilization is 0; expected above 0, at most 1$/],
     [{ gpuMemoryUtilization: 0.5 }, /the reference device does not tell its memory, expected kvCacheBytes$/],
     [{ kvCacheDtype: 'int4' as 'f16' }, /^kvCacheDtype is int4; expected one of auto, f32, f16, int8$/],
-    [{ quantize: 'q3_k' as 'q4_0' }, /^quantize is "q3_k"; expected q8_0 or q4_0$/],
+    [{ quantize: 'q3_k' as 'q4_0' }, /^quantize is "q3_k"; expected one of q8_0, q6_k, q5_k, q4_k, q4_1, q4_0$/],
   ];
   for (const [options, message] of wrong) await rejects(() => load(options), message, RequestError);
 });
@@ -164,6 +164,9 @@ test('quantising takes the matrices whose rows are multiples of 32', async () =>
   assert.is(device.formats.get('model.embed_tokens.weight'), 'Q4_0');
   assert.is(device.formats.get('model.layers.0.self_attn.q_proj.weight'), 'Q4_0');
   assert.is(device.formats.get('model.layers.0.mlp.down_proj.weight'), 'F32', 'rows of 48');
+  const super256 = new RecordingDevice();
+  await load({ device: super256, quantize: 'q4_k' });
+  assert.is(super256.formats.get('model.embed_tokens.weight'), 'Q8_0', 'rows of 32 are no whole blocks of 256');
 });
 
 test('progress ends at the total', async () => {

@@ -12,7 +12,9 @@ import {
   halfToFloat,
   quantize,
   rowBytes,
+  type WeightFormat,
 } from '../../kernels/index.ts';
+import { Random } from '../random.ts';
 import { sameBits } from './harness.ts';
 
 interface QuantRows {
@@ -38,6 +40,16 @@ function checkpointRow(name: string, row: number, cols: number): Float32Array {
   return dequantize('F16', new Uint8Array(file.subarray(at, at + 2 * cols)));
 }
 
+/** GGUF's names of tensors whose rows lie as in the checkpoint, and those there. */
+const CHECKPOINT_NAMES: Record<string, string> = {
+  'token_embd.weight': 'model.embed_tokens.weight',
+  'blk.0.ffn_down.weight': 'model.layers.0.mlp.down_proj.weight',
+  'blk.0.ffn_up.weight': 'model.layers.0.mlp.up_proj.weight',
+  'blk.0.ffn_gate.weight': 'model.layers.0.mlp.gate_proj.weight',
+  'blk.0.attn_v.weight': 'model.layers.0.self_attn.v_proj.weight',
+  'blk.0.attn_output.weight': 'model.layers.0.self_attn.o_proj.weight',
+};
+
 const test = suite('formats');
 
 test('blocks of random bytes mean what the oracle says, bit for bit', () => {
@@ -51,19 +63,11 @@ test('blocks of random bytes mean what the oracle says, bit for bit', () => {
 });
 
 test('quantising a row of the float16 checkpoint gives what the GGUF file holds', () => {
-  const names: Record<string, string> = {
-    'token_embd.weight': 'model.embed_tokens.weight',
-    'blk.0.ffn_down.weight': 'model.layers.0.mlp.down_proj.weight',
-    'blk.0.ffn_up.weight': 'model.layers.0.mlp.up_proj.weight',
-    'blk.0.ffn_gate.weight': 'model.layers.0.mlp.gate_proj.weight',
-    'blk.0.attn_v.weight': 'model.layers.0.self_attn.v_proj.weight',
-    'blk.0.attn_output.weight': 'model.layers.0.self_attn.o_proj.weight',
-  };
   let compared = 0;
   for (const { file, tensor, type, row, f32 } of rows) {
-    if ((type !== 'Q4_0' && type !== 'Q8_0') || !names[tensor] || !/q4_0|q8_0/.test(file)) continue;
+    if ((type !== 'Q4_0' && type !== 'Q8_0') || !CHECKPOINT_NAMES[tensor] || !/q4_0|q8_0/.test(file)) continue;
     const expected = floats(f32);
-    const source = checkpointRow(names[tensor], row, expected.length);
+    const source = checkpointRow(CHECKPOINT_NAMES[tensor], row, expected.length);
     assert.ok(sameBits(dequantize(type, quantize(type, source)), expected), `${file} ${tensor} row ${row}`);
     compared++;
   }
@@ -125,6 +129,35 @@ test('quantised values stay within half a step of the original', () => {
       ),
     );
   }
+});
+
+/** Mean of squared differences. */
+function error(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, x, i) => sum + (x - b[i]) ** 2, 0) / a.length;
+}
+
+test('formats of more bits come closer, and all beat a coarse rounding', () => {
+  const random = new Random(3);
+  const x = random.floats(64 * 256).map((value, i) => value + random.floats(1)[0] * (i % 7 === 0 ? 2 : 0.2));
+  const errorOf = (format: WeightFormat) => error(dequantize(format, quantize(format, x)), x);
+  const order: WeightFormat[] = ['Q8_0', 'Q6_K', 'Q5_K', 'Q4_K', 'Q4_0', 'MXFP4'];
+  const errors = order.map(errorOf);
+  for (let i = 1; i < order.length; i++) assert.ok(errors[i - 1] < errors[i], `${order[i - 1]} before ${order[i]}`);
+  assert.ok(errorOf('Q5_1') < errorOf('Q4_1') && errorOf('Q4_1') < errors[5] && errorOf('IQ4_NL') < errors[5]);
+});
+
+test('rows rounded to K formats are as close to the checkpoint as those of the GGUF files', () => {
+  let compared = 0;
+  for (const { tensor, type, row, f32 } of rows) {
+    if ((type !== 'Q4_K' && type !== 'Q5_K' && type !== 'Q6_K' && type !== 'Q4_1') || !CHECKPOINT_NAMES[tensor])
+      continue;
+    const theirs = floats(f32);
+    const source = checkpointRow(CHECKPOINT_NAMES[tensor], row, theirs.length);
+    const ours = dequantize(type, quantize(type, source));
+    assert.ok(error(ours, source) <= 1.15 * error(theirs, source), `${type} ${tensor} row ${row}`);
+    compared++;
+  }
+  assert.ok(compared >= 4, `${compared} rows compared`);
 });
 
 test('a row that is not whole blocks is refused', () => {

@@ -56,6 +56,7 @@ const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, Archite
     },
   ],
   ['qwen3moe', { modelType: 'qwen3_moe', settings: (read) => ({ ...EXPERTS(read), norm_topk_prob: true }) }],
+  ['gemma', { modelType: 'gemma' }],
   [
     'gemma2',
     {

@@ -53,7 +53,7 @@ const VARIANTS: Readonly<Record<string, Readonly<Record<string, string>> | undef
   olmo2: NORMS_ON_BOTH_SIDES,
   phi3: { ffn_up: 'mlp.gate_up_proj' },
   starcoder2: { ffn_up: 'mlp.c_fc', ffn_down: 'mlp.c_proj' },
-  stablelm: { attn_q_norm: 'self_attn.q_layernorm', attn_k_norm: 'self_attn.k_layernorm' },
+  stablelm: { attn_q_norm: 'self_attn.q_layernorm.norms.#', attn_k_norm: 'self_attn.k_layernorm.norms.#' },
   mixtral: {
     ffn_gate_inp: 'block_sparse_moe.gate',
     ffn_gate_exps: 'block_sparse_moe.experts.#.w1',
@@ -70,7 +70,7 @@ const VARIANTS: Readonly<Record<string, Readonly<Record<string, string>> | undef
 const INTERLEAVED: ReadonlySet<string> = new Set(['llama', 'mixtral', 'granite', 'smollm3']);
 
 /** Norms of these are stored with 1 added, as what the values are multiplied by. */
-const NORMS_PLUS_ONE: ReadonlySet<string> = new Set(['gemma2', 'gemma3_text']);
+const NORMS_PLUS_ONE: ReadonlySet<string> = new Set(['gemma', 'gemma2', 'gemma3_text']);
 
 /** Small tensors that hold settings, not weights. */
 export const ROPE_FACTORS: ReadonlySet<string> = new Set([
@@ -89,7 +89,7 @@ export function renameTensors(
   for (const tensor of tensors) {
     if (ROPE_FACTORS.has(tensor.name)) continue;
     const name = nameOf(tensor.name, names);
-    if (name.includes('#')) renamed.push(...eachExpert(tensor, name));
+    if (name.includes('#')) renamed.push(...eachPart(tensor, name));
     else if (INTERLEAVED.has(modelType) && /\.self_attn\.[qk]_proj\./.test(name)) {
       renamed.push({ ...tensor, name, interleavedHeadRows: headDim });
     } else if (NORMS_PLUS_ONE.has(modelType) && name.endsWith('norm.weight')) {
@@ -107,20 +107,22 @@ function nameOf(name: string, layerNames: Readonly<Record<string, string>>): str
   const known = expert === undefined ? key : `${key}_exps`;
   if (!Object.hasOwn(layerNames, known)) return name;
   const path = layerNames[known];
-  return `model.layers.${layer}.${expert === undefined ? path : path.replace('#', expert)}${end}`;
+  const suffix = key === 'attn_sinks' ? '' : end;
+  return `model.layers.${layer}.${expert === undefined ? path : path.replace('#', expert)}${suffix}`;
 }
 
-function eachExpert(tensor: TensorInfo, name: string): TensorInfo[] {
-  const [experts = 0, ...shape] = tensor.shape;
-  const byteLength = tensor.byteLength / experts;
-  if (experts === 0 || experts > MAX_EXPERTS || !Number.isInteger(byteLength)) return [{ ...tensor, name }];
-  return Array.from({ length: experts }, (_, expert) => ({
+/** The matrices of all experts, or the norms of all heads, one by one. */
+function eachPart(tensor: TensorInfo, name: string): TensorInfo[] {
+  const [parts = 0, ...shape] = tensor.shape;
+  const byteLength = tensor.byteLength / parts;
+  if (parts === 0 || parts > MAX_PARTS || !Number.isInteger(byteLength)) return [{ ...tensor, name }];
+  return Array.from({ length: parts }, (_, part) => ({
     ...tensor,
-    name: name.replace('#', String(expert)),
+    name: name.replace('#', String(part)),
     shape,
-    offset: tensor.offset + expert * byteLength,
+    offset: tensor.offset + part * byteLength,
     byteLength,
   }));
 }
 
-const MAX_EXPERTS = 4096;
+const MAX_PARTS = 4096;
