@@ -8,6 +8,7 @@ import { bounded, COMPILE_FUEL, MAX_SOURCE_LENGTH } from './limits.ts';
 import { CompiledGrammar } from './matcher.ts';
 import { parseRegex } from './regex.ts';
 import { atOnce, isSliced, Preempted } from './slices.ts';
+import { structuralTagNode } from './structural-tags/index.ts';
 import { Tables } from './tables.ts';
 import { Vocabulary, type VocabularyOptions } from './vocabulary.ts';
 
@@ -84,6 +85,17 @@ export class GrammarCompiler {
     return this.#compileWhole('ebnf', source, () => ebnfNode(source));
   }
 
+  /**
+   * Text that is free until a trigger, and held to a format from there on, as `structuralTagNode` reads it.
+   * @param spec a structural tag's JSON, as text or parsed
+   * @param options for the schemas in it
+   * @throws GrammarError when it is malformed, or uses what is not supported
+   */
+  structuralTag(spec: unknown, options: JsonSchemaOptions = {}): CompiledGrammar {
+    const key = bounded(() => JSON.stringify([options.whitespacePattern ?? null, spec]));
+    return this.#compileWhole('structural tag', key, () => structuralTagNode(parsed(spec), options));
+  }
+
   #compileWhole(kind: string, source: string, parse: () => Node): CompiledGrammar {
     return this.#compile(kind, source, () => {
       const node = atOnce(parse);
@@ -158,5 +170,14 @@ function keepNewest(map: Map<string, unknown>, most: number): void {
   for (const key of map.keys()) {
     if (map.size <= most) return;
     map.delete(key);
+  }
+}
+
+function parsed(spec: unknown): unknown {
+  if (typeof spec !== 'string') return spec;
+  try {
+    return JSON.parse(spec);
+  } catch (error) {
+    throw new GrammarError(`structural_tag: expected JSON: ${(error as Error).message}`);
   }
 }

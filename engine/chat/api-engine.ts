@@ -11,6 +11,7 @@ import type { CallFormatName } from './tools/formats.ts';
 export interface ApiEngine {
   readonly modelName: string;
   readonly vocabSize: number;
+  readonly eosTokenIds?: readonly number[];
   readonly hiddenSize: number;
   /** Longest sequence in tokens, prompt and output together. */
   readonly maxModelLen: number;

@@ -24,6 +24,17 @@ export function closeObjects(schema: unknown): unknown {
   return composes(schema) ? schema : closed(schema);
 }
 
+/** The same for all schemas in a structural tag. */
+export function closeTagSchemas(spec: unknown): unknown {
+  if (Array.isArray(spec)) return spec.map(closeTagSchemas);
+  if (!isSchema(spec)) return spec;
+  const entries = Object.entries(spec).map(([name, value]): [string, unknown] => {
+    const isSchemaMember = name === 'schema' || name === 'json_schema';
+    return [name, isSchemaMember ? closeObjects(value) : closeTagSchemas(value)];
+  });
+  return Object.fromEntries(entries);
+}
+
 function closed(schema: unknown): unknown {
   if (!isSchema(schema)) return schema;
   const entries = Object.entries(schema).map(([keyword, value]): [string, unknown] => {

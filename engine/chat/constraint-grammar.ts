@@ -3,11 +3,9 @@
 import { type Grammar, GrammarError, inSlices } from '../../grammar/index.ts';
 import { RequestError } from '../errors.ts';
 import type { ApiEngine } from './api-engine.ts';
-import { closeObjects } from './close-objects.ts';
+import { closeObjects, closeTagSchemas } from './close-objects.ts';
 import { ANY_OBJECT, type Constraint, type GivenConstraint } from './constraint.ts';
-import type { StructuralTag } from './structural-tag.ts';
-import { CallGrammar, compilerWithMarkers } from './tools/call-grammar.ts';
-import { anyOf, json, quote } from './tools/lark-text.ts';
+import { compilerWithMarkers } from './tools/call-grammar.ts';
 
 const ONE_SPACE = '[ ]?';
 
@@ -17,11 +15,12 @@ export interface ConstraintCompiler {
   regex(pattern: string): Grammar;
   choice(choices: readonly string[]): Grammar;
   ebnf(grammar: string): Grammar;
+  structuralTag(spec: unknown, options?: { readonly whitespacePattern?: string }): Grammar;
 }
 
 /** @throws RequestError that names the parameter, when the constraint cannot be compiled */
 export function constraintGrammar(engine: ApiEngine, { constraint, param }: GivenConstraint): Grammar {
-  if (constraint.kind === 'tags') return structuralTagGrammar(constraint.tag, param, engine);
+  if (constraint.kind === 'tags') return structuralTagGrammar(constraint, param, engine);
   return compileConstraint({ constraint, param }, engine.grammarCompiler);
 }
 
@@ -68,19 +67,44 @@ function inTermsOf<T>(param: string, compile: () => T): T {
   }
 }
 
-/** @throws RequestError that names the parameter, when a schema cannot be compiled */
-function structuralTagGrammar({ triggers, tags }: StructuralTag, param: string, engine: ApiEngine): Grammar {
-  const markers = tags.map(({ end }) => end);
-  const compiler = engine.grammarCompiler && (compilerWithMarkers(markers, engine) ?? engine.grammarCompiler);
-  const starts = triggers.map((trigger) => ({ trigger, call: languageAfter(trigger, tags, param, compiler) }));
-  return new CallGrammar(starts, engine);
+/** @throws RequestError that names the parameter, when the tags cannot be compiled */
+function structuralTagGrammar(
+  { spec, whitespacePattern = ONE_SPACE }: Tags,
+  param: string,
+  engine: ApiEngine,
+): Grammar {
+  const compiler = tagCompiler(engine, spec);
+  if (!compiler) throw new RequestError(`${param} is not supported by this engine`, param);
+  return inTermsOf(param, () => compiler.structuralTag(closeTagSchemas(spec), { whitespacePattern }));
 }
 
-function languageAfter(trigger: string, tags: StructuralTag['tags'], param: string, compiler?: ConstraintCompiler) {
-  const continued = tags
-    .filter(({ begin }) => begin.startsWith(trigger))
-    .map(({ begin, schema, end }) => {
-      return `${quote(begin.slice(trigger.length))} ${json(closeObjects(schema))} ${quote(end)}`;
-    });
-  return compileConstraint({ constraint: { kind: 'grammar', text: `start: ${anyOf(continued)}` }, param }, compiler);
+type Tags = Extract<Constraint, { kind: 'tags' }>;
+
+/** Members of structural tags whose strings may be special tokens. */
+const MARKING = new Set(['begin', 'end', 'triggers', 'value', 'separator', 'excludes']);
+const MAX_COMPILERS = 4;
+const tagCompilers = new WeakMap<ApiEngine, Map<string, ConstraintCompiler | null>>();
+
+/** The engine's own compiler, unless tags begin or end with special tokens. */
+function tagCompiler(engine: ApiEngine, spec: object): ConstraintCompiler | undefined {
+  if (!engine.grammarCompiler) return undefined;
+  const markers = [...new Set(marksOf(spec))].sort();
+  let known = tagCompilers.get(engine);
+  if (!known) tagCompilers.set(engine, (known = new Map()));
+  const key = JSON.stringify(markers);
+  let compiler = known.get(key);
+  if (compiler === undefined) {
+    compiler = compilerWithMarkers(markers, engine, engine.eosTokenIds);
+    if (known.size >= MAX_COMPILERS) known.clear();
+    known.set(key, compiler);
+  }
+  return compiler ?? engine.grammarCompiler;
+}
+
+function marksOf(spec: unknown): string[] {
+  if (typeof spec !== 'object' || spec === null) return [];
+  return Object.entries(spec).flatMap(([name, member]) => {
+    if (!MARKING.has(name)) return marksOf(member);
+    return (Array.isArray(member) ? member : [member]).filter((mark) => typeof mark === 'string');
+  });
 }

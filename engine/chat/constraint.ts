@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { RequestError } from '../errors.ts';
 import { isGiven, readList, readObject, readString, refuse, refuseBecause, shown } from './coercion.ts';
 import { boolean, field, oneOf, readJsonObject, string } from './fields.ts';
-import { readStructuralTag, type StructuralTag } from './structural-tag.ts';
 
 const MAX_CHOICES = 10_000;
 
@@ -13,7 +12,7 @@ export type Constraint =
   | { readonly kind: 'regex'; readonly pattern: string }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
   | { readonly kind: 'grammar'; readonly text: string }
-  | { readonly kind: 'tags'; readonly tag: StructuralTag };
+  | { readonly kind: 'tags'; readonly spec: object; readonly whitespacePattern?: string };
 
 /** A constraint and the parameter that it came from. */
 export interface GivenConstraint<T extends Constraint = Constraint> {
@@ -41,8 +40,8 @@ const structuredOutputs = z.object({
   choice: choices('As guided_choice.'),
   grammar: pattern('As guided_grammar.'),
   json_object: boolean('The output is a JSON object.'),
-  structural_tag: field<object | string, StructuralTag>(
-    'Free text until one of the triggers, then one of the structures (begin, schema, end), then free text again.',
+  structural_tag: field<object | string, object>(
+    'Free text until one of the triggers, then one of the structures (begin, schema, end), then free text again; or any format of XGrammar.',
     { type: ['object', 'string'] },
     readStructuralTag,
   ),
@@ -131,7 +130,7 @@ export function constraintOf(request: ConstraintFields): GivenConstraint | null 
   const format = request.response_format;
   if (!format) return null;
   return {
-    constraint: format.kind === 'json' ? { ...format, whitespacePattern } : format,
+    constraint: format.kind === 'json' || format.kind === 'tags' ? { ...format, whitespacePattern } : format,
     param: 'response_format',
   };
 }
@@ -147,15 +146,16 @@ function structuredConstraint(structured: z.output<typeof structuredOutputs>): C
   if (regex !== undefined) return { kind: 'regex', pattern: regex };
   if (choice !== undefined) return { kind: 'choice', choices: choice };
   if (grammar !== undefined) return { kind: 'grammar', text: grammar };
-  if (structured.structural_tag !== undefined) return { kind: 'tags', tag: structured.structural_tag };
   const pattern = structured.disable_any_whitespace ? '' : whitespacePattern;
+  const { structural_tag: spec } = structured;
+  if (spec !== undefined) return { kind: 'tags', spec, whitespacePattern: pattern };
   return { kind: 'json', schema: json ?? ANY_OBJECT, whitespacePattern: pattern };
 }
 
 function readResponseFormat(value: unknown): Constraint | null {
   const { type, json_schema: given, schema } = readObject(value);
   if (type === 'text') return null;
-  if (type === 'structural_tag') return { kind: 'tags', tag: readStructuralTag(value) };
+  if (type === 'structural_tag') return { kind: 'tags', spec: readObject(value) };
   if (type === 'json_object') return { kind: 'json', schema: isGiven(schema) ? readSchema(schema) : ANY_OBJECT };
   if (type !== 'json_schema') {
     return refuseBecause(
@@ -179,6 +179,18 @@ function readSchema(value: unknown): unknown {
     refuse('a JSON Schema', value);
   }
   return typeof parsed === 'boolean' ? parsed : readJsonObject(parsed);
+}
+
+/** A structural tag may come as its JSON text. */
+function readStructuralTag(value: unknown): object {
+  if (typeof value !== 'string') return readJsonObject(value);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    refuse('JSON', value);
+  }
+  return readJsonObject(parsed);
 }
 
 function readText(value: unknown): string {

@@ -292,28 +292,7 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ guided_grammar: '' }, 'guided_grammar', 'empty'],
   [{ structured_outputs: {} }, 'structured_outputs', 'exactly one', 'none'],
   [{ structured_outputs: { json: {}, regex: 'a' } }, 'structured_outputs', 'json and regex'],
-  [{ structured_outputs: { structural_tag: {} } }, 'structured_outputs.structural_tag', 'structures'],
   [{ structured_outputs: { structural_tag: '{' } }, 'structured_outputs.structural_tag', 'JSON'],
-  [{ response_format: { type: 'structural_tag', structures: [], triggers: ['<'] } }, 'response_format', 'at least one'],
-  [
-    {
-      response_format: { type: 'structural_tag', structures: [{ begin: '<f>', schema: {}, end: '' }], triggers: ['<'] },
-    },
-    'response_format',
-    'empty end',
-  ],
-  [
-    {
-      response_format: {
-        type: 'structural_tag',
-        structures: [{ begin: '<f>', schema: {}, end: '</f>' }],
-        triggers: ['['],
-      },
-    },
-    'response_format',
-    '"<f>"',
-  ],
-  [{ response_format: { type: 'structural_tag', format: { type: 'tag' } } }, 'response_format', '"tag"'],
   [{ response_format: 'text' }, 'response_format', 'object'],
   [{ response_format: { type: 'json_schema' } }, 'response_format', 'provided'],
   [{ response_format: { type: 'json_schema', json_schema: {} } }, 'response_format', 'name'],

@@ -129,7 +129,11 @@ class CallMatcher implements Matcher {
 }
 
 /** A compiler for grammars in which some special tokens stand as they are written; null when none of them is special. */
-export function compilerWithMarkers(markers: readonly string[], vocabulary: TokenVocabulary): GrammarCompiler | null {
+export function compilerWithMarkers(
+  markers: readonly string[],
+  vocabulary: TokenVocabulary,
+  eosTokenIds: readonly number[] = [],
+): GrammarCompiler | null {
   const { tokenizer, vocabSize } = vocabulary;
   let hasMarker = false;
   const tokens = Array.from({ length: vocabSize }, (_, id) => {
@@ -140,5 +144,5 @@ export function compilerWithMarkers(markers: readonly string[], vocabulary: Toke
     hasMarker = true;
     return new TextEncoder().encode(text);
   });
-  return hasMarker ? new GrammarCompiler({ tokens, eosTokenIds: [] }) : null;
+  return hasMarker ? new GrammarCompiler({ tokens, eosTokenIds }) : null;
 }
