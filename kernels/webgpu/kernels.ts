@@ -128,6 +128,25 @@ export function linearKernel(format: GpuFormat, rows: 'any' | 'few' | 'many', pa
   };
 }
 
+/** params, step, weights, activated, codes of x, scales of x, codes and out and scales of the result */
+export function linearGatedKernel(format: GpuFormat, packedDot: boolean): Kernel {
+  return {
+    name: `linear ${format}, gated`,
+    files: [
+      packedDot ? 'dot-packed' : 'dot-plain',
+      'step',
+      WEIGHT_FILE[format],
+      'dot-block',
+      'linear-group',
+      'product-quantized',
+      'activate',
+      'quantize-four',
+      'linear-gated',
+    ],
+    bindings: ['uniform', 'read', 'read', 'write', 'read', 'read', 'write', 'write', 'write'],
+  };
+}
+
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
 export function expertKernel(format: GpuFormat, plain: boolean, packedDot: boolean): Kernel {
   const quantized = isQuantized(format);

@@ -3,16 +3,18 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
-import { type KernelConstants, linearKernel, type Variants } from './kernels.ts';
-import { blocksOf, segmentsOf } from './layout.ts';
-import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
+import { type KernelConstants, linearGatedKernel, linearKernel, type Variants } from './kernels.ts';
+import { BLOCK, blocksOf, segmentsOf } from './layout.ts';
+import { domainCode, ELEMENT_THREADS, type Quantized, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
 
 type Linear = Parameters<OpRecorder['linear']>[0];
 
 /** Rows of x that share one reading of the weights: each count up to the last takes the least of these that holds it. */
 const FEW_ROWS = [1, 2, 4, 8];
-const MOST_FEW_ROWS = 8;
+export const MOST_FEW_ROWS = 8;
+/** Threads of a workgroup that takes 32 columns of a gated activation. */
+const GATED_THREADS = 256;
 /** Up to so many rows a tile of 16 does; beyond, the larger one of the variants. */
 const NARROW_ROWS = 32;
 const NARROW_TILE_ROWS = 16;
@@ -24,16 +26,70 @@ export function recordLinear(recording: Recording, op: Linear): void {
   const weights = op.weights as readonly WebGpuWeight[];
   if (weights.some(({ format }) => isQuantized(format))) recording.quantized(x);
   let column = 0;
-  const kernels: Recorded[] = [];
-  for (const run of stackParts(recording.gpu, recording.memory, weights)) {
-    kernels.push(...kernelsOfRun(recording, op, run, column));
+  const out = op.out as WebGpuTensor;
+  const few: Recorded[] = [];
+  const others: Recorded[] = [];
+  const runs = stackParts(recording.gpu, recording.memory, weights);
+  for (const run of runs) {
+    const kernels = kernelsOfRun(recording, op, run, column);
+    few.push(...kernels.few);
+    others.push(...kernels.others);
     column += run.rows;
   }
-  recording.add([op.out as WebGpuTensor], ...kernels);
+  recording.add([out], ...others, ...few);
+  if (runs.length === 1 && !op.bias) recording.noteFewRows(out, few.length, { x, run: runs[0] });
 }
 
-/** One buffer's share of a linear op. */
-function kernelsOfRun(recording: Recording, op: Linear, run: WeightRun, column: number): Recorded[] {
+/**
+ * Kernels for few rows that do a gated activation together with the linear before it; none where the two do not suit. The
+ * linear's own kernels are then taken out.
+ */
+export function gatedKernels(
+  recording: Recording,
+  op: Parameters<OpRecorder['gatedActivation']>[0],
+): ((form: Quantized, constants: KernelConstants) => readonly Recorded[]) | undefined {
+  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
+  const { variants } = recording;
+  const linear = recording.fewRows(x);
+  if (!linear || !isQuantized(linear.run.format)) return undefined;
+  const { run } = linear;
+  const [blocks, segments] = [blocksOf(linear.x.cols), segmentsOf(linear.x.cols)];
+  if (GATED_THREADS / segments > BLOCK) return undefined;
+  const quantized = recording.quantized(linear.x);
+  recording.takeFewRows(linear);
+  const { vectors, base, rows } = run;
+  const limit = { float: op.limit ?? 0 };
+  const args = [blocks, segments, vectors, base, rows, 0, x.stride, linear.x.stride, domainCode(x), 0, limit];
+  return ({ codes, scales }, constants) =>
+    FEW_ROWS.map((most, i) => ({
+      kernel: linearGatedKernel(run.format, variants.packedDot),
+      args,
+      buffers: [run.buffer, out.buffer, quantized.codes, quantized.scales, codes, x.buffer, scales],
+      workgroups: (counts) => [isWithin(rowsOf(x, counts), i) ? out.cols / BLOCK : 0],
+      constants: {
+        ...constants,
+        THREADS: GATED_THREADS,
+        ROWS: most,
+        SEGMENTS: segments,
+        BLOCKS: recording.gpu.features.software ? 0 : blocks,
+        CODES_BINDING: 6,
+        SCALES_BINDING: 8,
+      },
+    }));
+}
+
+/** True when the i-th of {@link FEW_ROWS} is the one for so many rows. */
+function isWithin(rows: number, i: number): boolean {
+  return rows <= FEW_ROWS[i] && rows > (i === 0 ? 0 : FEW_ROWS[i - 1]);
+}
+
+/** One buffer's share of a linear op: the kernels for few rows, and the others. */
+function kernelsOfRun(
+  recording: Recording,
+  op: Linear,
+  run: WeightRun,
+  column: number,
+): { few: Recorded[]; others: Recorded[] } {
   const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
   const bias = op.bias as WebGpuConstant | undefined;
   const { format, buffer } = run;
@@ -71,14 +127,15 @@ function kernelsOfRun(recording: Recording, op: Linear, run: WeightRun, column: 
     workgroups: (counts) => workgroups(rowsOf(x, counts)),
     constants,
   });
-  if (variants.plainLinear) return [kernel('any', (rows) => [Math.ceil(run.rows / ELEMENT_THREADS), rows])];
+  if (variants.plainLinear) {
+    return { few: [], others: [kernel('any', (rows) => [Math.ceil(run.rows / ELEMENT_THREADS), rows])] };
+  }
 
   const few = FEW_ROWS.map((most, i) => {
     const outs = outsPerThread(variants, most, run.rows, segments, quantized !== undefined);
     const loads = variants.loadsPerThread || loadsPerThread(most, quantized !== undefined);
     const groups = Math.ceil(run.rows / ((outs * variants.linearThreads) / segments));
-    const least = i === 0 ? 1 : FEW_ROWS[i - 1] + 1;
-    return kernel('few', (rows) => [rows >= least && rows <= most ? groups : 0, 1], {
+    return kernel('few', (rows) => [isWithin(rows, i) ? groups : 0, 1], {
       THREADS: variants.linearThreads,
       ROWS: most,
       OUTS: outs,
@@ -96,17 +153,17 @@ function kernelsOfRun(recording: Recording, op: Linear, run: WeightRun, column: 
     );
   if (!quantized) {
     const { tile } = variants;
-    return [...few, many(MOST_FEW_ROWS + 1, Number.POSITIVE_INFINITY, tile, tile, { TILE: tile })];
+    return { few, others: [many(MOST_FEW_ROWS + 1, Number.POSITIVE_INFINITY, tile, tile, { TILE: tile })] };
   }
   const { tileRows, tileOuts } = variants;
-  return [
-    ...few,
-    many(MOST_FEW_ROWS + 1, NARROW_ROWS, NARROW_TILE_ROWS, tileOuts, {
-      TILE_ROWS: NARROW_TILE_ROWS,
-      TILE_OUTS: tileOuts,
-    }),
-    many(NARROW_ROWS + 1, Number.POSITIVE_INFINITY, tileRows, tileOuts, { TILE_ROWS: tileRows, TILE_OUTS: tileOuts }),
-  ];
+  const sizes = (rows: number) => ({ TILE_ROWS: rows, TILE_OUTS: tileOuts });
+  return {
+    few,
+    others: [
+      many(MOST_FEW_ROWS + 1, NARROW_ROWS, NARROW_TILE_ROWS, tileOuts, sizes(NARROW_TILE_ROWS)),
+      many(NARROW_ROWS + 1, Number.POSITIVE_INFINITY, tileRows, tileOuts, sizes(tileRows)),
+    ],
+  };
 }
 
 /** Blocks that a thread loads at a time; rows of x take registers too. */

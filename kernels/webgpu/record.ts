@@ -9,7 +9,7 @@ import { BLOCK, blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
 import { recordExpertLinear, recordGatherRoutes, recordMixRoutes, recordRoute } from './record-experts.ts';
-import { recordLinear } from './record-linear.ts';
+import { gatedKernels, MOST_FEW_ROWS, recordLinear } from './record-linear.ts';
 import {
   type Dispatch,
   domainCode,
@@ -149,14 +149,20 @@ export class WebGpuRecorder implements OpRecorder {
     const constants = { ACTIVATION: ACTIVATION_CODE[op.activation] };
     const limit = { float: op.limit ?? 0 };
     if (this.#recording.variants.fused && isWholeBlocks(out)) {
-      this.#recording.addQuantizing(out, ({ codes, scales }, isWanted) => [
+      const withLinear = gatedKernels(this.#recording, op);
+      const least = withLinear ? MOST_FEW_ROWS + 1 : 1;
+      this.#recording.addQuantizing(out, (form, isWanted) => [
         {
           kernel: KERNELS.gatedActivationRows,
           args: [out.cols, x.stride, domainCode(x), limit],
-          buffers: [codes, scales, x.buffer, out.buffer],
-          workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * out.cols) / 4 / ELEMENT_THREADS)],
+          buffers: [form.codes, form.scales, x.buffer, out.buffer],
+          workgroups: (counts) => {
+            const rows = rowsOf(x, counts);
+            return [rows < least ? 0 : Math.ceil((rows * out.cols) / 4 / ELEMENT_THREADS)];
+          },
           constants: { ...constants, QUANTIZE: isWanted },
         },
+        ...(withLinear?.(form, { ...constants, QUANTIZE: isWanted }) ?? []),
       ]);
       return;
     }

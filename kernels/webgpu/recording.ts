@@ -6,6 +6,7 @@ import { USAGE } from './gpu.ts';
 import { KERNELS, type Kernel, type KernelConstants, type Variants } from './kernels.ts';
 import { blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
+import type { WeightRun } from './stack.ts';
 import type { StepBuffers, StepCounts } from './step-buffers.ts';
 
 /** Threads of a workgroup where a thread takes an element of its own. */
@@ -43,6 +44,14 @@ export interface UnusedBindings {
   readonly write: readonly GPUBuffer[];
 }
 
+/** The kernels for few rows of a linear op with one run of weights. */
+export interface FewRows {
+  readonly at: number;
+  readonly kernels: number;
+  readonly x: WebGpuTensor;
+  readonly run: WeightRun;
+}
+
 /** The 8-bit form of a tensor. */
 export type Quantized = ReturnType<WebGpuTensor['quantizedCopy']>;
 
@@ -56,7 +65,9 @@ export class Recording {
   readonly step: StepBuffers;
   readonly unused: UnusedBindings;
   readonly #pipelines: Pipelines;
-  readonly #recorded: Recorded[] = [];
+  readonly #recorded: (Recorded | undefined)[] = [];
+  /** Kernels for few rows of the linear op that wrote a tensor last, which another op may do the work of. */
+  readonly #linears = new Map<WebGpuTensor, FewRows>();
   /** Where the kernels that wrote a tensor last were recorded, and what makes them write its 8-bit form too. */
   readonly #quantizing = new Map<WebGpuTensor, { readonly at: number; readonly kernels: QuantizingKernels }>();
   /** Tensors whose 8-bit form is that of their present values. */
@@ -84,7 +95,24 @@ export class Recording {
     for (const tensor of written) {
       this.#quantized.delete(tensor);
       this.#quantizing.delete(tensor);
+      this.#linears.delete(tensor);
     }
+  }
+
+  /** Says that the last `kernels` recorded are those for few rows of the linear op that writes `out`. */
+  noteFewRows(out: WebGpuTensor, kernels: number, linear: Omit<FewRows, 'at' | 'kernels'>): void {
+    this.#linears.set(out, { ...linear, kernels, at: this.#recorded.length - kernels });
+  }
+
+  /** Takes those kernels out of the plan, for an op that does their work. */
+  takeFewRows({ at, kernels }: FewRows): void {
+    this.#recorded.fill(undefined, at, at + kernels);
+  }
+
+  /** What an op may {@link takeFewRows}: nothing was recorded since that might read `out`. */
+  fewRows(out: WebGpuTensor): FewRows | undefined {
+    const linear = this.#linears.get(out);
+    return linear && linear.at + linear.kernels === this.#recorded.length ? linear : undefined;
   }
 
   /** Records kernels that write `out`, and its 8-bit form as well if an op asks for that before `out` changes. */
@@ -119,10 +147,11 @@ export class Recording {
   /** Writes the arguments and makes the bind groups. */
   finish(): Dispatch[] {
     const { device } = this.gpu;
+    const recorded = this.#recorded.filter((kernel) => kernel !== undefined);
     const slotBytes = Math.max(256, device.limits.minUniformBufferOffsetAlignment);
-    const args = new ArrayBuffer(slotBytes * this.#recorded.length);
+    const args = new ArrayBuffer(slotBytes * recorded.length);
     const buffer = this.memory.allocate(args.byteLength, 'kernel arguments', USAGE.UNIFORM | USAGE.COPY_DST);
-    const dispatches = this.#recorded.map(({ kernel, constants, args: values, buffers, workgroups }, i) => {
+    const dispatches = recorded.map(({ kernel, constants, args: values, buffers, workgroups }, i) => {
       const words = new DataView(args, i * slotBytes, slotBytes);
       values.forEach((value, at) => {
         if (typeof value === 'number') words.setUint32(4 * at, value, true);

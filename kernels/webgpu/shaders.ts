@@ -1256,6 +1256,97 @@ fn main(
   }
 }
 `,
+  'linear-gated': `// linear and gated activation for a few rows of x (decode): out = x · weightᵀ, of which the first half of the columns is the
+// gate and the second the up part, and activated = act(gate) · up, with QUANTIZE in 8 bits too.
+//
+// out        f32 [rows, outStride]
+// activated  f32 [rows, outs / 2], as vectors
+//
+// A workgroup takes 32 columns of \`activated\`, so 64 weight rows, and ROWS rows of x; thread t computes segment
+// t mod SEGMENTS of PAIRS gate rows and as many up rows. The sums are those of \`linear-few-rows.wgsl\`, in the same order.
+// Follows \`linear-group.wgsl\`, a \`product-*.wgsl\`, \`activate.wgsl\` and \`quantize-four.wgsl\`. Bound by memory: the weights.
+
+@group(0) @binding(3) var<storage, read_write> activated: array<vec4f>;
+
+const THREADS: u32 = 256u;
+const ROWS: u32 = 1u;
+const SEGMENTS: u32 = 32u;
+// Of a row; 0 where \`params\` tells.
+const BLOCKS: u32 = 0u;
+const TEAMS: u32 = THREADS / SEGMENTS;
+const PAIRS: u32 = 32u / TEAMS;
+const OUTS: u32 = 2u * PAIRS;
+const PITCH: u32 = SEGMENTS + 1u;
+
+// [TEAMS, gate and up, PAIRS], of segments each; of one row of x.
+var<workgroup> sums: array<f32, 64u * PITCH>;
+var<workgroup> totals: array<f32, 64>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let firstOut = workgroupIndex(id, count) * 32u;
+  let half = params.outs / 2u;
+  if (firstOut >= half) {
+    return;
+  }
+  let blocks = select(BLOCKS, params.blocks, BLOCKS == 0u);
+  let rows = rowsOf(params.domain);
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
+  let firstBase = (params.firstRow + firstOut + team * PAIRS) * params.vectors;
+  var partial = array<f32, OUTS * ROWS>();
+  for (var block = segment; block < blocks; block += SEGMENTS) {
+    var loaded: array<Block, OUTS>;
+    for (var j = 0u; j < OUTS; j++) {
+      loaded[j] = loadBlock(firstBase + (j % PAIRS + j / PAIRS * half) * params.vectors, block, blocks);
+    }
+    for (var r = 0u; r < ROWS; r++) {
+      let row = loadRow(min(r, rows - 1u), block, blocks);
+      for (var j = 0u; j < OUTS; j++) {
+        partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
+      }
+    }
+  }
+  for (var r = 0u; r < min(ROWS, rows); r++) {
+    workgroupBarrier();
+    for (var j = 0u; j < OUTS; j++) {
+      sums[(team * OUTS + j) * PITCH + segment] = partial[j * ROWS + r];
+    }
+    workgroupBarrier();
+    if (thread < 64u) {
+      var total = 0.0;
+      for (var s = 0u; s < SEGMENTS; s++) {
+        total += sums[thread * PITCH + s];
+      }
+      totals[thread] = total;
+      let j = thread % OUTS;
+      out[r * params.outStride + j / PAIRS * half + firstOut + thread / OUTS * PAIRS + j % PAIRS] = total;
+    }
+    workgroupBarrier();
+    var values = vec4f(0.0);
+    let four = r * (half / 4u) + firstOut / 4u + thread;
+    if (thread < 8u) {
+      for (var k = 0u; k < 4u; k++) {
+        let column = 4u * thread + k;
+        let gate = column / PAIRS * OUTS + column % PAIRS;
+        values[k] = gated(totals[gate], totals[gate + PAIRS], params.limit);
+      }
+      activated[four] = values;
+    }
+    if (QUANTIZE) {
+      noteFour(values, 0u, thread);
+      workgroupBarrier();
+      if (thread < 8u) {
+        storeCodes(values, four, 0u, thread);
+      }
+    }
+  }
+}
+`,
   'linear-group': `// What the linear kernels share: out[r][o] = Σ x[r][k] · weight[o][k] + bias[o].
 //
 // The columns are cut into blocks of 32, and block b belongs to segment b mod \`segments\`, a number that depends on the
@@ -1275,6 +1366,8 @@ struct Params {
   xStride: u32,
   domain: u32,
   hasBias: u32,
+  // Of a gated activation; 0 without.
+  limit: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -1848,8 +1941,10 @@ fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
 // codes   a word of signed bytes for every four columns, [rows, stride / 4]
 // scales  f32 [rows, stride / 32]
 
-@group(0) @binding(2) var<storage, read_write> codes: array<u32>;
-@group(0) @binding(3) var<storage, read_write> scales: array<f32>;
+const CODES_BINDING: u32 = 2u;
+const SCALES_BINDING: u32 = 3u;
+@group(0) @binding(CODES_BINDING) var<storage, read_write> codes: array<u32>;
+@group(0) @binding(SCALES_BINDING) var<storage, read_write> scales: array<f32>;
 
 const QUANTIZE: bool = false;
 const TURNS: u32 = 1u;
@@ -2285,8 +2380,6 @@ fn weightAt(base: u32, i: u32) -> vec4f {
 // the file, byte i of a block holds column i in its low nibble and column i + 16 in its high one, each plus 8.
 
 @group(0) @binding(2) var<storage, read> weights: array<vec4u>;
-// The same buffer, for the scales.
-@group(0) @binding(3) var<storage, read> weightWords: array<u32>;
 
 // 32 bytes, four columns a word: what a column's code is, plus CODE_OFFSET.
 struct Codes {
@@ -2303,15 +2396,13 @@ fn codesOf(base: u32, block: u32) -> Codes {
 }
 
 fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
-  let pair = unpack2x16float(weightWords[4u * (base + blocks) + block / 2u]);
+  let pair = unpack2x16float(weights[base + blocks + block / 8u][block / 2u % 4u]);
   return select(pair.x, pair.y, (block & 1u) == 1u);
 }
 `,
   'weight-q8-0': `// Q8_0 weights: a row is two vectors of signed bytes for each block of 32 columns, then a half-precision scale a block.
 
 @group(0) @binding(2) var<storage, read> weights: array<vec4u>;
-// The same buffer, for the scales.
-@group(0) @binding(3) var<storage, read> weightWords: array<u32>;
 
 // 32 signed bytes, four columns a word: what a column's code is, plus CODE_OFFSET.
 struct Codes {
@@ -2327,7 +2418,7 @@ fn codesOf(base: u32, block: u32) -> Codes {
 }
 
 fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
-  let pair = unpack2x16float(weightWords[4u * (base + 2u * blocks) + block / 2u]);
+  let pair = unpack2x16float(weights[base + 2u * blocks + block / 8u][block / 2u % 4u]);
   return select(pair.x, pair.y, (block & 1u) == 1u);
 }
 `,

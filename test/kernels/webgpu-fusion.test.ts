@@ -53,6 +53,36 @@ async function outcome(device: Device, op: 'norm' | 'gatedActivation'): Promise<
   return { joined, apart };
 }
 
+onGpu('a gated activation done with the linear before it gives the bits of the two apart', async () => {
+  const random = new Random(43);
+  const [cols, half] = [288, 64];
+  const values = [random.floats(2 * half * cols), random.floats(9 * cols)];
+  const results: Float32Array[][] = [];
+  for (const format of ['Q8_0', 'Q4_0'] as const) {
+    const device = await gpuDevice();
+    const bench = await openBench(device);
+    const weight = await bench.weight('w', values[0], cols, format);
+    const table = bench.input('x', values[1], cols);
+    const next = await bench.weight('next', random.floats(8 * half), half, 'Q8_0');
+    const [x, gateUp, activated, out] = [cols, 2 * half, half, 8].map((n) => bench.output(n));
+    for (const rows of [9, 1, 2, 3, 7]) {
+      await bench.run((record) => {
+        record.embed({ table, out: x });
+        record.linear({ x, weights: [weight], out: gateUp });
+        record.gatedActivation({ x: gateUp, activation: 'silu', limit: 7, out: activated });
+        record.linear({ x: activated, weights: [next], out });
+      }, plainStep(rows));
+      // Nine rows take kernels of their own; all fewer must be their first rows.
+      results.push(await Promise.all([gateUp, activated, out].map((tensor) => bench.read(tensor, rows))));
+    }
+    await device.close();
+  }
+  for (const [i, tensors] of results.entries()) {
+    const whole = results[i < 5 ? 0 : 5];
+    for (const [t, got] of tensors.entries()) assert.ok(sameBits(got, whole[t].slice(0, got.length)), `${i} ${t}`);
+  }
+});
+
 for (const op of ['norm', 'gatedActivation'] as const) {
   onGpu(`${op}: the same bits as from a kernel of its own, and near to the plain code`, async () => {
     const { joined, apart } = await outcome(await gpuDevice(), op);

@@ -17,6 +17,8 @@ struct Params {
   xStride: u32,
   domain: u32,
   hasBias: u32,
+  // Of a gated activation; 0 without.
+  limit: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

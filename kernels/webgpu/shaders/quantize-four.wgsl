@@ -5,8 +5,10 @@
 // codes   a word of signed bytes for every four columns, [rows, stride / 4]
 // scales  f32 [rows, stride / 32]
 
-@group(0) @binding(2) var<storage, read_write> codes: array<u32>;
-@group(0) @binding(3) var<storage, read_write> scales: array<f32>;
+const CODES_BINDING: u32 = 2u;
+const SCALES_BINDING: u32 = 3u;
+@group(0) @binding(CODES_BINDING) var<storage, read_write> codes: array<u32>;
+@group(0) @binding(SCALES_BINDING) var<storage, read_write> scales: array<f32>;
 
 const QUANTIZE: bool = false;
 const TURNS: u32 = 1u;

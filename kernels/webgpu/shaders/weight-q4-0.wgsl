@@ -2,8 +2,6 @@
 // the file, byte i of a block holds column i in its low nibble and column i + 16 in its high one, each plus 8.
 
 @group(0) @binding(2) var<storage, read> weights: array<vec4u>;
-// The same buffer, for the scales.
-@group(0) @binding(3) var<storage, read> weightWords: array<u32>;
 
 // 32 bytes, four columns a word: what a column's code is, plus CODE_OFFSET.
 struct Codes {
@@ -20,6 +18,6 @@ fn codesOf(base: u32, block: u32) -> Codes {
 }
 
 fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
-  let pair = unpack2x16float(weightWords[4u * (base + blocks) + block / 2u]);
+  let pair = unpack2x16float(weights[base + blocks + block / 8u][block / 2u % 4u]);
   return select(pair.x, pair.y, (block & 1u) == 1u);
 }
