@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { CALL_FORMATS, type CallFormatName } from '../engine/chat/tools/formats.ts';
+import { CALL_FORMATS, type CallFormatName } from '../engine/chat/dialects/formats.ts';
 import { LOGPROBS_MODES, type LoadOptions, QUANTIZATIONS } from '../engine/types.ts';
 import type { ApiKey } from './auth.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';

@@ -4,9 +4,9 @@ import { type RankedLogprobs, SamplingError } from '../../sampling/index.ts';
 import { type Tokenizer, TokenizerError } from '../../tokenizer/index.ts';
 import { RequestError } from '../errors.ts';
 import type { GenerateOutput, GenerateRequest, PromptSource } from '../types.ts';
-import { shown } from './coercion.ts';
-import type { ConstraintCompiler } from './constraint-grammar.ts';
-import type { CallFormatName } from './tools/formats.ts';
+import type { CallFormatName } from './dialects/formats.ts';
+import type { ConstraintCompiler } from './grammars/constraint-grammar.ts';
+import { shown } from './request/coercion.ts';
 
 export interface ApiEngine {
   readonly modelName: string;

@@ -11,17 +11,22 @@ import {
   type ServedModel,
   startGenerating,
 } from './api-engine.ts';
-import { type AnswerHead, chatChunks, collectCompletion } from './chunks.ts';
-import { constraintOf } from './constraint.ts';
-import { checkWhitespacePattern, compileAhead, constraintGrammar } from './constraint-grammar.ts';
-import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount } from './generation-fields.ts';
-import { promptLogprobs } from './logprobs.ts';
+import { checkWhitespacePattern, compileAhead, constraintGrammar } from './grammars/constraint-grammar.ts';
 import { randomHex } from './random-id.ts';
-import { callGrammar, replyOptions } from './reply-options.ts';
-import { type ChatCompletionCreateParams, type ChatRequest, chatSampling, parseChatRequest } from './request.ts';
-import { searchOf } from './search-fields.ts';
+import { type AnswerHead, chatChunks, collectCompletion } from './reply/chunks.ts';
+import { promptLogprobs } from './reply/logprobs.ts';
+import { callGrammar, replyOptions } from './reply/reply-options.ts';
+import {
+  type ChatCompletionCreateParams,
+  type ChatRequest,
+  chatSampling,
+  parseChatRequest,
+} from './request/chat-request.ts';
+import { constraintOf } from './request/constraint.ts';
+import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount } from './request/generation-fields.ts';
+import { searchOf } from './request/search-fields.ts';
+import { callConstraint, type ToolChoice, toolChoiceOf } from './request/tool-choice.ts';
 import { AnswerStream, type ChatCompletionStream } from './stream.ts';
-import { callConstraint, type ToolChoice, toolChoiceOf } from './tool-choice.ts';
 import type { ChatCompletion } from './types.ts';
 
 export interface ChatOptions {

@@ -7,12 +7,12 @@ export {
   type ChatOptions,
   createChatCompletions,
 } from './completions.ts';
-export type { ResponseFormat } from './constraint.ts';
-export type { ConstraintCompiler } from './constraint-grammar.ts';
-export type { ChatContentPart, ChatMessageParam, ChatToolCallParam, ChatToolParam } from './messages.ts';
-export { type ChatCompletionCreateParams, chatRequestSchema } from './request.ts';
+export { replyFormatOf } from './dialects/detect.ts';
+export { CALL_FORMATS, type CallFormatName } from './dialects/formats.ts';
+export type { ConstraintCompiler } from './grammars/constraint-grammar.ts';
+export { type ChatCompletionCreateParams, chatRequestSchema } from './request/chat-request.ts';
+export type { ResponseFormat } from './request/constraint.ts';
+export type { ChatContentPart, ChatMessageParam, ChatToolCallParam, ChatToolParam } from './request/messages.ts';
 export { AnswerStream, type ChatCompletionStream } from './stream.ts';
 export { detokenize, detokenizeSchema, type Tokenization, tokenize, tokenizeSchema } from './tokenize.ts';
-export { replyFormatOf } from './tools/detect.ts';
-export { CALL_FORMATS, type CallFormatName } from './tools/formats.ts';
 export type * from './types.ts';

@@ -4,12 +4,12 @@ import { z } from 'zod';
 import { RequestError } from '../errors.ts';
 import type { PromptSource } from '../types.ts';
 import { type ApiEngine, checkModel, checkTemplate, startGenerating } from './api-engine.ts';
-import { isGiven, readInteger, readList, required } from './coercion.ts';
 import { promptSourceOf } from './completions.ts';
-import { boolean, describe, string } from './fields.ts';
-import { tokenText } from './logprobs.ts';
-import { readBody } from './read-body.ts';
-import { chatRequestSchema } from './request.ts';
+import { tokenText } from './reply/logprobs.ts';
+import { chatRequestSchema } from './request/chat-request.ts';
+import { isGiven, readInteger, readList, required } from './request/coercion.ts';
+import { boolean, describe, string } from './request/fields.ts';
+import { readBody } from './request/read-body.ts';
 
 const MAX_TOKENS = 1_000_000;
 

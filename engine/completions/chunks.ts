@@ -1,8 +1,8 @@
 /** Plain completions as the chunks of a stream, and the chunks put together. */
 
 import type { RankedLogprobs } from '../../sampling/index.ts';
-import { usageOf } from '../chat/chunks.ts';
-import { promptLogprobs, type TokenNaming } from '../chat/logprobs.ts';
+import { usageOf } from '../chat/reply/chunks.ts';
+import { promptLogprobs, type TokenNaming } from '../chat/reply/logprobs.ts';
 import type { GenerateOutput } from '../types.ts';
 import { joined, LogprobLists } from './logprobs.ts';
 import type { Completion, CompletionChoice } from './types.ts';

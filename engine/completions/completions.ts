@@ -3,11 +3,11 @@
 import type { Grammar } from '../../grammar/index.ts';
 import { type ApiEngine, checkModel, observed, startGenerating } from '../chat/api-engine.ts';
 import type { ChatCallOptions, ChatOptions } from '../chat/completions.ts';
-import { constraintOf } from '../chat/constraint.ts';
-import { compileAhead, constraintGrammar } from '../chat/constraint-grammar.ts';
-import { MAX_LOGPROBS, promptLogprobsCount } from '../chat/generation-fields.ts';
+import { compileAhead, constraintGrammar } from '../chat/grammars/constraint-grammar.ts';
 import { randomHex } from '../chat/random-id.ts';
-import { searchOf } from '../chat/search-fields.ts';
+import { constraintOf } from '../chat/request/constraint.ts';
+import { MAX_LOGPROBS, promptLogprobsCount } from '../chat/request/generation-fields.ts';
+import { searchOf } from '../chat/request/search-fields.ts';
 import { AnswerStream } from '../chat/stream.ts';
 import type { GenerateOutput } from '../types.ts';
 import { type CompletionHead, collectCompletion, completionChunks, type PromptPart } from './chunks.ts';

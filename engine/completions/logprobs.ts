@@ -1,7 +1,7 @@
 /** Log-probabilities in the shape of plain completions: four lists side by side. */
 
 import type { TokenLogprobs } from '../../sampling/index.ts';
-import { finiteLogprob, type TokenNaming, tokenText } from '../chat/logprobs.ts';
+import { finiteLogprob, type TokenNaming, tokenText } from '../chat/reply/logprobs.ts';
 import type { CompletionLogprobs } from './types.ts';
 
 /** The lists of one choice, as its tokens come. It knows where in the text the next token begins. */

@@ -1,12 +1,25 @@
 /** The one schema of a request for plain completions; see the chat API's for its rules. */
 
 import { z } from 'zod';
-import { isGiven, readInteger, readList, readString, refuse, refuseBecause, required } from '../chat/coercion.ts';
-import { checkConstraintFields, constraintFields } from '../chat/constraint.ts';
-import { boolean, describe, field, integer } from '../chat/fields.ts';
-import { checkLogprobsCount, checkStreamFields, generationFields, samplingOf } from '../chat/generation-fields.ts';
-import { readBody } from '../chat/read-body.ts';
-import { searchFields } from '../chat/search-fields.ts';
+import {
+  isGiven,
+  readInteger,
+  readList,
+  readString,
+  refuse,
+  refuseBecause,
+  required,
+} from '../chat/request/coercion.ts';
+import { checkConstraintFields, constraintFields } from '../chat/request/constraint.ts';
+import { boolean, describe, field, integer } from '../chat/request/fields.ts';
+import {
+  checkLogprobsCount,
+  checkStreamFields,
+  generationFields,
+  samplingOf,
+} from '../chat/request/generation-fields.ts';
+import { readBody } from '../chat/request/read-body.ts';
+import { searchFields } from '../chat/request/search-fields.ts';
 import { RequestError } from '../errors.ts';
 import type { GenerateSampling } from '../types.ts';
 

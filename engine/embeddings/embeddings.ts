@@ -2,10 +2,10 @@
 
 import { z } from 'zod';
 import { type ApiEngine, checkModel } from '../chat/api-engine.ts';
-import { isGiven, required } from '../chat/coercion.ts';
 import type { ChatCallOptions, ChatOptions } from '../chat/completions.ts';
-import { boolean, describe, integer, label, oneOf, string } from '../chat/fields.ts';
-import { readBody } from '../chat/read-body.ts';
+import { isGiven, required } from '../chat/request/coercion.ts';
+import { boolean, describe, integer, label, oneOf, string } from '../chat/request/fields.ts';
+import { readBody } from '../chat/request/read-body.ts';
 import { type Prompt, readPrompts } from '../completions/request.ts';
 import { RequestError } from '../errors.ts';
 

@@ -1,6 +1,7 @@
 /** The one schema of a request to the Responses API, and the chat request that it comes to. */
 
 import { z } from 'zod';
+import type { ChatCompletionCreateParams, ChatMessageParam } from '../chat/index.ts';
 import {
   attempt,
   isGiven,
@@ -13,10 +14,9 @@ import {
   refuseBecause,
   required,
   shown,
-} from '../chat/coercion.ts';
-import { boolean, describe, field, integer, label, number, readJsonObject, string } from '../chat/fields.ts';
-import type { ChatCompletionCreateParams, ChatMessageParam } from '../chat/index.ts';
-import { readBody } from '../chat/read-body.ts';
+} from '../chat/request/coercion.ts';
+import { boolean, describe, field, integer, label, number, readJsonObject, string } from '../chat/request/fields.ts';
+import { readBody } from '../chat/request/read-body.ts';
 import { RequestError } from '../errors.ts';
 
 const MAX_ITEMS = 2048;

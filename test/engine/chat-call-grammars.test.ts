@@ -3,10 +3,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { CallGrammar, compilerWithMarkers } from '../../engine/chat/tools/call-grammar.ts';
-import { CALL_LANGUAGES } from '../../engine/chat/tools/call-languages.ts';
-import { CALL_FORMATS, type CallFormatName } from '../../engine/chat/tools/formats.ts';
-import { ReplyParser } from '../../engine/chat/tools/reply-parser.ts';
+import { CALL_FORMATS, type CallFormatName } from '../../engine/chat/dialects/formats.ts';
+import { ReplyParser } from '../../engine/chat/dialects/reply-parser.ts';
+import { CallGrammar, compilerWithMarkers } from '../../engine/chat/grammars/call-grammar.ts';
+import { CALL_LANGUAGES } from '../../engine/chat/grammars/call-languages.ts';
 import { type Grammar, GrammarCompiler, type Matcher } from '../../grammar/index.ts';
 import { Random } from '../random.ts';
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { callFormatOf, reasoningAfter } from '../../engine/chat/tools/detect.ts';
-import { CALL_FORMATS, type CallFormatName, requiredCalls } from '../../engine/chat/tools/formats.ts';
-import { ReplyParser, type ReplyRules } from '../../engine/chat/tools/reply-parser.ts';
-import type { ReplyPart } from '../../engine/chat/tools/reply-text.ts';
+import { callFormatOf, reasoningAfter } from '../../engine/chat/dialects/detect.ts';
+import { CALL_FORMATS, type CallFormatName, requiredCalls } from '../../engine/chat/dialects/formats.ts';
+import { ReplyParser, type ReplyRules } from '../../engine/chat/dialects/reply-parser.ts';
+import type { ReplyPart } from '../../engine/chat/dialects/reply-text.ts';
 
 const test = suite('calls in replies');
 

@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { closeObjects } from '../../engine/chat/close-objects.ts';
+import { closeObjects } from '../../engine/chat/grammars/close-objects.ts';
 import type { ChatCompletionChunk, ChatCompletionCreateParams } from '../../engine/chat/index.ts';
 import { Engine, RequestError } from '../../engine/index.ts';
 
@@ -79,6 +79,22 @@ const languages: [name: string, params: Params, holds: (text: string) => boolean
     { structured_outputs: { json: CITY, whitespace_pattern: '_?' } },
     (text) => 'city' in JSON.parse(text.replace(/^\{_?"city"_?:_?|_?\}$/g, (edge) => edge.replaceAll('_', ''))),
   ],
+  ['structured_outputs.json', { structured_outputs: { json: CITY } }, (text) => 'city' in JSON.parse(text)],
+  ['structured_outputs.choice', { structured_outputs: { choice: ['up', 'down'] } }, (text) => /^(up|down)$/.test(text)],
+  [
+    'structured_outputs.grammar',
+    { structured_outputs: { grammar: 'root ::= "a" "b"?' } },
+    (text) => /^ab?$/.test(text),
+  ],
+  ['grammar', { grammar: 'root ::= "a"+ "b"' }, (text) => /^a+b$/.test(text)],
+  ['json_schema', { json_schema: CITY }, (text) => Object.keys(JSON.parse(text)).join() === 'city'],
+  ...(['outlines', 'lm-format-enforcer', 'xgrammar', 'guidance', 'auto'] as const).map(
+    (backend): (typeof languages)[number] => [
+      `guided_decoding_backend ${backend}`,
+      { guided_decoding_backend: backend, guided_choice: ['yes'] },
+      (text) => text === 'yes',
+    ],
+  ),
   ['structured_outputs', { structured_outputs: { regex: 'a+b' } }, (text) => /^a+b$/.test(text)],
   ['two ways at once', { guided_regex: 'a+b', response_format: { type: 'json_object' } }, (text) => /^a+b$/.test(text)],
 ];
@@ -98,8 +114,13 @@ for (const [name, params, holds] of languages) {
 }
 
 test('json_object is an object', async () => {
-  const { message } = await ask({ response_format: { type: 'json_object' }, temperature: 0, max_tokens: 200 });
-  assert.is(Object.prototype.toString.call(JSON.parse(message.content!)), '[object Object]');
+  for (const way of [
+    { response_format: { type: 'json_object' } },
+    { structured_outputs: { json_object: true } },
+  ] as const) {
+    const { message } = await ask({ ...way, temperature: 0, max_tokens: 200 });
+    assert.is(Object.prototype.toString.call(JSON.parse(message.content!)), '[object Object]');
+  }
 });
 
 test('max_tokens may cut a constrained text, and ignore_eos goes on after it with nothing to see', async () => {

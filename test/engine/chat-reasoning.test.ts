@@ -3,8 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ReasoningGrammar, type ReasoningOptions } from '../../engine/chat/grammars/reasoning-grammar.ts';
 import type { ChatCompletionChunk, ChatCompletionCreateParams } from '../../engine/chat/index.ts';
-import { ReasoningGrammar, type ReasoningOptions } from '../../engine/chat/tools/reasoning-grammar.ts';
 import { Engine, RequestError } from '../../engine/index.ts';
 import { GrammarCompiler } from '../../grammar/index.ts';
 

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { constraintOf } from '../../engine/chat/constraint.ts';
 import { createChatCompletions } from '../../engine/chat/index.ts';
-import { parseChatRequest } from '../../engine/chat/request.ts';
-import { callConstraint } from '../../engine/chat/tool-choice.ts';
+import { parseChatRequest } from '../../engine/chat/request/chat-request.ts';
+import { constraintOf } from '../../engine/chat/request/constraint.ts';
+import { callConstraint } from '../../engine/chat/request/tool-choice.ts';
 import { RequestError } from '../../engine/errors.ts';
 import { toHttpError } from '../../server/errors.ts';
 import { FakeEngine } from '../server/fake-engine.ts';
@@ -276,6 +276,11 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ repetition_detection: { max_pattern_size: 3 } }, 'repetition_detection', 'min_count'],
   [{ thinking_token_budget: 5 }, 'thinking_token_budget', 'thinks'],
   [{ thinking_token_budget: 1.5 }, 'thinking_token_budget', 'integer'],
+  [{ max_completion_tokens: 0 }, 'max_tokens', 'at least 1'],
+  [{ max_completion_tokens: 'many' }, 'max_completion_tokens', 'integer'],
+  [{ guided_whitespace_pattern: 5 }, 'guided_whitespace_pattern', 'string'],
+  [{ grammar: '' }, 'grammar', 'empty'],
+  [{ json_schema: 5 }, 'json_schema', '5'],
   [{ priority: 1.5 }, 'priority', 'integer'],
   [{ cache_salt: '' }, 'cache_salt', 'empty'],
   [{ request_id: '' }, 'request_id', 'empty'],

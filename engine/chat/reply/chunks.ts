@@ -3,8 +3,7 @@
  * piece is these chunks put together, so the two cannot disagree.
  */
 
-import type { GenerateOutput } from '../types.ts';
-import { ChoiceReply, type ReplyOptions } from './choice-reply.ts';
+import type { GenerateOutput } from '../../types.ts';
 import type {
   ChatChoice,
   ChatChunkChoice,
@@ -13,7 +12,8 @@ import type {
   ChatTokenLogprob,
   ChatToolCallDelta,
   ChatUsage,
-} from './types.ts';
+} from '../types.ts';
+import { ChoiceReply, type ReplyOptions } from './choice-reply.ts';
 
 /** What is the same in every chunk of an answer, and what the chunks are to carry. */
 export interface AnswerHead {

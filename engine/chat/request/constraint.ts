@@ -1,7 +1,7 @@
 /** Constraints on the output: every way in which a request can ask for one, and which of them counts. */
 
 import { z } from 'zod';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../../errors.ts';
 import { isGiven, readList, readObject, readString, refuse, refuseBecause, shown } from './coercion.ts';
 import { boolean, field, oneOf, readJsonObject, string } from './fields.ts';
 

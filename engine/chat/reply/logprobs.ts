@@ -1,8 +1,8 @@
 /** Log-probabilities as the API shows them: tokens as text and bytes. */
 
-import type { RankedLogprobs, TokenLogprobs } from '../../sampling/index.ts';
-import type { Tokenizer } from '../../tokenizer/index.ts';
-import type { ChatLogprobs, ChatTopLogprob, PromptLogprobs } from './types.ts';
+import type { RankedLogprobs, TokenLogprobs } from '../../../sampling/index.ts';
+import type { Tokenizer } from '../../../tokenizer/index.ts';
+import type { ChatLogprobs, ChatTopLogprob, PromptLogprobs } from '../types.ts';
 
 /** What the log-probabilities need of a tokenizer. */
 export type TokenTexts = Pick<Tokenizer, 'tokenBytes' | 'decode'>;

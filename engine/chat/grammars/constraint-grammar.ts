@@ -1,11 +1,11 @@
 /** From constraints to grammars. */
 
-import { type Grammar, GrammarError, inSlices } from '../../grammar/index.ts';
-import { RequestError } from '../errors.ts';
-import type { ApiEngine } from './api-engine.ts';
+import { type Grammar, GrammarError, inSlices } from '../../../grammar/index.ts';
+import { RequestError } from '../../errors.ts';
+import type { ApiEngine } from '../api-engine.ts';
+import { ANY_OBJECT, type Constraint, type GivenConstraint } from '../request/constraint.ts';
+import { compilerWithMarkers } from './call-grammar.ts';
 import { closeObjects, closeTagSchemas } from './close-objects.ts';
-import { ANY_OBJECT, type Constraint, type GivenConstraint } from './constraint.ts';
-import { compilerWithMarkers } from './tools/call-grammar.ts';
 
 const ONE_SPACE = '[ ]?';
 

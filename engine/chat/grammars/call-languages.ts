@@ -3,10 +3,10 @@
  * arguments that their schemas allow. Members come in the order in which the schema declares them, and no others.
  */
 
-import { closeObjects } from '../close-objects.ts';
-import { definitionsOf, parametersOf, type Tool } from '../tool-choice.ts';
+import type { CallFormatName } from '../dialects/formats.ts';
+import { definitionsOf, parametersOf, type Tool } from '../request/tool-choice.ts';
 import type { CallStart } from './call-grammar.ts';
-import type { CallFormatName } from './formats.ts';
+import { closeObjects } from './close-objects.ts';
 import { anyOf, type Item, json, LarkText, listOf, quote } from './lark-text.ts';
 
 /** A beginning of a call, and the language of what comes after it. */

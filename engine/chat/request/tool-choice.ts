@@ -1,7 +1,7 @@
 /** Which tools a request lets the model call, and whether it must. */
 
 import type { z } from 'zod';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../../errors.ts';
 import { isGiven, readObject, refuse, shown } from './coercion.ts';
 import { boolean, describe, field } from './fields.ts';
 import { toolsSchema } from './messages.ts';

@@ -1,13 +1,13 @@
 /** One choice on its way to the client: outputs of the engine become deltas. */
 
-import type { GenerateOutput } from '../types.ts';
+import type { GenerateOutput } from '../../types.ts';
+import { ReplyParser, type ReplyRules } from '../dialects/reply-parser.ts';
+import type { ReplyPart } from '../dialects/reply-text.ts';
+import { startOf, type Thinking, thinkingAfter } from '../dialects/thinking.ts';
+import { writtenToken } from '../grammars/token-texts.ts';
+import { randomHex, randomLetters } from '../random-id.ts';
+import type { ChatChunkChoice, ChatDelta, ChatFinishReason, ChatToolCallDelta } from '../types.ts';
 import { chatLogprobs, type TokenNaming } from './logprobs.ts';
-import { randomHex, randomLetters } from './random-id.ts';
-import { ReplyParser, type ReplyRules } from './tools/reply-parser.ts';
-import type { ReplyPart } from './tools/reply-text.ts';
-import { startOf, type Thinking, thinkingAfter } from './tools/thinking.ts';
-import { writtenToken } from './tools/token-texts.ts';
-import type { ChatChunkChoice, ChatDelta, ChatFinishReason, ChatToolCallDelta } from './types.ts';
 
 /** What the choices of an answer have in common. */
 export interface ReplyOptions {

@@ -4,8 +4,8 @@
  */
 
 import { z } from 'zod';
-import { RequestError } from '../errors.ts';
-import type { GenerateSampling } from '../types.ts';
+import { RequestError } from '../../errors.ts';
+import type { GenerateSampling } from '../../types.ts';
 import {
   attempt,
   isGiven,

@@ -1,8 +1,8 @@
 /** How choices are searched for: one by one, the best of several, or by a beam; and how soon. */
 
 import type { z } from 'zod';
-import { RequestError } from '../errors.ts';
-import type { GenerateRequest, GenerateSampling } from '../types.ts';
+import { RequestError } from '../../errors.ts';
+import type { GenerateRequest, GenerateSampling } from '../../types.ts';
 import { attempt, readBoolean, refuse } from './coercion.ts';
 import { boolean, field, integer, name, number } from './fields.ts';
 

@@ -4,8 +4,8 @@
  */
 
 import type { Grammar, Matcher } from '../../../grammar/index.ts';
-import type { ReplyRules } from './reply-parser.ts';
-import { CLOSE, OPEN, startOf, type Thinking, thinkingAfter } from './thinking.ts';
+import type { ReplyRules } from '../dialects/reply-parser.ts';
+import { CLOSE, OPEN, startOf, type Thinking, thinkingAfter } from '../dialects/thinking.ts';
 import { type TokenTexts, type TokenVocabulary, tokenTextsOf } from './token-texts.ts';
 
 export interface ReasoningOptions {

@@ -1,9 +1,9 @@
 /** The parameters that chat and plain completions share: what they are, and what the sampler makes of them. */
 
 import { z } from 'zod';
-import { MAX_LOGIT_BIAS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS } from '../../sampling/index.ts';
-import { RequestError } from '../errors.ts';
-import type { GenerateSampling } from '../types.ts';
+import { MAX_LOGIT_BIAS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS } from '../../../sampling/index.ts';
+import { RequestError } from '../../errors.ts';
+import type { GenerateSampling } from '../../types.ts';
 import {
   attempt,
   isGiven,

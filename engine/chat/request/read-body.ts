@@ -1,7 +1,7 @@
 /** From a body to a request by its schema, with faults told in the API's words. */
 
 import type { z } from 'zod';
-import { RequestError } from '../errors.ts';
+import { RequestError } from '../../errors.ts';
 import { shown } from './coercion.ts';
 
 const MAX_ISSUES = 8;

@@ -1,18 +1,18 @@
 /** How the replies of a request are to be taken apart. */
 
-import type { Grammar } from '../../grammar/index.ts';
-import { RequestError } from '../errors.ts';
-import type { ApiEngine } from './api-engine.ts';
+import type { Grammar } from '../../../grammar/index.ts';
+import { RequestError } from '../../errors.ts';
+import type { ApiEngine } from '../api-engine.ts';
+import { reasoningAfter } from '../dialects/detect.ts';
+import { CALL_FORMATS, type CallFormatName, namedCall, requiredCalls } from '../dialects/formats.ts';
+import type { ReplyRules } from '../dialects/reply-parser.ts';
+import { CallGrammar, compilerWithMarkers } from '../grammars/call-grammar.ts';
+import { CALL_LANGUAGES } from '../grammars/call-languages.ts';
+import { type ConstraintCompiler, compileConstraint } from '../grammars/constraint-grammar.ts';
+import { ReasoningGrammar } from '../grammars/reasoning-grammar.ts';
+import type { ChatRequest } from '../request/chat-request.ts';
+import type { Tool, ToolChoice } from '../request/tool-choice.ts';
 import type { ReplyOptions } from './choice-reply.ts';
-import { type ConstraintCompiler, compileConstraint } from './constraint-grammar.ts';
-import type { ChatRequest } from './request.ts';
-import type { Tool, ToolChoice } from './tool-choice.ts';
-import { CallGrammar, compilerWithMarkers } from './tools/call-grammar.ts';
-import { CALL_LANGUAGES } from './tools/call-languages.ts';
-import { reasoningAfter } from './tools/detect.ts';
-import { CALL_FORMATS, type CallFormatName, namedCall, requiredCalls } from './tools/formats.ts';
-import { ReasoningGrammar } from './tools/reasoning-grammar.ts';
-import type { ReplyRules } from './tools/reply-parser.ts';
 
 /** How much of a prompt's end tells whether its reply begins with reasoning. */
 const PROMPT_END_TOKENS = 32;
