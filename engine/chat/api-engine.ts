@@ -5,6 +5,7 @@ import { type Tokenizer, TokenizerError } from '../../tokenizer/index.ts';
 import { RequestError } from '../errors.ts';
 import type { GenerateOutput, GenerateRequest, PromptSource } from '../types.ts';
 import type { CallFormatName } from './dialects/formats.ts';
+import type { ThinkTags } from './dialects/thinking.ts';
 import type { ConstraintCompiler } from './grammars/constraint-grammar.ts';
 import { shown } from './request/coercion.ts';
 
@@ -35,6 +36,8 @@ export interface ReplyFormat {
   readonly calls?: CallFormatName;
   /** The model thinks between tags before it answers. */
   readonly reasoning: boolean;
+  /** Which tags; default: those of most models. */
+  readonly tags?: ThinkTags;
 }
 
 /** The names of the one model that is served; the first is the one in answers. */

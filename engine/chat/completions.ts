@@ -23,7 +23,7 @@ import {
   parseChatRequest,
 } from './request/chat-request.ts';
 import { constraintOf } from './request/constraint.ts';
-import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount } from './request/generation-fields.ts';
+import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount, usageIn } from './request/generation-fields.ts';
 import { searchOf } from './request/search-fields.ts';
 import { callConstraint, type ToolChoice, toolChoiceOf } from './request/tool-choice.ts';
 import { AnswerStream, type ChatCompletionStream } from './stream.ts';
@@ -130,7 +130,7 @@ function startAnswer(engine: ApiEngine, request: ChatRequest, choice: ToolChoice
     n: request.n ?? 1,
     role,
     echo: request.echo && speaker.role === role ? textOf(speaker.content) : '',
-    usage: request.stream ? usageInStream(request) : 'total',
+    usage: usageIn(request),
     ...(request.return_token_ids ? { promptTokenIds: tokens } : {}),
     reply,
     withCalls: choice !== 'none',
@@ -175,11 +175,6 @@ function grammarOf(engine: ApiEngine, request: ChatRequest, choice: ToolChoice):
   if (whitespacePattern !== undefined) checkWhitespacePattern(whitespacePattern, engine.grammarCompiler);
   const constraint = callConstraint(choice, tools ?? [], { whitespacePattern, isParallel }) ?? constraintOf(request);
   return constraint ? constraintGrammar(engine, constraint) : undefined;
-}
-
-function usageInStream({ stream_options: options }: ChatRequest): AnswerHead['usage'] {
-  if (!options?.include_usage) return 'none';
-  return options.continuous_usage_stats ? 'running' : 'total';
 }
 
 /** An object without the members that are undefined. */

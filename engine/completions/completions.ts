@@ -6,7 +6,7 @@ import type { ChatCallOptions, ChatOptions } from '../chat/completions.ts';
 import { compileAhead, constraintGrammar } from '../chat/grammars/constraint-grammar.ts';
 import { randomHex } from '../chat/random-id.ts';
 import { constraintOf } from '../chat/request/constraint.ts';
-import { MAX_LOGPROBS, promptLogprobsCount } from '../chat/request/generation-fields.ts';
+import { MAX_LOGPROBS, promptLogprobsCount, usageIn } from '../chat/request/generation-fields.ts';
 import { searchOf } from '../chat/request/search-fields.ts';
 import { AnswerStream } from '../chat/stream.ts';
 import type { GenerateOutput } from '../types.ts';
@@ -58,7 +58,7 @@ export function createCompletions(engine: ApiEngine, options: ChatOptions = {}):
       created: Math.floor(Date.now() / 1000),
       model: served.names[0],
       n: request.n ?? 1,
-      usage: request.stream ? usageInStream(request) : 'total',
+      usage: usageIn(request),
       withTokenIds: request.return_token_ids ?? false,
       naming: { tokenizer: engine.tokenizer, asIds: request.return_tokens_as_token_ids ?? false },
     };
@@ -136,9 +136,4 @@ async function* placed(
   first: number,
 ): AsyncGenerator<GenerateOutput, void, undefined> {
   for await (const output of outputs) yield { ...output, index: first + output.index };
-}
-
-function usageInStream({ stream_options: options }: CompletionRequest): CompletionHead['usage'] {
-  if (!options?.include_usage) return 'none';
-  return options.continuous_usage_stats ? 'running' : 'total';
 }

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { callFormatOf, reasoningAfter } from '../../engine/chat/dialects/detect.ts';
+import { callFormatOf, reasoningAfter, replyFormatOf } from '../../engine/chat/dialects/detect.ts';
 import { CALL_FORMATS, type CallFormatName, requiredCalls } from '../../engine/chat/dialects/formats.ts';
 import { ReplyParser, type ReplyRules } from '../../engine/chat/dialects/reply-parser.ts';
 import type { ReplyPart } from '../../engine/chat/dialects/reply-text.ts';
+import { THINK } from '../../engine/chat/dialects/thinking.ts';
 
 const test = suite('calls in replies');
 
@@ -257,10 +258,30 @@ test('reasoning is what stands between the tags, or before the closing one when 
 });
 
 test('the end of the prompt says where reasoning is', () => {
-  assert.is(reasoningAfter('<|im_start|>assistant\n<think>\n'), 'open');
-  assert.is(reasoningAfter('<|im_start|>assistant\n'), 'tagged');
-  assert.is(reasoningAfter('<|im_start|>assistant\n<think>\n\n</think>\n\n'), undefined);
-  assert.is(reasoningAfter('<think>a</think>b<|im_start|>assistant\n'), 'tagged');
+  assert.is(reasoningAfter('<|im_start|>assistant\n<think>\n', THINK), 'open');
+  assert.is(reasoningAfter('<|im_start|>assistant\n', THINK), 'tagged');
+  assert.is(reasoningAfter('<|im_start|>assistant\n<think>\n\n</think>\n\n', THINK), undefined);
+  assert.is(reasoningAfter('<think>a</think>b<|im_start|>assistant\n', THINK), 'tagged');
+});
+
+test('the chat template tells the tags of reasoning', () => {
+  for (const [template, open] of [
+    ['{{ "</think>" }}', '<think>'],
+    ['[THINK]{{ x }}[/THINK]', '[THINK]'],
+    ['</seed:think>', '<seed:think>'],
+    ['<|END_THINKING|>', '<|START_THINKING|>'],
+    ['none', undefined],
+  ]) {
+    const { reasoning, tags } = replyFormatOf(template!);
+    assert.equal([reasoning, tags?.open], [open !== undefined, open]);
+  }
+  const tags = { open: '[THINK]', close: '[/THINK]' };
+  assert.equal(read('[THINK]Hm.[/THINK]Yes.', { reasoning: 'tagged', tags }), {
+    content: 'Yes.',
+    reasoning: 'Hm.',
+    calls: [],
+  });
+  assert.is(reasoningAfter('[/INST][THINK]', tags), 'open');
 });
 
 test('the chat template tells the dialect', () => {

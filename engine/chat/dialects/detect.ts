@@ -2,7 +2,7 @@
 
 import type { ReplyFormat } from '../api-engine.ts';
 import type { CallFormatName } from './formats.ts';
-import { CLOSE, OPEN } from './thinking.ts';
+import { THINK, type ThinkTags } from './thinking.ts';
 
 const MARKS: readonly [mark: string | RegExp, name: CallFormatName][] = [
   ['<start_function_call>', 'functiongemma'],
@@ -15,6 +15,14 @@ const MARKS: readonly [mark: string | RegExp, name: CallFormatName][] = [
   [/<\|python_tag\|>|"parameters": |ipython/, 'llama3_json'],
 ];
 
+/** Most models; Mistral; Seed; Command. */
+const TAGS: readonly ThinkTags[] = [
+  THINK,
+  { open: '[THINK]', close: '[/THINK]' },
+  { open: '<seed:think>', close: '</seed:think>' },
+  { open: '<|START_THINKING|>', close: '<|END_THINKING|>' },
+];
+
 /** Undefined when the template shows no calls that are known. */
 export function callFormatOf(template: string): CallFormatName | undefined {
   return MARKS.find(([mark]) => (typeof mark === 'string' ? template.includes(mark) : mark.test(template)))?.[1];
@@ -22,13 +30,14 @@ export function callFormatOf(template: string): CallFormatName | undefined {
 
 /** @param calls  how calls are written, if it is not to be told by the template */
 export function replyFormatOf(template: string, calls = callFormatOf(template)): ReplyFormat {
-  return { calls, reasoning: template.includes(CLOSE) };
+  const tags = TAGS.find(({ close }) => template.includes(close));
+  return { calls, reasoning: tags !== undefined, tags };
 }
 
 /** How a reply begins after a prompt with this end. Undefined: no reasoning comes any more. */
-export function reasoningAfter(promptEnd: string): 'open' | 'tagged' | undefined {
-  const open = promptEnd.lastIndexOf(OPEN);
-  const close = promptEnd.lastIndexOf(CLOSE);
+export function reasoningAfter(promptEnd: string, tags: ThinkTags): 'open' | 'tagged' | undefined {
+  const open = promptEnd.lastIndexOf(tags.open);
+  const close = promptEnd.lastIndexOf(tags.close);
   if (open > close) return 'open';
-  return close >= 0 && promptEnd.slice(close + CLOSE.length).trim() === '' ? undefined : 'tagged';
+  return close >= 0 && promptEnd.slice(close + tags.close.length).trim() === '' ? undefined : 'tagged';
 }

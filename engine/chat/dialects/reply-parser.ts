@@ -3,7 +3,7 @@
 import type { ChatTool } from '../../../tokenizer/index.ts';
 import { type CallFormat, plain } from './formats.ts';
 import { type Parsing, type ReplyPart, ReplyText } from './reply-text.ts';
-import { CLOSE, OPEN } from './thinking.ts';
+import { THINK, type ThinkTags } from './thinking.ts';
 
 export interface ReplyRules {
   /** How calls are written; undefined: there are none to be found. */
@@ -11,14 +11,16 @@ export interface ReplyRules {
   readonly tools?: readonly ChatTool[];
   /** Where reasoning is: `open` when the prompt has its opening tag already. */
   readonly reasoning?: 'open' | 'tagged';
+  /** Default: those of most models. */
+  readonly tags?: ThinkTags;
 }
 
 export class ReplyParser {
   readonly #text = new ReplyText();
   readonly #parsing: Parsing;
 
-  constructor({ calls = plain, tools = [], reasoning }: ReplyRules) {
-    this.#parsing = parse(this.#text, calls, tools, reasoning);
+  constructor({ calls = plain, tools = [], reasoning, tags = THINK }: ReplyRules) {
+    this.#parsing = parse(this.#text, calls, tools, reasoning && { reasoning, tags });
     this.#parsing.next();
   }
 
@@ -41,16 +43,17 @@ function* parse(
   text: ReplyText,
   calls: CallFormat,
   tools: readonly ChatTool[],
-  reasoning: ReplyRules['reasoning'],
+  thinking: { readonly reasoning: ReplyRules['reasoning']; readonly tags: ThinkTags } | undefined,
 ): Parsing {
-  if (reasoning !== undefined) {
+  if (thinking !== undefined) {
+    const { reasoning, tags } = thinking;
     text.mark();
     yield* text.blanks();
-    const begins = yield* text.skip(OPEN);
+    const begins = yield* text.skip(tags.open);
     if (begins || reasoning === 'open') {
       text.unmark();
       if (begins) yield* text.blanks();
-      yield* text.until([CLOSE], 'reasoning');
+      yield* text.until([tags.close], 'reasoning');
       yield* text.blanks();
     } else {
       text.retreat();

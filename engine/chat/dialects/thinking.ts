@@ -2,8 +2,13 @@
 
 import type { ReplyRules } from './reply-parser.ts';
 
-export const OPEN = '<think>';
-export const CLOSE = '</think>';
+/** What stands around reasoning. */
+export interface ThinkTags {
+  readonly open: string;
+  readonly close: string;
+}
+
+export const THINK: ThinkTags = { open: '<think>', close: '</think>' };
 
 export interface Thinking {
   readonly phase: 'before' | 'inside' | 'after';
@@ -20,14 +25,14 @@ export function startOf(reasoning: ReplyRules['reasoning']): Thinking {
 }
 
 /** After a token with this text. Only blanks may stand before the opening tag. */
-export function thinkingAfter({ phase, tail, tokens }: Thinking, text: string): Thinking {
+export function thinkingAfter({ phase, tail, tokens }: Thinking, text: string, { open, close }: ThinkTags): Thinking {
   const all = tail + text;
   if (phase === 'before') {
     const lead = all.trimStart();
-    if (lead.startsWith(OPEN)) return { phase: 'inside', tail: lead.slice(OPEN.length), tokens };
-    return { phase: OPEN.startsWith(lead) ? 'before' : 'after', tail: lead, tokens };
+    if (lead.startsWith(open)) return { phase: 'inside', tail: lead.slice(open.length), tokens };
+    return { phase: open.startsWith(lead) ? 'before' : 'after', tail: lead, tokens };
   }
   if (phase === 'after') return { phase, tail: '', tokens };
-  if (all.includes(CLOSE)) return { phase: 'after', tail: '', tokens };
-  return { phase, tail: all.slice(1 - CLOSE.length), tokens: tokens + 1 };
+  if (all.includes(close)) return { phase: 'after', tail: '', tokens };
+  return { phase, tail: all.slice(1 - close.length), tokens: tokens + 1 };
 }

@@ -5,12 +5,14 @@
 
 import type { Grammar, Matcher } from '../../../grammar/index.ts';
 import type { ReplyRules } from '../dialects/reply-parser.ts';
-import { CLOSE, OPEN, startOf, type Thinking, thinkingAfter } from '../dialects/thinking.ts';
+import { startOf, THINK, type Thinking, type ThinkTags, thinkingAfter } from '../dialects/thinking.ts';
 import { type TokenTexts, type TokenVocabulary, tokenTextsOf } from './token-texts.ts';
 
 export interface ReasoningOptions {
   /** How the reply begins: inside of the tags, or before them. */
   readonly reasoning: NonNullable<ReplyRules['reasoning']>;
+  /** Default: those of most models. */
+  readonly tags?: ThinkTags;
   /** Most tokens between the tags. Default: no limit. */
   readonly budget?: number;
   /** What comes after the reasoning. Default: anything. */
@@ -46,6 +48,7 @@ interface Place {
 class ReasoningMatcher implements Matcher {
   readonly #options: ReasoningOptions;
   readonly #texts: TokenTexts;
+  readonly #tags: ThinkTags;
   readonly #openIds: readonly number[];
   readonly #closeIds: readonly number[];
   readonly #places: Place[];
@@ -53,8 +56,9 @@ class ReasoningMatcher implements Matcher {
   constructor(options: ReasoningOptions, texts: TokenTexts) {
     this.#options = options;
     this.#texts = texts;
-    this.#openIds = texts.spell(OPEN);
-    this.#closeIds = texts.spell(CLOSE);
+    this.#tags = options.tags ?? THINK;
+    this.#openIds = texts.spell(this.#tags.open);
+    this.#closeIds = texts.spell(this.#tags.close);
     const rest = options.reasoning === 'open' ? null : (options.rest?.matcher() ?? null);
     this.#places = [{ thinking: startOf(options.reasoning), closed: 0, rest, accepted: 0 }];
   }
@@ -64,7 +68,7 @@ class ReasoningMatcher implements Matcher {
     if (thinking.phase === 'inside') {
       mask.fill(this.#isSpent ? 0 : 0xffff_ffff);
       if (this.#isSpent) allow(mask, this.#closeIds[closed]);
-      else if (this.#options.rest) this.#texts.banOverruns(mask, CLOSE, thinking.tail);
+      else if (this.#options.rest) this.#texts.banOverruns(mask, this.#tags.close, thinking.tail);
       return;
     }
     if (rest) rest.fillMask(mask);
@@ -121,7 +125,7 @@ class ReasoningMatcher implements Matcher {
 
   #after(tokenId: number): Place | null {
     const { thinking, closed, rest, accepted } = this.#place;
-    const next = thinkingAfter(thinking, this.#texts.of(tokenId));
+    const next = thinkingAfter(thinking, this.#texts.of(tokenId), this.#tags);
     if (thinking.phase === 'inside') {
       if (this.#isSpent && tokenId !== this.#closeIds[closed]) return null;
       if (next.phase === 'inside') return { thinking: next, closed: this.#isSpent ? closed + 1 : 0, rest, accepted };

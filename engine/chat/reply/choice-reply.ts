@@ -3,7 +3,7 @@
 import type { GenerateOutput } from '../../types.ts';
 import { ReplyParser, type ReplyRules } from '../dialects/reply-parser.ts';
 import type { ReplyPart } from '../dialects/reply-text.ts';
-import { startOf, type Thinking, thinkingAfter } from '../dialects/thinking.ts';
+import { startOf, THINK, type Thinking, thinkingAfter } from '../dialects/thinking.ts';
 import { writtenToken } from '../grammars/token-texts.ts';
 import { randomHex, randomLetters } from '../random-id.ts';
 import type { ChatChunkChoice, ChatDelta, ChatFinishReason, ChatToolCallDelta } from '../types.ts';
@@ -46,9 +46,10 @@ export class ChoiceReply {
 
   /** The next chunk; null when it would say nothing. */
   next(output: GenerateOutput): ChatChunkChoice | null {
-    const { withTokenIds, naming } = this.#options;
-    for (const id of output.tokenIds)
-      this.#thinking = thinkingAfter(this.#thinking, writtenToken(naming.tokenizer, id));
+    const { withTokenIds, naming, rules } = this.#options;
+    for (const id of output.tokenIds) {
+      this.#thinking = thinkingAfter(this.#thinking, writtenToken(naming.tokenizer, id), rules.tags ?? THINK);
+    }
     const parts = this.#parser.push(output.text);
     if (output.finishReason !== null) parts.push(...this.#parser.finish());
     const delta = this.#deltaOf(parts);

@@ -6,6 +6,7 @@ import type { ApiEngine } from '../api-engine.ts';
 import { reasoningAfter } from '../dialects/detect.ts';
 import { CALL_FORMATS, type CallFormatName, namedCall, requiredCalls } from '../dialects/formats.ts';
 import type { ReplyRules } from '../dialects/reply-parser.ts';
+import { THINK, type ThinkTags } from '../dialects/thinking.ts';
 import { CallGrammar, compilerWithMarkers } from '../grammars/call-grammar.ts';
 import { CALL_LANGUAGES } from '../grammars/call-languages.ts';
 import { type ConstraintCompiler, compileConstraint } from '../grammars/constraint-grammar.ts';
@@ -39,15 +40,16 @@ export function replyOptions(
 ): ReplyPlan {
   const { tools, parallel_tool_calls: parallel = true, thinking_token_budget: budget } = request;
   checkBudget(budget, engine);
+  const { tags = THINK } = engine.replyFormat;
   const calls = callRules(engine, choice, wanted !== undefined);
-  const thinks = engine.replyFormat.reasoning ? reasoningOf(engine, prompt) : undefined;
+  const thinks = engine.replyFormat.reasoning ? reasoningOf(engine, prompt, tags) : undefined;
   // A model that may think or not goes straight to what is wanted of it, unless it is asked to think.
   const reasoning = wanted && thinks === 'tagged' && !asksForThinking(request) ? undefined : thinks;
   const rest = wanted ?? callGrammar(engine, request, choice);
   const holdsReasoning = reasoning !== undefined && (rest !== undefined || budget !== undefined);
   return {
     options: {
-      rules: { calls, tools: tools ?? [], reasoning },
+      rules: { calls, tools: tools ?? [], reasoning, tags },
       maxCalls: parallel ? Number.POSITIVE_INFINITY : 1,
       finishOfCalls: typeof choice === 'object' ? 'stop' : 'tool_calls',
       shortCallIds: engine.replyFormat.calls === 'mistral',
@@ -57,7 +59,7 @@ export function replyOptions(
       naming: { tokenizer: engine.tokenizer, asIds: request.return_tokens_as_token_ids ?? false },
     },
     grammar: holdsReasoning
-      ? new ReasoningGrammar({ reasoning, budget, rest, isStrict: wanted !== undefined }, engine)
+      ? new ReasoningGrammar({ reasoning, tags, budget, rest, isStrict: wanted !== undefined }, engine)
       : rest,
     needsMarkers: (calls !== undefined && !isForced(choice)) || reasoning !== undefined,
   };
@@ -134,6 +136,6 @@ function callCompiler(engine: ApiEngine, calls: CallFormatName): ConstraintCompi
   return compiler ?? engine.grammarCompiler;
 }
 
-function reasoningOf({ tokenizer }: ApiEngine, prompt: readonly number[]): ReplyRules['reasoning'] {
-  return reasoningAfter(tokenizer.decode(prompt.slice(-PROMPT_END_TOKENS)));
+function reasoningOf({ tokenizer }: ApiEngine, prompt: readonly number[], tags: ThinkTags): ReplyRules['reasoning'] {
+  return reasoningAfter(tokenizer.decode(prompt.slice(-PROMPT_END_TOKENS)), tags);
 }

@@ -150,6 +150,13 @@ export function checkStreamFields(body: Readonly<Record<string, unknown>>): void
   }
 }
 
+/** Which chunks of an answer tell how many tokens there were: all, the last of a stream, or none. */
+export function usageIn({ stream, stream_options: options }: GenerationFields): 'none' | 'total' | 'running' {
+  if (!stream) return 'total';
+  if (!options?.include_usage) return 'none';
+  return options.continuous_usage_stats ? 'running' : 'total';
+}
+
 /** @throws RequestError when a count of alternatives is out of its range */
 export function checkLogprobsCount(param: string, count: number, most: number): void {
   if (count >= 0 && count <= most) return;
