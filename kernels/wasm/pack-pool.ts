@@ -97,12 +97,19 @@ export class PackPool {
     data.set(task.data);
     worker.ref();
     const answer = await new Promise<{ fault: string | null } | undefined>((resolve) => {
-      worker.once('message', (fault) => resolve({ fault }));
-      worker.once('error', () => resolve(undefined));
-      worker.once('exit', () => resolve(undefined));
+      // Node's own listeners must stay, or a second answer never comes: only these are taken away.
+      const listeners = {
+        message: (fault: string | null) => end({ fault }),
+        error: () => end(undefined),
+        exit: () => end(undefined),
+      };
+      const end = (result: { fault: string | null } | undefined) => {
+        for (const [event, listener] of Object.entries(listeners)) worker.off(event, listener);
+        resolve(result);
+      };
+      for (const [event, listener] of Object.entries(listeners)) worker.on(event, listener);
       worker.postMessage({ ...task, data });
     });
-    worker.removeAllListeners();
     if (answer === undefined) {
       this.#broken = true;
       this.close();
