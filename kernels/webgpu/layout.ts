@@ -22,6 +22,8 @@ export function gpuFormat(format: WeightFormat): GpuFormat {
 
 /** Columns that the kernels take at a time, whatever the format. */
 export const BLOCK = 32;
+/** Columns of float weights that linear takes together. */
+const FLOAT_BLOCK = 8;
 /** Segments of a wide matrix; see `shaders/linear-group.wgsl`. */
 const MAX_SEGMENTS = 32;
 const VECTOR_BYTES = 16;
@@ -31,9 +33,13 @@ export function blocksOf(cols: number): number {
   return Math.ceil(cols / BLOCK);
 }
 
-/** The least power of two that gives every block its own segment, up to 32. */
-export function segmentsOf(cols: number): number {
-  return Math.min(MAX_SEGMENTS, 2 ** Math.ceil(Math.log2(blocksOf(cols))));
+/**
+ * How linear sums a row: blocks of 32 columns for quantised weights, of 8 for floats, and the segments that they are dealt
+ * to, the least power of two that gives every block its own, up to 32.
+ */
+export function sumShape(format: GpuFormat, cols: number): { readonly blocks: number; readonly segments: number } {
+  const blocks = isQuantized(format) ? blocksOf(cols) : blocksOf(cols) * (BLOCK / FLOAT_BLOCK);
+  return { blocks, segments: Math.min(MAX_SEGMENTS, 2 ** Math.ceil(Math.log2(blocks))) };
 }
 
 /** Vectors of 16 bytes in a row. */

@@ -4,7 +4,7 @@ import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { expertKernel, KERNELS } from './kernels.ts';
-import { blocksOf, segmentsOf } from './layout.ts';
+import { sumShape } from './layout.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 
 /** Weight rows that a thread of the kernel for single rows takes. */
@@ -49,10 +49,10 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
   const { chosen, experts } = op.routes as WebGpuRoutes;
   const bias = op.bias as WebGpuConstant | undefined;
   const { variants, unused } = recording;
-  const [blocks, segments] = [blocksOf(x.cols), segmentsOf(x.cols)];
   const kernels: Recorded[] = [];
   let column = 0;
   for (const { format, vectors, parts, rows: allRows } of op.weights as readonly WebGpuWeight[]) {
+    const { blocks, segments } = sumShape(format, x.cols);
     const quantized = isQuantized(format) ? recording.quantized(x) : undefined;
     const expertRows = allRows / experts;
     const perGroup = variants.plainLinear ? ELEMENT_THREADS : (OUTS_PER_THREAD * variants.linearThreads) / segments;

@@ -4,7 +4,7 @@ import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { type KernelConstants, linearGatedKernel, linearKernel, type Variants } from './kernels.ts';
-import { BLOCK, blocksOf, segmentsOf } from './layout.ts';
+import { BLOCK, sumShape } from './layout.ts';
 import { domainCode, ELEMENT_THREADS, type Quantized, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
 
@@ -53,7 +53,7 @@ export function gatedKernels(
   const linear = recording.fewRows(x);
   if (!linear || !isQuantized(linear.run.format)) return undefined;
   const { run } = linear;
-  const [blocks, segments] = [blocksOf(linear.x.cols), segmentsOf(linear.x.cols)];
+  const { blocks, segments } = sumShape(run.format, linear.x.cols);
   if (GATED_THREADS / segments > BLOCK) return undefined;
   const quantized = recording.quantized(linear.x);
   recording.takeFewRows(linear);
@@ -95,7 +95,7 @@ function kernelsOfRun(
   const { format, buffer } = run;
   const { variants, unused } = recording;
   const quantized = isQuantized(format) ? recording.quantized(x) : undefined;
-  const [blocks, segments] = [blocksOf(x.cols), segmentsOf(x.cols)];
+  const { blocks, segments } = sumShape(format, x.cols);
   const args = [
     blocks,
     segments,
@@ -133,7 +133,7 @@ function kernelsOfRun(
 
   const few = FEW_ROWS.map((most, i) => {
     const outs = outsPerThread(variants, most, run.rows, segments, quantized !== undefined);
-    const loads = variants.loadsPerThread || loadsPerThread(most, quantized !== undefined);
+    const loads = variants.loadsPerThread || loadsPerThread(most);
     const groups = Math.ceil(run.rows / ((outs * variants.linearThreads) / segments));
     return kernel('few', (rows) => [isWithin(rows, i) ? groups : 0, 1], {
       THREADS: variants.linearThreads,
@@ -166,9 +166,8 @@ function kernelsOfRun(
   };
 }
 
-/** Blocks that a thread loads at a time; rows of x take registers too. */
-function loadsPerThread(rows: number, quantized: boolean): number {
-  if (!quantized) return 2;
+/** Blocks that a thread loads at a time: fewer where rows of x take registers too. */
+function loadsPerThread(rows: number): number {
   return rows <= 2 ? 8 : 4;
 }
 
@@ -180,7 +179,7 @@ function outsPerThread(variants: Variants, rows: number, outs: number, segments:
   const teams = variants.linearThreads / segments;
   const bytes = (perThread: number) => 4 * teams * perThread * rows * (segments + 1);
   let most = variants.outsPerThread;
-  if (most === 0) most = !quantized ? 2 : outs >= 16_384 ? 4 : outs >= 2048 ? 2 : 1;
-  while (most > 1 && (bytes(most) > WORKGROUP_BYTES || most * rows > 16)) most /= 2;
+  if (most === 0) most = outs >= 16_384 || (!quantized && rows >= 4) ? 4 : outs >= 2048 ? 2 : 1;
+  while (most > 1 && (bytes(most) > WORKGROUP_BYTES || most * rows > 32)) most /= 2;
   return most;
 }

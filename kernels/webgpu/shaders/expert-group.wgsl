@@ -2,8 +2,7 @@
 //
 // weights  the experts' matrices one under the other, expertRows each, of which the buffer holds `rows` from `part` on
 //
-// Columns are summed as in `linear-group.wgsl`: blocks of 32, block b in segment b mod `segments`, then the segments in
-// order. So a row's result is the same whatever rows share its expert.
+// Columns are summed as in `linear-group.wgsl`: block b in segment b mod `segments`, then the segments in order. So a row's result is the same whatever rows share its expert.
 
 struct Params {
   blocks: u32,

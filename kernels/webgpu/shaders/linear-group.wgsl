@@ -1,7 +1,7 @@
 // What the linear kernels share: out[r][o] = Σ x[r][k] · weight[o][k] + bias[o].
 //
-// The columns are cut into blocks of 32, and block b belongs to segment b mod `segments`, a number that depends on the
-// width alone. A segment adds up its blocks in order, every block its columns in order; then the segments are added up in
+// The columns are cut into blocks, of 32 for quantised weights and of 8 for floats, and block b belongs to segment
+// b mod `segments`, a number that depends on the width and that kind alone. A segment adds up its blocks in order, every block its columns in order; then the segments are added up in
 // order. The kernel for few rows gives each segment to a thread, the one for many rows walks them one after the other:
 // both give the same bits.
 
