@@ -1,13 +1,14 @@
 /** Calls that a model chooses to make: from their beginning on, whatever it writes is a call that the tools allow. */
 
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CALL_FORMATS, type CallFormatName } from '../../engine/chat/dialects/formats.ts';
 import { ReplyParser } from '../../engine/chat/dialects/reply-parser.ts';
 import { CallGrammar, compilerWithMarkers } from '../../engine/chat/grammars/call-grammar.ts';
 import { CALL_LANGUAGES } from '../../engine/chat/grammars/call-languages.ts';
-import { type Grammar, GrammarCompiler, type Matcher } from '../../grammar/index.ts';
+import { type Grammar, GrammarCompiler, GrammarError, type Matcher } from '../../grammar/index.ts';
 import { Random } from '../random.ts';
 
 const test = suite('call grammars');
@@ -163,6 +164,57 @@ for (const [format, begin, end] of beginnings) {
     for (const name of names) assert.ok(name === '' || TOOLS.some((tool) => tool.function.name === name), name);
   });
 }
+
+test('whatever a tool says of its parameters, there is a grammar or a GrammarError', () => {
+  const keyword = fc.constantFrom(
+    'type',
+    'properties',
+    'required',
+    'items',
+    'enum',
+    '$defs',
+    'anyOf',
+    'a',
+    '"',
+    '\n',
+    'é',
+  );
+  const word = fc.constantFrom(
+    'string',
+    'object',
+    'array',
+    'boolean',
+    'integer',
+    'a',
+    '"',
+    '\\',
+    '%json',
+    '</parameter>',
+  );
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      word,
+      fc.constantFrom<unknown>(null, true, 5),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(keyword, tie('value'), { maxKeys: 4 }),
+    ),
+  }));
+  const formats = Object.keys(CALL_LANGUAGES) as CallFormatName[];
+  fc.assert(
+    fc.property(fc.constantFrom(...formats), fc.dictionary(keyword, value, { maxKeys: 4 }), (format, parameters) => {
+      const tool = { type: 'function', function: { name: 'f', parameters } } as const;
+      for (const { lark } of CALL_LANGUAGES[format].languages([tool])) {
+        try {
+          plainCompiler.ebnf(lark);
+        } catch (error) {
+          assert.instance(error, GrammarError, String(error));
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
 
 test('a call inside of a text is none for a family that writes calls as whole replies, but one call follows another', () => {
   const matcher = grammarOf('llama3_json').matcher();

@@ -20,10 +20,13 @@ interface Family {
   readonly markers?: readonly string[];
 }
 
+/** What may stand between the tokens of JSON, and around whole calls. */
 const GAP = '/[ ]?/';
+const LINES = '/[ \\n]{0,3}/';
+/** Texts that stand without quotes: none of them has the marker that ends it. */
+const TAGGED_TEXT = '/([^<]|<+[^<\\/])*/';
 const GEMMA_TEXT = '/([^<]|<+[^<e])*/';
 const SCALAR = { type: ['number', 'boolean', 'null'] };
-const LINES = '/[ \\n]{0,3}/';
 
 /** By the names of the families. */
 export const CALL_LANGUAGES: Readonly<Record<CallFormatName, Family>> = {
@@ -101,22 +104,23 @@ function objects(tools: readonly Tool[], key: ArgumentsKey): string {
 
 /** The same from the colon behind the first key on. */
 function afterName(tools: readonly Tool[], key: ArgumentsKey): string {
-  const calls = tools.map((tool) => {
-    const name = quote(JSON.stringify(tool.function.name));
-    return `${name} ${GAP} "," ${GAP} ${quote(`"${key}"`)} ${GAP} ":" ${GAP} ${argumentsOf(tool)}`;
-  });
-  return `${GAP} ":" ${GAP} ${anyOf(calls)} ${GAP} "}"`;
+  return `${GAP} ":" ${GAP} ${nameAndArguments(tools, key)} ${GAP} "}"`;
 }
 
 /** Such objects in a list; each may have an id. */
 function objectList(tools: readonly Tool[]): string {
+  const id = `(${GAP} "," ${GAP} "\\"id\\"" ${GAP} ":" ${GAP} /"[a-zA-Z0-9]{9}"/)?`;
+  const call = `"{" ${GAP} "\\"name\\"" ${GAP} ":" ${GAP} ${nameAndArguments(tools, 'arguments')} ${id} ${GAP} "}"`;
+  return `"[" ${LINES} ${call} (${LINES} "," ${LINES} ${call})* ${LINES} "]"`;
+}
+
+/** `"f", "arguments": {…}`: a tool's name, and arguments that it takes. */
+function nameAndArguments(tools: readonly Tool[], key: ArgumentsKey): string {
   const calls = tools.map((tool) => {
     const name = quote(JSON.stringify(tool.function.name));
-    return `${name} ${GAP} "," ${GAP} "\\"arguments\\"" ${GAP} ":" ${GAP} ${argumentsOf(tool)}`;
+    return `${name} ${GAP} "," ${GAP} ${quote(`"${key}"`)} ${GAP} ":" ${GAP} ${argumentsOf(tool)}`;
   });
-  const id = `(${GAP} "," ${GAP} "\\"id\\"" ${GAP} ":" ${GAP} /"[a-zA-Z0-9]{9}"/)?`;
-  const call = `"{" ${GAP} "\\"name\\"" ${GAP} ":" ${GAP} ${anyOf(calls)} ${id} ${GAP} "}"`;
-  return `"[" ${LINES} ${call} (${LINES} "," ${LINES} ${call})* ${LINES} "]"`;
+  return anyOf(calls);
 }
 
 /** Parameters as a schema declares them. A reference is resolved by the definitions that go with it. */
@@ -130,12 +134,16 @@ function declared(tool: Tool): { name: string; schema: Schema; isOptional: boole
 type Schema = Readonly<Record<string, unknown>>;
 
 function members(schema: Schema): { name: string; schema: Schema; isOptional: boolean }[] {
-  const { properties = {}, required = [] } = schema as { properties?: Record<string, unknown>; required?: string[] };
-  return Object.entries(properties).map(([name, property]) => ({
+  const { properties, required } = schema;
+  return Object.entries(isSchema(properties) ? properties : {}).map(([name, property]) => ({
     name,
-    schema: typeof property === 'object' && property !== null ? (property as Schema) : {},
-    isOptional: !required.includes(name),
+    schema: isSchema(property) ? property : {},
+    isOptional: !(Array.isArray(required) && required.includes(name)),
   }));
+}
+
+function isSchema(value: unknown): value is Schema {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** `a=1, b="x")`: what comes after the opening bracket. Python's words are allowed where JSON's are. */
@@ -153,7 +161,7 @@ function pythonArguments(tool: Tool): string {
 /** `<parameter=KEY>VALUE</parameter>` for each argument. Texts stand there as they are, all else as JSON. */
 function taggedArguments(lark: LarkText, tool: Tool): string {
   const items = declared(tool).map(({ name, schema, isOptional }): Item => {
-    const value = schema.type === 'string' ? plainText(schema, '/([^<]|<+[^<\\/])*/') : json(closeObjects(schema));
+    const value = schema.type === 'string' ? plainText(schema, TAGGED_TEXT) : json(closeObjects(schema));
     return { expression: `${quote(`<parameter=${name}>`)} "\\n"? ${value} "\\n"? "</parameter>" ${LINES}`, isOptional };
   });
   return listOf(lark, items, quote(''));
@@ -174,8 +182,8 @@ function gemmaValue(lark: LarkText, schema: Schema): string {
   const { type, items, properties } = schema;
   if (type === 'string') return `"<escape>" ${plainText(schema, GEMMA_TEXT)} "<escape>"`;
   if (type === 'object' && properties) return gemmaObject(lark, schema);
-  if (type === 'array' && typeof items === 'object' && items !== null) {
-    const item = lark.rule(gemmaValue(lark, items as Schema));
+  if (type === 'array' && isSchema(items)) {
+    const item = lark.rule(gemmaValue(lark, items));
     return `"[" (${item} ("," ${item})*)? "]"`;
   }
   const isScalar = ['number', 'integer', 'boolean', 'null'].includes(type as string);
