@@ -239,6 +239,17 @@ test('errors arrive as the classes of the client, with their parameter', async (
   });
 });
 
+test('the engine in process takes what is typed for the client', async () => {
+  const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: 'user', content: 'What is the capital of France?' }];
+  const tools: OpenAI.ChatCompletionTool[] = [{ type: 'function', function: { name: 'now' } }];
+  const { choices } = await engine.chat.completions.create({ messages, tools, tool_choice: 'none', temperature: 0 });
+  messages.push({ role: 'assistant', content: choices[0].message.content });
+  assert.is((await engine.chat.completions.create({ messages, max_tokens: 1 })).choices.length, 1);
+  const custom: OpenAI.ChatCompletionTool[] = [{ type: 'custom', custom: { name: 'x' } }];
+  const error = await engine.chat.completions.create({ messages, tools: custom }).catch((caught) => caught);
+  assert.is(error.param, 'tools.0.type');
+});
+
 test('too many answers are a RateLimitError, a failure inside is an InternalServerError', async () => {
   const endless = new FakeEngine({ endless: true, delayMs: 2 });
   await withServer(endless, { maxAnswers: 1 }, async (url) => {

@@ -31,22 +31,30 @@ export interface ChatMessageParam {
 
 export type ChatContentPart = string | { readonly type: string; readonly text?: string };
 
-export interface ChatToolCallParam {
-  readonly id?: string | null;
-  readonly type?: 'function';
-  readonly function: { readonly name: string; readonly arguments?: string | Readonly<Record<string, unknown>> | null };
-}
+/** Calls and tools of the kind `custom` are refused; the client's types have them wherever they have the others. */
+export type ChatToolCallParam =
+  | {
+      readonly id?: string | null;
+      readonly type?: 'function';
+      readonly function: {
+        readonly name: string;
+        readonly arguments?: string | Readonly<Record<string, unknown>> | null;
+      };
+    }
+  | { readonly id?: string; readonly type: 'custom'; readonly custom: object };
 
 /** A function that the template may tell the model about. */
-export interface ChatToolParam {
-  readonly type?: 'function';
-  readonly function: {
-    readonly name: string;
-    readonly description?: string | null;
-    readonly parameters?: Readonly<Record<string, unknown>> | null;
-    readonly strict?: boolean | null;
-  };
-}
+export type ChatToolParam =
+  | {
+      readonly type?: 'function';
+      readonly function: {
+        readonly name: string;
+        readonly description?: string | null;
+        readonly parameters?: Readonly<Record<string, unknown>> | null;
+        readonly strict?: boolean | null;
+      };
+    }
+  | { readonly type: 'custom'; readonly custom: object };
 
 /** A part of a message as templates know it. */
 type TextPart = { readonly type: 'text'; readonly text: string };
