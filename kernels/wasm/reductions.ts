@@ -32,7 +32,7 @@ export const RESULT = {
 /**
  * The error of the sum. A logit's distance from the largest, x, is rounded three times, which makes its term wrong by a
  * share of 3|x|·2^-24: at most 4.4e-6 where |x| ≤ 24.3; all terms beyond that together are less than 4.6e-6 of the
- * largest, for 151,936 of them, and their error is a small part of that. The exponential adds 2.4e-7, the sum of eight
+ * largest, for 151,936 of them, and their error is a small part of that. The power of two adds 2.3e-7, the sum of eight
  * floats 4.2e-7.
  */
 const SUM_ERROR = 6e-6;
@@ -105,7 +105,7 @@ function resultAt(heap: Heap, address: number, { top, scale, picks = [] }: Logit
     ids: Int32Array.from(order, (i) => ids[i]),
     logits: Float32Array.from(order, (i) => logits[i]),
     isComplete: complete === 1 && kept === count,
-    sumExp: scale ? new Float64Array(heap.memory.buffer, address + RESULT.sumExp, 1)[0] : 0,
+    sumExp: scale && count > 0 ? new Float64Array(heap.memory.buffer, address + RESULT.sumExp, 1)[0] : 0,
     sumError: SUM_ERROR,
     picked: heap.floats(address + RESULT.picked, picks.length).slice(),
   };
