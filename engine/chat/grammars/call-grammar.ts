@@ -4,6 +4,7 @@
  */
 
 import { type Grammar, GrammarCompiler, type Matcher } from '../../../grammar/index.ts';
+import { type Place, PlaceMatcher } from './place-matcher.ts';
 import { SEPARATORS, type TokenTexts, type TokenVocabulary, tokenTextsOf } from './token-texts.ts';
 
 /** A beginning of a call, and what comes after it. */
@@ -30,32 +31,28 @@ export class CallGrammar implements Grammar {
   }
 }
 
-/** Where a text stands after a token. */
-interface Place {
+interface CallPlace extends Place {
   /** The end of the free text, as far as it may belong to a trigger. */
   readonly tail: string;
   /** The free text since the last boundary without what separates calls; null when it is none of the triggers' beginnings. */
   readonly lead: string | null;
-  /** The call that is being written, or was last. */
-  readonly call: Matcher | null;
   readonly isInCall: boolean;
-  /** Tokens that `call` has accepted. */
-  readonly accepted: number;
 }
 
-const START: Place = { tail: '', lead: '', call: null, isInCall: false, accepted: 0 };
-class CallMatcher implements Matcher {
+const START: CallPlace = { tail: '', lead: '', inner: null, isInCall: false, accepted: 0 };
+
+class CallMatcher extends PlaceMatcher<CallPlace> {
   readonly #starts: readonly CallStart[];
   readonly #texts: TokenTexts;
-  readonly #places: Place[] = [START];
 
   constructor(starts: readonly CallStart[], texts: TokenTexts) {
+    super(START);
     this.#starts = starts;
     this.#texts = texts;
   }
 
   fillMask(mask: Uint32Array): void {
-    const { isInCall, call, tail, lead } = this.#place;
+    const { isInCall, inner: call, tail, lead } = this.place;
     if (isInCall) {
       call!.fillMask(mask);
       return;
@@ -71,60 +68,38 @@ class CallMatcher implements Matcher {
     }
   }
 
-  accept(tokenId: number): boolean {
-    const next = this.#after(tokenId);
-    if (next) this.#places.push(next);
-    return next !== null;
-  }
-
   canFinish(): boolean {
-    return !this.#place.isInCall;
-  }
-
-  rollback(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const { call, accepted } = this.#places.pop()!;
-      const { call: before, accepted: acceptedBefore } = this.#place;
-      if (call !== null && call === before && accepted > acceptedBefore) call.rollback(1);
-    }
+    return !this.place.isInCall;
   }
 
   forcedTokens(): number[] {
-    const { isInCall, call } = this.#place;
+    const { isInCall, inner: call } = this.place;
     return isInCall ? call!.forcedTokens() : [];
   }
 
-  reset(): void {
-    this.#places.length = 1;
-  }
-
-  get #place(): Place {
-    return this.#places[this.#places.length - 1];
-  }
-
-  #after(tokenId: number): Place | null {
-    const place = this.#place;
+  protected after(tokenId: number): CallPlace | null {
+    const place = this.place;
     if (!place.isInCall) return this.#afterText(place, this.#texts.of(tokenId));
-    const { call, accepted } = place;
+    const { inner: call, accepted } = place;
     if (!call!.accept(tokenId)) return null;
     const isInCall = !call!.canFinish();
-    return { tail: '', lead: '', call, isInCall, accepted: accepted + 1 };
+    return { tail: '', lead: '', inner: call, isInCall, accepted: accepted + 1 };
   }
 
-  #afterText({ tail: before, lead: leadBefore, call, accepted }: Place, text: string): Place {
+  #afterText({ tail: before, lead: leadBefore, inner, accepted }: CallPlace, text: string): CallPlace {
     const all = before + text;
     const lead = leadBefore === null ? null : leadBefore === '' ? text.replace(SEPARATORS, '') : leadBefore + text;
     let longest = 0;
     let isBeginning = false;
-    for (const { trigger, atBoundary, call: language } of this.#starts) {
+    for (const { trigger, atBoundary, call } of this.#starts) {
       if (atBoundary ? lead === trigger : all.endsWith(trigger)) {
-        return { tail: '', lead: null, call: language.matcher(), isInCall: true, accepted: 0 };
+        return { tail: '', lead: null, inner: call.matcher(), isInCall: true, accepted: 0 };
       }
       longest = Math.max(longest, trigger.length);
       isBeginning ||= lead !== null && (atBoundary ?? false) && trigger.startsWith(lead);
     }
     const tail = longest > 1 ? all.slice(1 - longest) : '';
-    return { tail, lead: isBeginning ? lead : null, call, isInCall: false, accepted };
+    return { tail, lead: isBeginning ? lead : null, inner, isInCall: false, accepted };
   }
 }
 

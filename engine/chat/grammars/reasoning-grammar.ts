@@ -6,6 +6,7 @@
 import type { Grammar, Matcher } from '../../../grammar/index.ts';
 import type { ReplyRules } from '../dialects/reply-parser.ts';
 import { startOf, THINK, type Thinking, type ThinkTags, thinkingAfter } from '../dialects/thinking.ts';
+import { type Place, PlaceMatcher } from './place-matcher.ts';
 import { type TokenTexts, type TokenVocabulary, tokenTextsOf } from './token-texts.ts';
 
 export interface ReasoningOptions {
@@ -35,36 +36,31 @@ export class ReasoningGrammar implements Grammar {
   }
 }
 
-/** Where a text stands after a token. */
-interface Place {
+interface ReasoningPlace extends Place {
   readonly thinking: Thinking;
   /** Tokens of the closing tag that were written because there was nothing else to write. */
   readonly closed: number;
-  readonly rest: Matcher | null;
-  /** Tokens that `rest` has accepted. */
-  readonly accepted: number;
 }
 
-class ReasoningMatcher implements Matcher {
+class ReasoningMatcher extends PlaceMatcher<ReasoningPlace> {
   readonly #options: ReasoningOptions;
   readonly #texts: TokenTexts;
   readonly #tags: ThinkTags;
   readonly #openIds: readonly number[];
   readonly #closeIds: readonly number[];
-  readonly #places: Place[];
 
   constructor(options: ReasoningOptions, texts: TokenTexts) {
+    const inner = options.reasoning === 'open' ? null : (options.rest?.matcher() ?? null);
+    super({ thinking: startOf(options.reasoning), closed: 0, inner, accepted: 0 });
     this.#options = options;
     this.#texts = texts;
     this.#tags = options.tags ?? THINK;
     this.#openIds = texts.spell(this.#tags.open);
     this.#closeIds = texts.spell(this.#tags.close);
-    const rest = options.reasoning === 'open' ? null : (options.rest?.matcher() ?? null);
-    this.#places = [{ thinking: startOf(options.reasoning), closed: 0, rest, accepted: 0 }];
   }
 
   fillMask(mask: Uint32Array): void {
-    const { thinking, closed, rest } = this.#place;
+    const { thinking, closed, inner: rest } = this.place;
     if (thinking.phase === 'inside') {
       mask.fill(this.#isSpent ? 0 : 0xffff_ffff);
       if (this.#isSpent) allow(mask, this.#closeIds[closed]);
@@ -76,65 +72,43 @@ class ReasoningMatcher implements Matcher {
     if (this.#mayOpen) allow(mask, this.#openIds[0]);
   }
 
-  accept(tokenId: number): boolean {
-    const next = this.#after(tokenId);
-    if (next) this.#places.push(next);
-    return next !== null;
-  }
-
   canFinish(): boolean {
-    const { thinking, rest } = this.#place;
+    const { thinking, inner: rest } = this.place;
     if (thinking.phase === 'inside') return !this.#options.isStrict;
     return rest?.canFinish() !== false;
   }
 
-  rollback(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const { rest, accepted } = this.#places.pop()!;
-      const { rest: before, accepted: acceptedBefore } = this.#place;
-      if (rest !== null && rest === before && accepted > acceptedBefore) rest.rollback(1);
-    }
-  }
-
   forcedTokens(): number[] {
-    const { thinking, closed, rest } = this.#place;
+    const { thinking, closed, inner: rest } = this.place;
     if (thinking.phase === 'inside') return this.#isSpent ? this.#closeIds.slice(closed) : [];
     return this.#mayOpen ? [] : (rest?.forcedTokens() ?? []);
   }
 
-  reset(): void {
-    this.rollback(this.#places.length - 1);
-  }
-
-  get #place(): Place {
-    return this.#places[this.#places.length - 1];
-  }
-
   /** A strict reply begins with the opening tag as one token or not at all. */
   get #mayOpen(): boolean {
-    const { thinking, accepted } = this.#place;
+    const { thinking, accepted } = this.place;
     return this.#options.isStrict && thinking.phase === 'before' && accepted === 0 && this.#openIds.length === 1;
   }
 
   /** The closing tag is all that may come. */
   get #isSpent(): boolean {
-    const { thinking, closed } = this.#place;
+    const { thinking, closed } = this.place;
     const { budget = Number.POSITIVE_INFINITY } = this.#options;
     return closed > 0 || (thinking.tokens >= budget && this.#closeIds.length > 0);
   }
 
-  #after(tokenId: number): Place | null {
-    const { thinking, closed, rest, accepted } = this.#place;
+  protected after(tokenId: number): ReasoningPlace | null {
+    const { thinking, closed, inner, accepted } = this.place;
     const next = thinkingAfter(thinking, this.#texts.of(tokenId), this.#tags);
     if (thinking.phase === 'inside') {
       if (this.#isSpent && tokenId !== this.#closeIds[closed]) return null;
-      if (next.phase === 'inside') return { thinking: next, closed: this.#isSpent ? closed + 1 : 0, rest, accepted };
-      return { thinking: next, closed: 0, rest: this.#options.rest?.matcher() ?? null, accepted: 0 };
+      if (next.phase === 'inside') return { thinking: next, closed: this.#isSpent ? closed + 1 : 0, inner, accepted };
+      return { thinking: next, closed: 0, inner: this.#options.rest?.matcher() ?? null, accepted: 0 };
     }
-    if (this.#mayOpen && tokenId === this.#openIds[0]) return { thinking: next, closed, rest, accepted };
-    if (rest && !rest.accept(tokenId)) return null;
+    if (this.#mayOpen && tokenId === this.#openIds[0]) return { thinking: next, closed, inner, accepted };
+    if (inner && !inner.accept(tokenId)) return null;
     const phase = this.#options.isStrict ? 'after' : next.phase;
-    return { thinking: { ...next, phase }, closed, rest, accepted: accepted + 1 };
+    return { thinking: { ...next, phase }, closed, inner, accepted: accepted + 1 };
   }
 }
 
