@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createSearch } from '../../engine/create-search.ts';
@@ -47,7 +47,9 @@ async function search(
   return { outputs, loop };
 }
 
-for (const name of ['llama-gqa', 'llama3-rope-tied', 'mistral-swa', 'qwen2', 'qwen3']) {
+for (const name of readdirSync(new URL('../oracle/models', import.meta.url)).filter(
+  (file) => !file.endsWith('.json'),
+)) {
   test(`${name} on wasm: the beams are those of the reference`, async () => {
     const folder = new URL(`../oracle/models/${name}`, import.meta.url).pathname;
     const { beam } = JSON.parse(readFileSync(`${folder}/reference.json`, 'utf8'));

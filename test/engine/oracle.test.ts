@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../../engine/load-model.ts';
 import { openDirectory } from '../../engine/node/directory-source.ts';
 import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
+import { ModelTable } from '../model-table.ts';
 import { DEVICES, type TestDevice } from './devices.ts';
 
 const MODELS = [
@@ -35,6 +36,8 @@ const LOGIT_TOLERANCE = 2e-3;
 const LOGPROB_TOLERANCE = 4e-3;
 
 interface Reference {
+  readonly model_type: string;
+  readonly stored_dtype: string;
   readonly logits: readonly { ids: number[]; max_abs: number; logits: number[] }[];
   readonly logprobs: {
     ids: number[];
@@ -141,22 +144,40 @@ function sameBits(a: Float32Array, b: Float32Array): boolean {
   return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
 }
 
+const table = new ModelTable('Checkpoints in Hugging Face form', ['logits', 'logprobs', 'greedy', 'batch', 'chunks']);
+
+/** Where the numbers of the weights come from: the type that the checkpoint stores. */
+const STORED: Readonly<Record<string, string>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
+
 for (const device of DEVICES) {
-  // A GPU played by the CPU is slow: one model in full there, the others by their logits; `npm run test:full` runs all.
-  const brief = device.software === true && process.env.QUERN_TEST_FULL !== '1';
+  const full = process.env.QUERN_TEST_FULL === '1';
+  // A GPU played by the CPU is slow, and so is the reference: a few models in full there, the others by their logits, or
+  // logits and greedy tokens; `npm run test:full` runs all.
+  const brief = device.software === true && !full;
   for (const name of MODELS) {
     if (device.kind === 'webgpu' && !ON_WEBGPU.includes(name)) continue;
     const test = suite(`${name} on ${device.kind}`);
-    const further = brief && name !== 'qwen3' ? test.skip : test;
+    const isWhole = full || device.kind === 'wasm' || name === 'qwen3' || (name === 'mixtral' && !brief);
     const reference: Reference = readJson(`../oracle/models/${name}/reference.json`);
     let model: LoadedModel;
+    const row = {
+      architecture: reference.model_type,
+      model: name,
+      weights: `safetensors ${STORED[reference.stored_dtype]}`,
+    };
+    /** A test that goes to the table when it passes. */
+    const check = (mark: string, runs: boolean, what: string, body: () => Promise<void>) =>
+      (runs ? test : test.skip)(what, async () => {
+        await body();
+        table.passed(row, device.kind, mark);
+      });
 
     test.before(async () => {
       model = await load(device, `../oracle/models/${name}`, 64);
     });
     test.after(() => model.close());
 
-    test('logits are those of the reference', async () => {
+    check('logits', true, 'logits are those of the reference', async () => {
       for (const { ids, max_abs, logits } of reference.logits) {
         const found = await lastLogits(model, ids);
         const worst = logits.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i])), 0) / max_abs;
@@ -164,7 +185,7 @@ for (const device of DEVICES) {
       }
     });
 
-    further('logprobs at every position are those of the reference', async () => {
+    check('logprobs', isWhole, 'logprobs at every position are those of the reference', async () => {
       const { ids, top } = reference.logprobs;
       const tolerance = LOGPROB_TOLERANCE * reference.logits[0].max_abs;
       const sequence = new TestSequence(model, ids);
@@ -178,7 +199,7 @@ for (const device of DEVICES) {
       }
     });
 
-    further('greedy tokens are those of the reference', async () => {
+    check('greedy', isWhole || !brief, 'greedy tokens are those of the reference', async () => {
       const { tokens } = await greedy(
         model,
         reference.greedy.map(({ ids }) => ids),
@@ -190,7 +211,7 @@ for (const device of DEVICES) {
       );
     });
 
-    further('rows of a batch are bit for bit what each is alone', async () => {
+    check('batch', isWhole, 'rows of a batch are bit for bit what each is alone', async () => {
       const { rows } = reference.batch;
       const count = rows[0].new.length;
       const together = await greedy(
@@ -210,7 +231,7 @@ for (const device of DEVICES) {
       }
     });
 
-    further('a prompt gives bit for bit the same logits however it is chunked', async () => {
+    check('chunks', isWhole, 'a prompt gives bit for bit the same logits however it is chunked', async () => {
       const { ids } = reference.logits[1];
       const whole = await lastLogits(model, ids);
       for (const chunk of [1, 7, 64]) {
@@ -258,3 +279,7 @@ for (const device of DEVICES) {
 
   test.run();
 }
+
+const test = suite('docs/models.md');
+test('says what ran', () => table.check());
+test.run();
