@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { swiftShaderEnv } from './swiftshader.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
-const TIME_LIMIT_MS = 300_000;
+const TIME_LIMIT_MS = process.env.QUERN_TEST_FULL === '1' ? 1_800_000 : 300_000;
 
 const env = { ...process.env, ...swiftShaderEnv(), FORCE_COLOR: '0' };
 const words = process.argv.slice(2);

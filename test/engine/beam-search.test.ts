@@ -55,7 +55,7 @@ for (const name of readdirSync(new URL('../oracle/models', import.meta.url)).fil
     const { beam } = JSON.parse(readFileSync(`${folder}/reference.json`, 'utf8'));
     const source = await openDirectory(folder);
     const device = await WasmDevice.create({ threads: 2 });
-    const model = await loadModel(source, { device, maxNumSeqs: 8, maxModelLen: 64 });
+    const model = await loadModel(source, { device, maxNumSeqs: 8, maxModelLen: 128 });
     try {
       const { outputs } = await search(
         model,

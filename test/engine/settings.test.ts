@@ -465,7 +465,6 @@ for (const { what, config: changes, plain } of CASES) {
     assert.equal([...used].sort(), [...values.keys()].sort());
     const greatest = expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     for (const { kind, create } of DEVICES) {
-      if (kind === 'webgpu') continue;
       const model = await loadModel(source, { device: await create(), maxNumSeqs: 1, maxModelLen: 64 });
       await model.forward({
         tokens: ids,

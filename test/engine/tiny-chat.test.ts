@@ -1,0 +1,61 @@
+/** The embedded model against what it answered in another runtime; see test/oracle/tiny-chat. */
+
+import { readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { LoadModelOptions } from '../../engine/load-model.ts';
+import { DEVICES } from './devices.ts';
+import { greedy, load, logprobs } from './model-runs.ts';
+
+interface TinyChatReference {
+  readonly entries: readonly {
+    prompt_ids: number[];
+    greedy_ids: number[];
+    /** Tokens of the answer itself, and the least distance between the two greatest logits on the way. */
+    greedy_answer_tokens: number;
+    smallest_gap_in_answer: number;
+    last_position_top20: readonly { id: number; logprob: number }[];
+  }[];
+}
+
+const REFERENCE = new URL('../oracle/tiny-chat/reference.json', import.meta.url);
+const { entries }: TinyChatReference = JSON.parse(readFileSync(REFERENCE, 'utf8'));
+
+for (const device of DEVICES) {
+  // A GPU played by the CPU is slow, and so is the reference: a few short answers there, all of them elsewhere.
+  const brief = device.software === true && process.env.QUERN_TEST_FULL !== '1';
+  const test = suite(`tiny-chat on ${device.kind}`);
+  const [answers, length] =
+    brief || device.kind === 'reference' ? [3, 12] : [entries.length, entries[0].greedy_ids.length];
+
+  async function answer(chosen: typeof entries, quantize?: LoadModelOptions['quantize']) {
+    const model = await load(device, '../../models/tiny-chat', entries.length, quantize);
+    const prompts = chosen.map(({ prompt_ids }) => prompt_ids);
+    return greedy(model, prompts, length).finally(() => model.close());
+  }
+
+  test('the embedded model answers as its reference does', async () => {
+    const chosen = entries.slice(0, answers);
+    const { tokens, logits } = await answer(chosen);
+    for (const [i, { greedy_ids, last_position_top20 }] of chosen.entries()) {
+      assert.equal(tokens[i], greedy_ids.slice(0, length), `entry ${i}`);
+      const found = logprobs(logits[i][0]);
+      for (const { id, logprob } of last_position_top20) {
+        assert.ok(Math.abs(found[id] - logprob) <= 2e-3, `entry ${i}, token ${id}: ${found[id]}, not ${logprob}`);
+      }
+    }
+  });
+
+  for (const quantize of ['q8_0', 'q4_0'] as const) {
+    test(`rounded to ${quantize}, the embedded model answers the same where it was sure`, async () => {
+      const sure = entries.filter((entry) => entry.smallest_gap_in_answer > 1).slice(0, answers);
+      const { tokens } = await answer(sure, quantize);
+      for (const [i, { greedy_ids, greedy_answer_tokens }] of sure.entries()) {
+        const count = Math.min(length, greedy_answer_tokens);
+        assert.equal(tokens[i].slice(0, count), greedy_ids.slice(0, count), `answer ${i}`);
+      }
+    });
+  }
+
+  test.run();
+}
