@@ -117,7 +117,7 @@ test('patterns without surprises match as JavaScript matches them', () => {
       );
       assert.equal(ours, theirs, `${source} on ${subject}`);
     }),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   );
 });
 
@@ -132,7 +132,7 @@ test('patterns that would take for ever on a text are given up', () => {
   slow('(?:a?){60}a{60}b', 'a'.repeat(60));
   slow('a*a*a*a*b', 'a'.repeat(10_000));
   slow('\\s*x|.', ' '.repeat(100_000));
-  slow('(?:a|b)+c', 'ab'.repeat(1_000_000));
+  slow('(?:a|b)+c', 'ab'.repeat(1_500_000));
   throwsAbout('(((a{1000}b){1000}b){1000}b){1000}', /too large/);
 });
 
@@ -143,7 +143,7 @@ test('what tokenizers use takes few steps on any text', () => {
     '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
   for (const pattern of [llama3, deepSeek]) {
     for (const unit of ['a', ' ', '\n', '\r\n ', '7', '!', '字', '🎉', "'s", 'a ', '  a']) {
-      const text = unit.repeat(200_000 / unit.length);
+      const text = unit.repeat(60_000 / unit.length);
       assert.is(matches(pattern, text).join(''), pattern === deepSeek ? text.replaceAll('7', '') : text);
     }
   }
