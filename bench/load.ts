@@ -4,21 +4,22 @@
  *
  *   npm run bench -- load                          the Llama-2-7B shape, rounded to Q4_0: more than one WASM memory
  *   npm run bench -- load --shape qwen2.5-0.5b --quantization q8_0 --threads 2 --tg 16
- *   npm run bench -- load --disk FOLDER            writes the shape's checkpoint there first, and reads it from the disk
+ *   npm run bench -- load --gguf FILE              writes the shape as a GGUF file with Q4_0 weights first, and loads that
  *   npm run bench -- load --model DIR              a model of one's own
  *
- * Without a disk the weights (bfloat16) are made up as they are read, at some 10 GB/s.
+ * Without a file the weights (bfloat16) are made up as they are read, at some 10 GB/s.
  */
 
-import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import type { ModelSource } from '../engine/checkpoint/model-source.ts';
 import { loadModel } from '../engine/load-model.ts';
-import { openDirectory } from '../engine/node/directory-source.ts';
+import { openDirectory, openFiles } from '../engine/node/directory-source.ts';
 import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
+import { writeRandomGguf } from './support/random-gguf.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { machine, printTable, rounded } from './support/table.ts';
 
@@ -26,7 +27,7 @@ const { values: options } = parseArgs({
   options: {
     model: { type: 'string' },
     shape: { type: 'string', default: 'llama2-7b' },
-    disk: { type: 'string' },
+    gguf: { type: 'string' },
     quantization: { type: 'string', default: 'q4_0' },
     threads: { type: 'string', default: '2' },
     'max-model-len': { type: 'string', default: '1024' },
@@ -39,7 +40,6 @@ if (!options.model && !SHAPES[options.shape]) {
 }
 
 const GIBIBYTE = 2 ** 30;
-const COPY_BYTES = 16 * 2 ** 20;
 
 const source = options.model ? await openDirectory(options.model) : await shapeSource(options.shape);
 const before = process.memoryUsage().rss;
@@ -50,7 +50,7 @@ const started = performance.now();
 delay.enable();
 const model = await loadModel(source, {
   device,
-  quantize: options.quantization === 'none' ? undefined : (options.quantization as Quantization),
+  quantize: options.quantization === 'none' || options.gguf ? undefined : (options.quantization as Quantization),
   maxModelLen: Number(options['max-model-len']),
   maxNumSeqs: 1,
   onProgress: ({ loaded }) => {
@@ -61,7 +61,7 @@ delay.disable();
 const seconds = (performance.now() - started) / 1000;
 const peak = process.resourceUsage().maxRSS * 1024;
 await source.close();
-if (options.disk) await rm(options.disk, { recursive: true });
+if (options.gguf) await rm(options.gguf);
 
 const tg = Number(options.tg);
 const tokenStart = performance.now();
@@ -90,7 +90,7 @@ const result = {
 };
 await model.close();
 
-const name = options.model ?? `${options.shape} (random weights${options.disk ? ', from the disk' : ''})`;
+const name = options.model ?? `${options.shape} (random weights${options.gguf ? ', a GGUF file on the disk' : ''})`;
 console.log(`${name}, ${options.quantization}, ${options.threads} threads; ${machine().cpu}, Node ${process.version}`);
 console.log(`resident before: ${rounded(before / 2 ** 20)} MiB\n`);
 printTable(
@@ -113,17 +113,10 @@ console.log(`\n${JSON.stringify({ bench: 'load', ...machine(), ...result })}`);
 
 /** The shape's checkpoint: made up as it is read, or written to the disk and read from there. */
 async function shapeSource(shape: string): Promise<ModelSource> {
-  const made = await randomModel(shape);
-  if (!options.disk) return made;
-  for (const file of made.files) {
-    const handle = await open(join(options.disk, file), 'wx');
-    const size = await made.size(file);
-    for (let at = 0; at < size; at += COPY_BYTES) {
-      const bytes = new Uint8Array(Math.min(COPY_BYTES, size - at));
-      await made.read(file, at, bytes);
-      await handle.write(bytes);
-    }
-    await handle.close();
-  }
-  return openDirectory(options.disk);
+  if (!options.gguf) return randomModel(shape);
+  const start = performance.now();
+  const bytes = await writeRandomGguf(options.gguf, SHAPES[shape]);
+  const rate = bytes / (performance.now() - start) / 1e6;
+  console.log(`${options.gguf}: ${rounded(bytes / GIBIBYTE, 2)} GiB written at ${rounded(rate, 2)} GB/s`);
+  return openFiles(options.gguf, [basename(options.gguf)]);
 }

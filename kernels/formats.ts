@@ -133,13 +133,21 @@ const decodeFloats: Readonly<Record<FloatFormat, (data: Uint8Array, out: Float32
   F32: (data, out) => new Uint8Array(out.buffer).set(data),
   F16: (data, out) => {
     const values = halfValues();
-    for (let i = 0; i < out.length; i++) out[i] = values[data[2 * i] | (data[2 * i + 1] << 8)];
+    const halves = halvesOf(data);
+    for (let i = 0; i < out.length; i++) out[i] = values[halves[i]];
   },
   BF16: (data, out) => {
     const bits = new Uint32Array(out.buffer);
-    for (let i = 0; i < bits.length; i++) bits[i] = (data[2 * i] << 16) | (data[2 * i + 1] << 24);
+    const halves = halvesOf(data);
+    for (let i = 0; i < bits.length; i++) bits[i] = halves[i] << 16;
   },
 };
+
+/** Little-endian words of two bytes. Their bytes may begin anywhere, typed arrays may not. */
+function halvesOf(data: Uint8Array): Uint16Array {
+  const aligned = data.byteOffset % 2 === 0 ? data : data.slice();
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, data.length / 2);
+}
 
 /** Rounds float32 rows to a format's file layout. */
 export function quantize(format: WeightFormat, values: Float32Array): Uint8Array {

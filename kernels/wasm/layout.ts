@@ -13,11 +13,15 @@
  */
 
 import { KV_BLOCK_SIZE, type KvFormat } from '../contract.ts';
+import { DeviceError } from '../errors.ts';
 import { convert, type FileFormat, type FloatFormat, isQuantized, rowBytes, type WeightFormat } from '../formats.ts';
 import { BLOCK_FORMS, blockLayout } from './block-forms.ts';
 import { packBlocks } from './pack-blocks.ts';
 
 export const PANEL_ROWS = 8;
+
+/** Elements that are converted at a time, so that what one pass leaves is in the cache for the next. */
+const CONVERTED_AT_ONCE = 1 << 14;
 
 /** Bytes of one number in a K/V cache. */
 export const KV_ELEMENT_BYTES: Readonly<Record<KvFormat, number>> = { F32: 4, F16: 2, I8: 1 };
@@ -61,15 +65,25 @@ export function packRows(
   data: Uint8Array,
   sourceFormat: FileFormat,
 ): void {
-  const source = convert(sourceFormat, format, data);
+  const sourceRowBytes = rowBytes(sourceFormat, cols);
   const bytesPerRow = rowBytes(format, cols);
   const perPanel = panelBytes(format, cols);
-  const rows = source.length / bytesPerRow;
-  for (let r = 0; r < rows; r++) {
-    const row = firstRow + r;
-    const panel = Math.floor(row / PANEL_ROWS) * perPanel;
-    if (isQuantized(format)) packBlocks(format, target, panel, row % PANEL_ROWS, source, r * bytesPerRow, cols);
-    else packColumns[format](target, panel, row % PANEL_ROWS, source, r * bytesPerRow, cols);
+  const rows = data.length / sourceRowBytes;
+  if (!Number.isInteger(rows)) {
+    throw new DeviceError(
+      `${sourceFormat} rows of ${cols} must be a multiple of ${sourceRowBytes} bytes; got ${data.length}`,
+    );
+  }
+  const rowsAtOnce = Math.max(1, Math.floor(CONVERTED_AT_ONCE / cols));
+  for (let r = 0; r < rows; r += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, rows - r);
+    const source = convert(sourceFormat, format, data.subarray(r * sourceRowBytes, (r + count) * sourceRowBytes));
+    for (let i = 0; i < count; i++) {
+      const row = firstRow + r + i;
+      const panel = Math.floor(row / PANEL_ROWS) * perPanel;
+      if (isQuantized(format)) packBlocks(format, target, panel, row % PANEL_ROWS, source, i * bytesPerRow, cols);
+      else packColumns[format](target, panel, row % PANEL_ROWS, source, i * bytesPerRow, cols);
+    }
   }
 }
 

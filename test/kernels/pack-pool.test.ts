@@ -68,7 +68,7 @@ test('what is wrong with the rows is told as on the calling thread', async () =>
     });
   pool.close();
   assert.instance(error, DeviceError);
-  assert.match((error as Error).message, /F32 data must be a multiple of 4 bytes/);
+  assert.match((error as Error).message, /F32 rows of 512 must be a multiple of 2048 bytes/);
 });
 
 test.run();
