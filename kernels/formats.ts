@@ -11,7 +11,7 @@ import { DeviceError } from './errors.ts';
 import { floatToBfloat, floatToHalf, halfValues, putHalf } from './half.ts';
 import { recodeBlocks } from './recode-blocks.ts';
 
-export { floatToBfloat, floatToHalf, halfToFloat } from './half.ts';
+export { floatToBfloat, floatToHalf, halfToFloat, putNearestHalf } from './half.ts';
 
 export type FloatFormat = 'F32' | 'F16' | 'BF16';
 

@@ -60,3 +60,8 @@ export function putHalf(out: Uint8Array, at: number, bits: number): void {
   out[at] = bits;
   out[at + 1] = bits >> 8;
 }
+
+/** Writes the half that is nearest to a number. */
+export function putNearestHalf(out: Uint8Array, at: number, value: number): void {
+  putHalf(out, at, floatToHalf(fround(value)));
+}

@@ -43,6 +43,7 @@ export {
   halfToFloat,
   isQuantized,
   kernelFormat,
+  putNearestHalf,
   quantize,
   rowBytes,
   WEIGHT_FORMATS,

@@ -16,7 +16,6 @@ export function gptOss(fields: Fields): DecoderDescription {
     headDim: 64,
     normEps: 1e-5,
     ropeTheta: 150_000,
-    quantization: 'mxfp4',
   });
   const bias = fields.boolean('attention_bias', true);
   const counts = readExpertCounts(fields, 'num_local_experts', { experts: 128, perToken: 4 });

@@ -5,6 +5,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { readFields } from './fields.ts';
 import { parseJsonObject } from './json.ts';
 import { type ModelSource, readText } from './model-source.ts';
+import { joinQuantized } from './quantized-tensors.ts';
 import { readTensorIndex } from './safetensors.ts';
 import { splitStackedExperts } from './stacked-experts.ts';
 
@@ -15,9 +16,12 @@ export function openHuggingFace(source: ModelSource): Checkpoint {
   return {
     async readModel() {
       const config = await readFields(source, 'config.json');
+      const quantization = config.object('quantization_config');
+      const stored = await readTensorIndex(source);
+      const whole = quantization ? joinQuantized(stored, quantization) : stored;
       const file = 'generation_config.json';
       const generation = source.files.includes(file) ? await readFields(source, file) : undefined;
-      const tensors = splitStackedExperts(await readTensorIndex(source), config.string('model_type', ''));
+      const tensors = splitStackedExperts(whole, config.string('model_type', ''));
       return { config, generation, tensors };
     },
     async readTokenizer(): Promise<TokenizerFiles> {

@@ -39,8 +39,6 @@ export interface ConfigDefaults {
   readonly activation?: string;
   /** Default `hidden_act`. */
   readonly activationName?: string;
-  /** The `quant_method` that weights may have. Default: none. */
-  readonly quantization?: string;
 }
 
 const SIZE = { min: 1, max: 2 ** 24 };
@@ -62,7 +60,6 @@ const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
 
 /** @throws CheckpointError naming the member that is missing, out of range or at odds with another. */
 export function readModelConfig(fields: Fields, defaults: ConfigDefaults): ModelConfig {
-  checkQuantization(fields, defaults.quantization);
   const hiddenSize = fields.integer('hidden_size', SIZE);
   const heads = fields.integer('num_attention_heads', HEADS);
   const kvHeads = fields.integer('num_key_value_heads', HEADS, heads);
@@ -89,11 +86,4 @@ export function readModelConfig(fields: Fields, defaults: ConfigDefaults): Model
     tieWordEmbeddings: fields.boolean('tie_word_embeddings', defaults.tieWordEmbeddings),
     rope,
   };
-}
-
-function checkQuantization(fields: Fields, allowed: string | undefined): void {
-  const quantization = fields.object('quantization_config');
-  if (quantization === undefined) return;
-  if (allowed === undefined) fields.fail('quantization_config', 'weights in float32, float16 or bfloat16');
-  if (quantization.string('quant_method', '') !== allowed) quantization.fail('quant_method', allowed);
 }

@@ -60,7 +60,6 @@ const WRONG: readonly [changes: Record<string, unknown>, message: RegExp][] = [
   [{ hidden_act: 'relu2' }, /hidden_act is "relu2"; expected one of silu, /],
   [{ hidden_act: 'constructor' }, /hidden_act is "constructor"/],
   [{ tie_word_embeddings: 1 }, /tie_word_embeddings is 1; expected true or false/],
-  [{ quantization_config: { bits: 4 } }, /quantization_config is an object; expected weights in float32/],
   [{ rope_theta: 0 }, /rope_theta is 0/],
   [{ rope_theta: 'x' }, /rope_theta is "x"/],
   [{ rope_scaling: 'linear' }, /rope_scaling is "linear"; expected an object/],
