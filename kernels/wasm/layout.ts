@@ -82,38 +82,32 @@ export function packRows(
       const row = firstRow + r + i;
       const panel = Math.floor(row / PANEL_ROWS) * perPanel;
       if (isQuantized(format)) packBlocks(format, target, panel, row % PANEL_ROWS, source, i * bytesPerRow, cols);
-      else packColumns[format](target, panel, row % PANEL_ROWS, source, i * bytesPerRow, cols);
+      else packColumns(format, target, panel, row % PANEL_ROWS, source, i * bytesPerRow, cols);
     }
   }
 }
 
-type PackColumns = (
+type ElementArray = new (buffer: ArrayBufferLike, offset?: number, length?: number) => Uint16Array | Uint32Array;
+
+/** Puts a row of floats into its lane of a panel: element k of the row becomes element `lane` of column k. */
+function packColumns(
+  format: FloatFormat,
   target: Uint8Array,
   panel: number,
   lane: number,
   source: Uint8Array,
   from: number,
   cols: number,
-) => void;
-
-const packHalves: PackColumns = (target, panel, lane, source, from, cols) => {
-  let to = panel + 2 * (lane < 4 ? 2 * lane : 2 * (lane - 4) + 1);
-  for (let k = 0; k < cols; k++, from += 2, to += COLUMN_BYTES.F16) {
-    target[to] = source[from];
-    target[to + 1] = source[from + 1];
-  }
-};
-
-const packColumns: Readonly<Record<FloatFormat, PackColumns>> = {
-  F32: (target, panel, lane, source, from, cols) => {
-    let to = panel + 4 * lane;
-    for (let k = 0; k < cols; k++, from += 4, to += COLUMN_BYTES.F32) {
-      target[to] = source[from];
-      target[to + 1] = source[from + 1];
-      target[to + 2] = source[from + 2];
-      target[to + 3] = source[from + 3];
-    }
-  },
-  F16: packHalves,
-  BF16: packHalves,
-};
+): void {
+  const Elements: ElementArray = format === 'F32' ? Uint32Array : Uint16Array;
+  const size = format === 'F32' ? 4 : 2;
+  const start = source.byteOffset + from;
+  // Typed arrays begin at whole elements; a row in a file may begin anywhere.
+  const row =
+    start % size === 0
+      ? new Elements(source.buffer, start, cols)
+      : new Elements(source.slice(from, from + cols * size).buffer);
+  const panels = new Elements(target.buffer, target.byteOffset, target.length / size);
+  const place = format === 'F32' ? lane : lane < 4 ? 2 * lane : 2 * (lane - 4) + 1;
+  for (let k = 0, to = panel / size + place; k < cols; k++, to += PANEL_ROWS) panels[to] = row[k];
+}

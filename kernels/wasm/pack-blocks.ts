@@ -1,4 +1,7 @@
-/** Puts the blocks of one weight row, in file layout, into its lane of a panel; see `block-forms.ts`. */
+/**
+ * Puts the blocks of one weight row, in file layout, into its lane of a panel; see `block-forms.ts`. Codes are handled four
+ * at a time, as the bytes of little-endian words.
+ */
 
 import { unpackKCodes, unpackNibbles, unpackQ6Codes, unpackScalesAndMins } from '../decode-blocks.ts';
 import { blockShape, halfToFloat, type QuantizedWeightFormat } from '../formats.ts';
@@ -9,6 +12,8 @@ interface Place {
   readonly form: BlockForm;
   readonly layout: BlockLayout;
   readonly target: Uint8Array;
+  /** The same bytes as words. */
+  readonly words: Uint32Array;
   /** First byte of the unit. */
   unit: number;
   /** Row of the panel, 0 … 7. */
@@ -29,7 +34,8 @@ export function packBlocks(
   const form = BLOCK_FORMS[format];
   const layout = blockLayout(form);
   const { bytes } = blockShape(format);
-  const place: Place = { form, layout, target, unit: panel, lane };
+  const words = new Uint32Array(target.buffer, target.byteOffset, target.length >> 2);
+  const place: Place = { form, layout, target, words, unit: panel, lane };
   const pack = packUnit[format];
   for (let units = cols / layout.unitColumns; units > 0; units--, from += bytes, place.unit += layout.unitBytes) {
     pack(place, source, from);
@@ -37,6 +43,8 @@ export function packBlocks(
 }
 
 const codes = new Uint8Array(256);
+const codeWords = new Uint32Array(codes.buffer);
+const NIBBLES = 0x0f0f0f0f;
 const scales = new Uint8Array(8);
 const mins = new Uint8Array(8);
 const half = (source: Uint8Array, at: number) => halfToFloat(source[at] | (source[at + 1] << 8));
@@ -44,20 +52,19 @@ const half = (source: Uint8Array, at: number) => halfToFloat(source[at] | (sourc
 const packUnit: Readonly<Record<QuantizedWeightFormat, PackUnit>> = {
   Q8_0: (place, source, at) => {
     putHalf(place, 0, source, at);
-    // A code of −128 exists in no file that ggml writes; it is taken as −127 so that codes + 127 stay in a byte.
-    for (let i = 0; i < BLOCK; i++) codes[i] = Math.max(-127, (source[at + 2 + i] << 24) >> 24) + 127;
+    for (let i = 0; i < BLOCK / 4; i++) codeWords[i] = unsignedCodes(wordAt(source, at + 2 + 4 * i));
     putCodes(place, 0, 0);
   },
   Q4_0: (place, source, at) => {
     putHalf(place, 0, source, at);
-    unpackNibbles(source, at + 2, -1, codes);
+    splitNibbles(source, at + 2, 16, 0);
     putCodes(place, 0, 0);
   },
   IQ4_NL: (place, source, at) => packUnit.Q4_0(place, source, at),
   Q4_1: (place, source, at) => {
     putHalf(place, 0, source, at);
     putHalf(place, place.layout.mins, source, at + 2);
-    unpackNibbles(source, at + 4, -1, codes);
+    splitNibbles(source, at + 4, 16, 0);
     putCodes(place, 0, 0);
   },
   Q5_1: (place, source, at) => {
@@ -68,11 +75,11 @@ const packUnit: Readonly<Record<QuantizedWeightFormat, PackUnit>> = {
   },
   MXFP4: (place, source, at) => {
     place.target[place.unit + place.lane] = source[at];
-    unpackNibbles(source, at + 1, -1, codes);
+    splitNibbles(source, at + 1, 16, 0);
     putCodes(place, 0, 0);
   },
   Q4_K: (place, source, at) => {
-    unpackKCodes(source, at + 16, -1, codes);
+    for (let run = 0; run < 4; run++) splitNibbles(source, at + 16 + 32 * run, 32, 64 * run);
     packWithMins(place, source, at);
   },
   Q5_K: (place, source, at) => {
@@ -119,13 +126,36 @@ function putFloat({ target, unit, lane }: Place, offset: number, value: number):
 }
 
 /** The 32 codes from `first` on, into the block at `block` of the unit. */
-function putCodes({ form, layout, target, unit, lane }: Place, block: number, first: number): void {
-  const to = unit + block + layout.codes + 16 * (lane >> 2) + 4 * (lane & 3);
+function putCodes({ form, layout, words, unit, lane }: Place, block: number, first: number): void {
+  const to = (unit + block + layout.codes + 16 * (lane >> 2) + 4 * (lane & 3)) >> 2;
+  const from = first >> 2;
   if (form.bits === 8) {
-    for (let i = 0; i < BLOCK; i++) target[to + 32 * (i >> 2) + (i & 3)] = codes[first + i];
-    return;
+    for (let i = 0; i < 8; i++) words[to + 8 * i] = codeWords[from + i];
+  } else {
+    for (let i = 0; i < 4; i++) words[to + 8 * i] = codeWords[from + 2 * i] | (codeWords[from + 2 * i + 1] << 4);
   }
-  for (let i = 0; i < BLOCK; i += 8) {
-    for (let s = i; s < i + 4; s++) target[to + 4 * i + s - i] = codes[first + s] | (codes[first + s + 4] << 4);
+}
+
+/** The low nibbles of `count` bytes become the codes from `first` on, the high ones those behind them. */
+function splitNibbles(source: Uint8Array, at: number, count: number, first: number): void {
+  for (let i = 0; i < count; i += 4) {
+    const word = wordAt(source, at + i);
+    codeWords[(first + i) >> 2] = word & NIBBLES;
+    codeWords[(first + count + i) >> 2] = (word >>> 4) & NIBBLES;
   }
+}
+
+/**
+ * Four signed bytes, 127 added to each. −128 exists in no file that ggml writes; it is taken as −127, so that the codes stay
+ * in a byte.
+ */
+function unsignedCodes(word: number): number {
+  const plus128 = word ^ 0x80808080;
+  // The top bit of every byte that is zero, and must not borrow from its neighbour.
+  const isZero = ~(((plus128 & 0x7f7f7f7f) + 0x7f7f7f7f) | plus128 | 0x7f7f7f7f);
+  return plus128 - 0x01010101 + (isZero >>> 7);
+}
+
+function wordAt(source: Uint8Array, at: number): number {
+  return source[at] | (source[at + 1] << 8) | (source[at + 2] << 16) | (source[at + 3] << 24);
 }
