@@ -80,6 +80,9 @@ export function bestVariants({ packedDot, software }: AdapterFeatures): Variants
   return { packedDot, ...(software ? CPU_VARIANTS : GPU_VARIANTS) };
 }
 
+/** One op a kernel, each row of attention for itself. */
+export const UNFUSED_VARIANTS = { fused: false, promptRuns: false };
+
 /** What asks least of an adapter and its compiler. */
 export const PLAIN_VARIANTS: Variants = { packedDot: false, ...CPU_VARIANTS };
 

@@ -12,6 +12,8 @@ import { SPLIT, type StepCounts } from './step-buffers.ts';
 
 /** What every adapter grants a workgroup. */
 const WORKGROUP_BYTES = 16384;
+/** Up to so many rows each head has a workgroup of its own: reading keys once for a group is not worth the wait then. */
+const SINGLE_ROWS = 4;
 /** Attention spreads a row's splits over workgroups while there are no more rows than this, */
 const SPREAD_ROWS = 16;
 /** and their results fit here. */
@@ -45,25 +47,46 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
   const inputs = [qkv.buffer, cache.keys[op.layer], cache.values[op.layer]];
   const shared = { HEAD_DIM: headDim, SOFTCAP: op.softcap !== undefined };
   const end = { SINKS: op.sinks !== undefined };
-  const chunk = { ...shared, ALL_ROWS: !inRuns, THREADS: variants.attentionThreads, GROUP: group };
+  const chunk = (heads: number) => ({
+    ...shared,
+    ALL_ROWS: !inRuns,
+    THREADS: variants.attentionThreads,
+    GROUP: heads,
+  });
+  // Heads that a workgroup takes together, and whether a step's rows are for workgroups of so many.
+  const sizes =
+    group === 1 || variants.headGroup <= 2
+      ? [{ size: group, takes: () => true }]
+      : [
+          { size: 1, takes: (rows: number) => rows <= SINGLE_ROWS },
+          { size: group, takes: (rows: number) => rows > SINGLE_ROWS },
+        ];
 
   const kernels = (codes: GPUBuffer, scales: GPUBuffer, quantize: KernelConstants): Recorded[] => {
     const merging = { ...end, ...quantize };
     const list: Recorded[] = [
-      {
-        kernel: KERNELS.attention,
-        args: args(sharing / group),
-        buffers: [codes, scales, ...inputs, out.buffer, sinks],
-        workgroups: (counts) => [spreads(counts) ? 0 : (lone(counts).rows * heads) / group],
-        constants: { ...chunk, ...merging },
-      },
-      {
-        kernel: KERNELS.attentionSplit,
-        args: args(sharing / group),
-        buffers: [...unused.write, ...inputs, partials.buffer],
-        workgroups: (counts) => [spreads(counts) ? (lone(counts).rows * lone(counts).splits * heads) / group : 0],
-        constants: chunk,
-      },
+      ...sizes.flatMap(({ size, takes }): Recorded[] => [
+        {
+          kernel: KERNELS.attention,
+          args: args(sharing / size),
+          buffers: [codes, scales, ...inputs, out.buffer, sinks],
+          workgroups: (counts) => {
+            const { rows } = lone(counts);
+            return [spreads(counts) || !takes(rows) ? 0 : (rows * heads) / size];
+          },
+          constants: { ...chunk(size), ...merging },
+        },
+        {
+          kernel: KERNELS.attentionSplit,
+          args: args(sharing / size),
+          buffers: [...unused.write, ...inputs, partials.buffer],
+          workgroups: (counts) => {
+            const { rows, splits } = lone(counts);
+            return [spreads(counts) && takes(rows) ? (rows * splits * heads) / size : 0];
+          },
+          constants: chunk(size),
+        },
+      ]),
       {
         kernel: KERNELS.attentionMerge,
         args: args(1),

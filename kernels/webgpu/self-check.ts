@@ -13,9 +13,10 @@ const TOLERANCE = 1e-3;
 /** Kernels for one row, for a few and for many need not be the same. */
 const ROW_COUNTS = [1, 3, 12];
 const MAX_ROWS = 12;
-const COLS = 160;
+/** Whole blocks, and half of it too, since kernels that do several ops at once ask for that; so do heads of 32. */
+const COLS = 192;
 const OUTS = 36;
-const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 16];
+const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 32];
 const [EXPERTS, PER_TOKEN] = [5, 2];
 
 export interface Fault {
@@ -93,6 +94,9 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     activation,
     out: output(`gatedActivation ${activation}`, COLS / 2),
   }));
+  const gateUp = tensor('gate and up', COLS);
+  const gateUpMatrix = await weight('Q8_0', COLS, COLS, waves(COLS * COLS));
+  const activatedLinear = output('linear and gatedActivation', COLS / 2);
   const adjusted = output('activation, addScaled and scaleAndCap', COLS);
   const experts = await Promise.all(
     (['F32', 'Q8_0'] as const).map(async (format) => ({
@@ -119,6 +123,8 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     record.norm({ x: sum, add: x, weight: normWeight, eps: 1e-6, out: normed });
     record.norm({ x, centered: true, weight: normWeight, bias: normWeight, eps: 1e-6, out: centered });
     for (const { activation, out } of activated) record.gatedActivation({ x, activation, out });
+    record.linear({ x, weights: [gateUpMatrix], out: gateUp });
+    record.gatedActivation({ x: gateUp, activation: 'silu', out: activatedLinear });
     record.activation({ x, activation: 'gelu_tanh', out: adjusted });
     record.addScaled({ x: adjusted, add: x, scale: 0.5 });
     record.scaleAndCap({ x: adjusted, scale: 0.25, cap: 5 });
