@@ -5,14 +5,17 @@
  *   npm run bench -- kernels                        wasm: all kernels, 1 thread, shapes of Qwen2.5-0.5B
  *   npm run bench -- kernels --only "linear Q4_0" --threads 2 --dots wide
  *   npm run bench -- kernels --device webgpu        all kernels at the shapes of a 7B model, by the GPU's own clock
- *   npm run bench -- kernels --device webgpu --only "linear Q4_0" --rows 1,4 --set tile=32,packedDot=false
+ *   npm run bench -- kernels --device webgpu --only "linear Q4_0" --rows 1,4 --set outs=2,threads=64 --set packedDot=false
+ *   npm run bench -- kernels --device webgpu --only "linear Q4_0" --tune
  *
- * `--set` may be given several times: each is measured, side by side. The result goes to bench/results/ too.
+ * `--set` may be given several times: each is measured, side by side. `--tune` tries the tiles of linear for one row and
+ * keeps the best for each weight, for `bench model --tiles`. Results go to bench/results/ too.
  */
 
 import { parseArgs } from 'node:util';
 import type { DotMethods } from '../kernels/wasm/features.ts';
-import { type BenchDevice, GpuBench, openWasm, parseVariants } from './support/bench-device.ts';
+import type { LinearTile } from '../kernels/webgpu/kernels.ts';
+import { type BenchDevice, candidateTiles, GpuBench, openWasm, parseVariants } from './support/bench-device.ts';
 import type { GpuPeaks } from './support/gpu-peaks.ts';
 import {
   type CaseGroup,
@@ -33,6 +36,7 @@ const { values: options } = parseArgs({
     shape: { type: 'string' },
     rows: { type: 'string' },
     set: { type: 'string', multiple: true, default: [''] },
+    tune: { type: 'boolean', default: false },
     threads: { type: 'string', default: '1' },
     dots: { type: 'string' },
     repeat: { type: 'string' },
@@ -67,7 +71,8 @@ const groups = caseGroups({
   widest: !onGpu,
 });
 
-if (onGpu) await measureWebGpu();
+if (options.tune) await tune();
+else if (onGpu) await measureWebGpu();
 else await measureWasm(Number(options.threads));
 
 async function measureWasm(threads: number): Promise<void> {
@@ -97,11 +102,45 @@ async function measureWebGpu(): Promise<void> {
   report(results, gpu.gpu.features.description, gpu.peaks);
 }
 
+/** Tries every candidate tile on the weights of a layer, one row of x at a time, and keeps the best of each. */
+async function tune(): Promise<void> {
+  const gpu = await GpuBench.open();
+  const tiles: Record<string, LinearTile> = {};
+  const times: Record<string, number[]> = {};
+  for (const group of groups.filter(isWanted)) {
+    for (const [i, tile] of candidateTiles().entries()) {
+      const bench = gpu.device({ linearTile: tile });
+      bench.device.setStepLimits(STEP_LIMITS);
+      for (const one of await group.cases(bench)) {
+        // Two matrices of a layer may be of one shape.
+        if (one.rows !== 1 || !one.tileKey || times[one.tileKey]?.length > i) continue;
+        const { microseconds } = await measureCase(bench, one, '', gpu.peaks.readBandwidth);
+        times[one.tileKey] ??= [];
+        times[one.tileKey].push(microseconds);
+        if (microseconds === Math.min(...times[one.tileKey])) tiles[one.tileKey] = tile;
+      }
+      await bench.device.close();
+    }
+  }
+  gpu.close();
+  const candidates = candidateTiles();
+  for (const [key, all] of Object.entries(times)) {
+    const best = [...all.keys()].sort((a, b) => all[a] - all[b]).slice(0, 5);
+    const worst = rounded(Math.max(...all));
+    const shown = best.map((i) => `${rounded(all[i])} µs ${JSON.stringify(candidates[i])}`);
+    console.log(`${key}: ${shown.join(', ')}; worst ${worst} µs`);
+  }
+  writeResult(`tiles-${gpu.gpu.features.description}`, { bench: 'tiles', tiles, times });
+}
+
+/** Groups whose names have nothing of what is wanted are not made at all; what is left is told apart by its own name. */
+function isWanted(group: CaseGroup): boolean {
+  return group.name.includes(options.only.split(' ').slice(0, 2).join(' '));
+}
+
 async function measure(bench: BenchDevice, group: CaseGroup, set: string, bandwidth: number): Promise<Result[]> {
   const results: Result[] = [];
-  // Groups whose names have nothing of what is wanted are not made at all; what is left is told apart by its own name.
-  const wanted = options.only.split(' ').slice(0, 2).join(' ');
-  if (!group.name.includes(wanted)) return results;
+  if (!isWanted(group)) return results;
   for (const one of await group.cases(bench)) {
     if (!one.name.includes(options.only)) continue;
     try {

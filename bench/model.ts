@@ -8,17 +8,20 @@
  *   npm run bench -- model                                   Qwen2.5-0.5B shape, Q8_0 and Q4_0, 1 and 2 threads
  *   npm run bench -- model --model DIR --quantization none --threads 2 --pp 512 --tg 128 --repeat 5
  *   npm run bench -- model --device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,none
+ *   npm run bench -- model --device webgpu --shape mistral-7b --set "" --set fused=false --tiles bench/results/tiles-….json
  *
  * On the WebGPU device weights are a few made-up rows repeated, so that a 7B shape is there in seconds, and each kernel's
  * share of a step is told by the GPU's own clock.
  */
 
+import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
 import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
+import type { Variants } from '../kernels/webgpu/kernels.ts';
 import type { KernelTime } from '../kernels/webgpu/timestamps.ts';
 import { GpuBench, parseVariants } from './support/bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
@@ -34,7 +37,8 @@ const { values: options } = parseArgs({
     shape: { type: 'string', default: 'qwen2.5-0.5b' },
     quantization: { type: 'string', default: 'q8_0,q4_0' },
     threads: { type: 'string', default: '1,2' },
-    set: { type: 'string', default: '' },
+    set: { type: 'string', multiple: true, default: [''] },
+    tiles: { type: 'string' },
     pp: { type: 'string', default: '512' },
     tg: { type: 'string', default: '128' },
     repeat: { type: 'string', default: '5' },
@@ -72,15 +76,30 @@ async function measureOnGpu(shape: string): Promise<void> {
   const { readBandwidth } = bench.peaks;
   bench.close();
   const results: WebGpuModelResult[] = [];
-  for (const quantization of options.quantization.split(',')) {
-    const variants = options.set ? parseVariants(options.set) : undefined;
-    results.push(await measureWebGpuModel({ shape, quantization, variants, pp, tg, repeat }, readBandwidth));
+  const sets = options.set.map((set) => ({ set, variants: set ? parseVariants(set) : undefined }));
+  if (options.tiles) {
+    const { tiles } = JSON.parse(readFileSync(options.tiles, 'utf8')) as { tiles: Variants['linearTiles'] };
+    sets.push({ set: 'tuned tiles', variants: { ...parseVariants(''), linearTiles: tiles } });
   }
+  for (const quantization of options.quantization.split(',')) {
+    for (const { set, variants } of sets) {
+      const one = { shape, quantization, set, variants, pp, tg, repeat };
+      try {
+        const result = await measureWebGpuModel(one, readBandwidth);
+        results.push(result);
+        console.error(`${quantization} ${set}: ${rounded(result.gpuMilliseconds, 3)} ms a token, ${result.device}`);
+      } catch (error) {
+        console.error(`${quantization} ${set}: ${(error as Error).message}`);
+      }
+    }
+  }
+  if (results.length === 0) return;
   console.log(`${shape} (random weights), pp${pp}, tg${tg}, median of ${repeat}; read ${rounded(readBandwidth)} GB/s`);
   console.log(`${results[0].device}\n`);
   printTable(
     [
       'weights',
+      'set',
       'load s',
       'pp tok/s',
       'GFLOP/s',
@@ -94,6 +113,7 @@ async function measureOnGpu(shape: string): Promise<void> {
     ],
     results.map((r) => [
       r.quantization,
+      r.set,
       rounded(r.loadSeconds),
       rounded(r.ppTokensPerSecond),
       rounded(r.ppGigaflops, 0),
@@ -106,9 +126,9 @@ async function measureOnGpu(shape: string): Promise<void> {
       rounded(r.gpuMilliseconds, 3),
     ]),
   );
-  for (const { quantization, decodeKernels, promptKernels } of results) {
-    console.log(`\n${quantization}, one token: ${kernelTimes(decodeKernels)}`);
-    console.log(`${quantization}, prompt: ${kernelTimes(promptKernels)}`);
+  for (const { quantization, set, decodeKernels, promptKernels } of results) {
+    console.log(`\n${quantization} ${set}, one token: ${kernelTimes(decodeKernels)}`);
+    console.log(`${quantization} ${set}, prompt: ${kernelTimes(promptKernels)}`);
   }
   writeResult(`model-${shape}-${results[0].device}`, { bench: 'model', shape, pp, tg, readBandwidth, results });
 }

@@ -5,7 +5,7 @@ import type { DotMethods } from '../../kernels/wasm/features.ts';
 import { openAdapter } from '../../kernels/webgpu/adapter.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import { Gpu } from '../../kernels/webgpu/gpu.ts';
-import { bestVariants, type Variants } from '../../kernels/webgpu/kernels.ts';
+import { bestVariants, type LinearTile, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { type GpuPeaks, measurePeaks } from './gpu-peaks.ts';
 
@@ -65,7 +65,8 @@ export class GpuBench {
 
   /** @param variants  other than those that suit the adapter best */
   device(variants: Partial<Variants> = {}): BenchDevice<WebGpuDevice> {
-    const device = WebGpuDevice.share(this.gpu, this.#pipelines, { ...bestVariants(this.gpu.features), ...variants });
+    const best = bestVariants(this.gpu.features);
+    const device = WebGpuDevice.share(this.gpu, this.#pipelines, { ...best, compileAhead: false, ...variants });
     return {
       device,
       async time(plan, step) {
@@ -92,13 +93,26 @@ export async function fillByCopies(
   device.fillWeight(weight, rows);
 }
 
-/** `--set tile=32,packedDot=false` as variants; numbers and booleans. */
+/**
+ * `--set tile=32,packedDot=false` as variants; numbers and booleans. `threads`, `outs` and `loads` are of linear for few
+ * rows.
+ */
 export function parseVariants(text: string): Partial<Variants> {
-  const entries = text.split(',').filter(Boolean);
-  return Object.fromEntries(
-    entries.map((entry) => {
-      const [name, value] = entry.split('=');
-      return [name, value === 'true' || value === 'false' ? value === 'true' : Number(value)];
-    }),
+  const values: Record<string, number | boolean> = {};
+  const linearTile: Record<string, number> = {};
+  for (const entry of text.split(',').filter(Boolean)) {
+    const [name, value] = entry.split('=');
+    if (TILE_FIELDS.has(name)) linearTile[name] = Number(value);
+    else values[name] = value === 'true' || value === 'false' ? value === 'true' : Number(value);
+  }
+  return { ...values, linearTile };
+}
+
+const TILE_FIELDS = new Set<string>(['threads', 'outs', 'loads'] satisfies (keyof LinearTile)[]);
+
+/** The tiles of linear for few rows that a tuner tries. */
+export function candidateTiles(): LinearTile[] {
+  return [64, 128, 256].flatMap((threads) =>
+    [1, 2, 4].flatMap((outs) => [4, 8, 16].map((loads) => ({ threads, outs, loads }))),
   );
 }

@@ -9,6 +9,7 @@ import {
   WEIGHT_FORMATS,
   type WeightFormat,
 } from '../../kernels/index.ts';
+import { tileKey } from '../../kernels/webgpu/kernels.ts';
 import type { BenchDevice } from './bench-device.ts';
 
 /** The sizes of a model that kernels depend on. */
@@ -36,6 +37,8 @@ export interface KernelCase {
   /** Times that `record` records the kernel. */
   readonly copies: number;
   readonly record: (ops: OpRecorder) => void;
+  /** Weights that a tile is chosen for. */
+  readonly tileKey?: string;
   /** Of one call of the kernel, for all rows. */
   readonly macs?: number;
   readonly bytes?: number;
@@ -101,6 +104,7 @@ async function linearCases(bench: BenchDevice, format: WeightFormat, options: Ca
       list.push({
         name: `linear ${format} ${name} ${outs}×${cols}`,
         rows,
+        tileKey: tileKey(format, outs, cols),
         copies: used.length,
         macs: rows * outs * cols,
         bytes: weights[0].byteLength,

@@ -197,8 +197,8 @@ export class WebGpuDevice implements Device {
     ops(checkedRecorder(recorder));
     const { caches, vocabSize, positions, blocks } = recorder;
     const encoder = new PlanEncoder(this.#gpu, recorder.finish());
-    // All pipelines compile side by side, for the first step to find. On a CPU that takes longer than most steps do.
-    if (!this.#gpu.features.software) encoder.compile();
+    // All side by side, for the first step to find. On a CPU that takes longer than most steps do.
+    if (this.#variants.compileAhead) encoder.compile();
     const plan: WebGpuPlan = {
       maxRows,
       encoder,

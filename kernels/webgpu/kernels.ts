@@ -19,6 +19,16 @@ export interface Kernel {
 /** Values for `const` declarations of a kernel's files. */
 export type KernelConstants = Readonly<Record<string, number | boolean>>;
 
+/** Sizes of a workgroup of linear for few rows. None of them changes a bit of the results. */
+export interface LinearTile {
+  /** Threads of the workgroup. */
+  readonly threads: number;
+  /** Weight rows that each thread takes. */
+  readonly outs: number;
+  /** Blocks of weights that it loads at a time. */
+  readonly loads: number;
+}
+
 /** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
 export interface Variants {
   /** Products of signed bytes by `dot4I8Packed`. */
@@ -27,12 +37,12 @@ export interface Variants {
   readonly plainLinear: boolean;
   /** Kernels that make rows also round them to 8 bits, where a linear op wants that. */
   readonly fused: boolean;
-  /** Threads of a workgroup of linear for few rows. */
-  readonly linearThreads: number;
-  /** Weight rows that each of them takes; 0: as the shape suggests. */
-  readonly outsPerThread: number;
-  /** Blocks of weights that it loads at a time; 0: as the shape suggests. */
-  readonly loadsPerThread: number;
+  /** Of linear for few rows: what is set here instead of what the shape suggests, */
+  readonly linearTile: Partial<LinearTile>;
+  /** and for single rows of x and the weights that `tileKey` names, as measured. */
+  readonly linearTiles: Readonly<Record<string, LinearTile>>;
+  /** Pipelines compile when a plan is recorded, not when a step first needs them. */
+  readonly compileAhead: boolean;
   /** Rows and outputs of a tile of linear for many rows, quantised. */
   readonly tileRows: number;
   readonly tileOuts: number;
@@ -52,9 +62,9 @@ export interface Variants {
 export const GPU_VARIANTS = {
   plainLinear: false,
   fused: true,
-  linearThreads: 128,
-  outsPerThread: 0,
-  loadsPerThread: 0,
+  linearTile: {},
+  linearTiles: {},
+  compileAhead: true,
   tileRows: 64,
   tileOuts: 64,
   tile: 64,
@@ -66,6 +76,7 @@ export const GPU_VARIANTS = {
 /** A CPU that plays GPU pays for every thread that waits at a barrier, and for the length of a kernel when it compiles. */
 const CPU_VARIANTS = {
   ...GPU_VARIANTS,
+  compileAhead: false,
   plainLinear: true,
   fused: false,
   tile: 32,
@@ -94,6 +105,11 @@ export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = {
   gelu: 3,
   relu: 4,
 };
+
+/** Names the weights that a tile is for in {@link Variants.linearTiles}. */
+export function tileKey(format: string, rows: number, cols: number): string {
+  return `${format} ${rows}×${cols}`;
+}
 
 const WEIGHT_FILE: Readonly<Record<GpuFormat, ShaderName>> = {
   F32: 'weight-f32',

@@ -7,8 +7,8 @@ import { expertKernel, KERNELS } from './kernels.ts';
 import { sumShape } from './layout.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 
-/** Weight rows that a thread of the kernel for single rows takes. */
-const OUTS_PER_THREAD = 2;
+/** Threads of a workgroup of the kernel for single rows, and weight rows that each of them takes. */
+const [THREADS, OUTS_PER_THREAD] = [128, 2];
 
 export function recordRoute(recording: Recording, op: Parameters<OpRecorder['route']>[0]): void {
   const scores = op.scores as WebGpuTensor;
@@ -55,7 +55,7 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
     const { blocks, segments } = sumShape(format, x.cols);
     const quantized = isQuantized(format) ? recording.quantized(x) : undefined;
     const expertRows = allRows / experts;
-    const perGroup = variants.plainLinear ? ELEMENT_THREADS : (OUTS_PER_THREAD * variants.linearThreads) / segments;
+    const perGroup = variants.plainLinear ? ELEMENT_THREADS : (OUTS_PER_THREAD * THREADS) / segments;
     for (const part of parts) {
       part.bound = true;
       const { buffer, base, firstRow, rows } = part;
@@ -85,9 +85,7 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
           chosen,
         ],
         workgroups: (counts) => [Math.ceil(expertRows / perGroup), rowsOf(x, counts)],
-        constants: variants.plainLinear
-          ? {}
-          : { THREADS: variants.linearThreads, OUTS: OUTS_PER_THREAD, SEGMENTS: segments },
+        constants: variants.plainLinear ? {} : { THREADS, OUTS: OUTS_PER_THREAD, SEGMENTS: segments },
       });
     }
     column += expertRows;

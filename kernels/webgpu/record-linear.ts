@@ -3,7 +3,14 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
-import { type KernelConstants, linearGatedKernel, linearKernel, type Variants } from './kernels.ts';
+import {
+  type KernelConstants,
+  type LinearTile,
+  linearGatedKernel,
+  linearKernel,
+  tileKey,
+  type Variants,
+} from './kernels.ts';
 import { BLOCK, sumShape } from './layout.ts';
 import { domainCode, ELEMENT_THREADS, type Quantized, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
@@ -132,11 +139,10 @@ function kernelsOfRun(
   }
 
   const few = FEW_ROWS.map((most, i) => {
-    const outs = outsPerThread(variants, most, run.rows, segments, quantized !== undefined);
-    const loads = variants.loadsPerThread || loadsPerThread(most);
-    const groups = Math.ceil(run.rows / ((outs * variants.linearThreads) / segments));
+    const { threads, outs, loads } = tileOf(variants, most, run, x.cols, segments);
+    const groups = Math.ceil(run.rows / ((outs * threads) / segments));
     return kernel('few', (rows) => [isWithin(rows, i) ? groups : 0, 1], {
-      THREADS: variants.linearThreads,
+      THREADS: threads,
       ROWS: most,
       OUTS: outs,
       SEGMENTS: segments,
@@ -166,20 +172,22 @@ function kernelsOfRun(
   };
 }
 
-/** Blocks that a thread loads at a time: fewer where rows of x take registers too. */
-function loadsPerThread(rows: number): number {
-  return rows <= 2 ? 8 : 4;
-}
-
 /**
- * Weight rows that a thread of the kernel for few rows takes: more of them mean more loads in flight and fewer readings of
- * x, as long as the matrix has rows enough to keep the GPU busy, and registers and workgroup memory hold them.
+ * The tile of the kernel for so many rows of x. More weight rows a thread mean more loads in flight and fewer readings of x,
+ * as long as the matrix has rows enough to keep the GPU busy, and registers and workgroup memory hold them.
  */
-function outsPerThread(variants: Variants, rows: number, outs: number, segments: number, quantized: boolean): number {
-  const teams = variants.linearThreads / segments;
-  const bytes = (perThread: number) => 4 * teams * perThread * rows * (segments + 1);
-  let most = variants.outsPerThread;
-  if (most === 0) most = outs >= 16_384 || (!quantized && rows >= 4) ? 4 : outs >= 2048 ? 2 : 1;
+function tileOf(variants: Variants, rows: number, run: WeightRun, cols: number, segments: number): LinearTile {
+  const quantized = isQuantized(run.format);
+  const suggested: LinearTile = {
+    threads: 128,
+    outs: run.rows >= 16_384 || (!quantized && rows >= 4) ? 4 : run.rows >= 2048 ? 2 : 1,
+    // Fewer where rows of x take registers too.
+    loads: rows <= 2 ? 8 : 4,
+  };
+  const measured = rows === 1 ? variants.linearTiles[tileKey(run.format, run.rows, cols)] : undefined;
+  const { threads, outs, loads } = { ...suggested, ...measured, ...variants.linearTile };
+  const bytes = (perThread: number) => 4 * (threads / segments) * perThread * rows * (segments + 1);
+  let most = outs;
   while (most > 1 && (bytes(most) > WORKGROUP_BYTES || most * rows > 32)) most /= 2;
-  return most;
+  return { threads, outs: most, loads };
 }
