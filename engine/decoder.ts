@@ -301,7 +301,7 @@ class ForwardPass {
   #expertLinear(ops: OpRecorder, x: Tensor, routes: Routes, matrices: readonly ExpertMatrices[], out: Tensor): void {
     const weights: Weight[] = matrices.map(({ name }) => this.#weights.expertMatrices(name));
     // Expert after expert, as the rows of `out` have them.
-    const biases = matrices[0].experts.flatMap((_, e) => matrices.map(({ experts }) => experts[e]));
+    const biases = Array.from({ length: routes.experts }, (_, e) => matrices.map(({ expert }) => expert(e))).flat();
     ops.expertLinear({ x, routes, weights, bias: this.#constants.bias(biases), out });
   }
 

@@ -100,10 +100,10 @@ function elementsOf({ shape }: TensorInfo): number {
 
 /** Bytes of a tensor on a device, padding aside. */
 function loadedBytes(tensor: WeightTensor, quantize?: WeightFormat): number {
-  const { dtype, shape } = tensor;
+  const { dtype, shape, unrounded } = tensor;
   // Norms and biases are kept as float32.
   if (shape.length < 2) return 4 * elementsOf(tensor);
-  const { elements, bytes } = blockShape(loadedFormat(dtype, shape.at(-1) as number, quantize));
+  const { elements, bytes } = blockShape(loadedFormat(dtype, shape.at(-1) as number, unrounded ? undefined : quantize));
   return (elementsOf(tensor) / elements) * bytes;
 }
 

@@ -40,7 +40,8 @@ export class ModelWeights {
     tensors: ReadonlyMap<string, WeightTensor>,
     quantize: WeightFormat | undefined,
   ) {
-    const formatOf = ({ shape, dtype }: WeightTensor) => loadedFormat(dtype, shape[1], quantize);
+    const formatOf = ({ shape, dtype, unrounded }: WeightTensor) =>
+      loadedFormat(dtype, shape[1], unrounded ? undefined : quantize);
     const inOrderOfUse = [...tensors.values()];
     // In the order of the files, so that a disk reads straight on.
     this.#tensors = inOrderOfUse.toSorted((a, b) => compare(a.file, b.file) || a.offset - b.offset);
@@ -58,13 +59,11 @@ export class ModelWeights {
   }
 
   /** Room for the matrices of all experts, in the format of the first. */
-  #stack(device: Device, { name, rows, cols, experts }: ExpertMatrices, format: WeightFormat): void {
-    const matrices = experts.length;
+  #stack(device: Device, stack: ExpertMatrices, format: WeightFormat): void {
+    const { name, rows, cols, experts: matrices } = stack;
     const weight = device.createWeight({ name, rows: matrices * rows, cols, format, matrices });
     this.#experts.set(name, weight);
-    experts.forEach((expert, e) => {
-      this.#targets.set(expert.weight, { weight, firstRow: e * rows });
-    });
+    for (let e = 0; e < matrices; e++) this.#targets.set(stack.expert(e).weight, { weight, firstRow: e * rows });
   }
 
   /** Bytes that the matrices take on the device. */
@@ -149,7 +148,9 @@ function expertStacks({ layers }: DecoderDescription): ReadonlyMap<string, Exper
   const stacks = layers.flatMap(({ feedForward }) =>
     isExperts(feedForward) ? [...feedForward.up, feedForward.down] : [],
   );
-  return new Map(stacks.flatMap((stack) => stack.experts.map(({ weight }) => [weight, stack] as const)));
+  const stackOf = new Map<string, ExpertMatrices>();
+  for (const stack of stacks) for (let e = 0; e < stack.experts; e++) stackOf.set(stack.expert(e).weight, stack);
+  return stackOf;
 }
 
 function bytesToRead({ byteLength, packed }: WeightTensor): number {

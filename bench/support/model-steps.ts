@@ -1,6 +1,6 @@
 /** The steps that a model's speed is told by, and what they have to move and to multiply. */
 
-import { type DecoderDescription, isExperts, type LinearDescription } from '../../engine/architectures/description.ts';
+import { type DecoderDescription, isExperts } from '../../engine/architectures/description.ts';
 import { feedForwardLinears } from '../../engine/architectures/needed-tensors.ts';
 import type { LoadedModel } from '../../engine/load-model.ts';
 import { KV_BLOCK_SIZE } from '../../kernels/index.ts';
@@ -55,14 +55,13 @@ export function bytesPerToken({ info: { description, weightBytes } }: LoadedMode
 
 /** Elements of the matrices that a token meets in all layers: of experts only its own. */
 function layerParameters({ layers }: DecoderDescription): number {
-  const elements = (matrices: readonly LinearDescription[]) =>
+  const elements = (matrices: readonly { readonly rows: number; readonly cols: number }[]) =>
     matrices.reduce((sum, { rows, cols }) => sum + rows * cols, 0);
   return layers.reduce((sum, { attention, feedForward }) => {
     const ownAttention = elements([...attention.qkv, attention.output]);
-    const all = elements(feedForwardLinears(feedForward));
+    const all = elements([...feedForwardLinears(feedForward)]);
     if (!isExperts(feedForward)) return sum + ownAttention + all;
     const { up, down, experts, perToken } = feedForward;
-    const ofExperts = elements([...up, down].flatMap((matrices) => matrices.experts));
-    return sum + ownAttention + all - ofExperts * (1 - perToken / experts);
+    return sum + ownAttention + all - elements([...up, down]) * (experts - perToken);
   }, 0);
 }

@@ -44,7 +44,7 @@ export interface AttentionDescription {
   /** Stacked they give `[q | k | v]` rows: `(heads + 2·kvHeads) · headDim`. */
   readonly qkv: readonly LinearDescription[];
   /** Norms of ranges of these columns, before all else. */
-  readonly columnNorms?: readonly ColumnNorm[];
+  readonly columnNorms?: Iterable<ColumnNorm>;
   /** Norms of each head before the rotation, `[headDim]`. */
   readonly qNorm?: NormDescription;
   readonly kNorm?: NormDescription;
@@ -100,7 +100,9 @@ export interface ExpertMatrices {
   readonly name: string;
   readonly rows: number;
   readonly cols: number;
-  readonly experts: readonly LinearDescription[];
+  /** How many there are. */
+  readonly experts: number;
+  readonly expert: (index: number) => LinearDescription;
 }
 
 /** A matrix by the name of its tensor, `[rows, cols]` = out × in features, and perhaps a bias `[rows]`. */
@@ -115,6 +117,8 @@ export interface LinearDescription {
    * they are loaded.
    */
   readonly interleavedHeadRows?: number;
+  /** Keeps the format of its file when others are rounded: it is small, and choices hang on it. */
+  readonly unrounded?: boolean;
 }
 
 /** A norm by the names of its tensors, `[size]`. */

@@ -7,7 +7,7 @@ import type { Fields } from '../checkpoint/fields.ts';
 import { readModelConfig } from '../checkpoint/model-config.ts';
 import type { DecoderDescription, ExpertsDescription } from './description.ts';
 import { readExpertCounts } from './expert-counts.ts';
-import { attention, decoder, expertMatrices, linear, preNormLayer } from './parts.ts';
+import { attention, decoder, expertMatrices, preNormLayer, router } from './parts.ts';
 import { readLayerWindows, readWindow } from './windows.ts';
 
 export function gptOss(fields: Fields): DecoderDescription {
@@ -33,7 +33,7 @@ export function gptOss(fields: Fields): DecoderDescription {
       expertMatrices(`${prefix}.${name}`, counts.experts, rows, cols, (e) => `${prefix}.experts.${e}.${name}`, true);
     return {
       ...counts,
-      router: linear(`${prefix}.router`, counts.experts, hiddenSize, true),
+      router: router(`${prefix}.router`, counts.experts, hiddenSize, true),
       normalize: true,
       up: [matrices('gate_proj', intermediateSize, hiddenSize), matrices('up_proj', intermediateSize, hiddenSize)],
       activation: 'quick_gelu',

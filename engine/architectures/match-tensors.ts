@@ -4,12 +4,14 @@ import { FILE_FORMATS, type FileFormat } from '../../kernels/index.ts';
 import { show } from '../checkpoint/json.ts';
 import type { TensorIndex, TensorInfo } from '../checkpoint/tensor-info.ts';
 import { CheckpointError } from '../errors.ts';
-import type { DecoderDescription } from './description.ts';
-import { type NeededTensor, neededTensors } from './needed-tensors.ts';
+import type { DecoderDescription, LinearDescription } from './description.ts';
+import { neededTensors } from './needed-tensors.ts';
 
 /** A tensor in a format that weights may have. */
 export interface WeightTensor extends TensorInfo {
   readonly dtype: FileFormat;
+  /** See {@link LinearDescription.unrounded}. */
+  readonly unrounded?: boolean;
 }
 
 /**
@@ -18,20 +20,19 @@ export interface WeightTensor extends TensorInfo {
  * decoder would leave out.
  */
 export function matchTensors(description: DecoderDescription, index: TensorIndex): ReadonlyMap<string, WeightTensor> {
-  const needed = new Map<string, NeededTensor>();
-  for (const tensor of neededTensors(description)) needed.set(tensor.name, tensor);
   const matched = new Map<string, WeightTensor>();
-  for (const { name, shape, interleavedHeadRows } of needed.values()) {
+  // The first that is missing ends it, however many a config.json asks for.
+  for (const { name, shape, ...more } of neededTensors(description)) {
     const tensor = index.tensors.get(name);
     if (tensor === undefined) {
       throw new CheckpointError(
         `${index.file}: no tensor ${show(name)} ${show(shape)}, which this ${description.modelType} model needs`,
       );
     }
-    matched.set(name, { interleavedHeadRows, ...checkTensor(tensor, shape) });
+    matched.set(name, { ...more, ...checkTensor(tensor, shape) });
   }
   for (const tensor of index.tensors.values()) {
-    if (!needed.has(tensor.name) && !isHarmless(tensor.name, description)) {
+    if (!matched.has(tensor.name) && !isHarmless(tensor.name, description)) {
       throw new CheckpointError(
         `${tensor.file}: tensor ${show(tensor.name)} has no place in the ${description.modelType} model that config.json describes`,
       );

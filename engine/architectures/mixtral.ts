@@ -4,7 +4,7 @@ import type { Fields } from '../checkpoint/fields.ts';
 import { readModelConfig } from '../checkpoint/model-config.ts';
 import type { DecoderDescription, ExpertsDescription } from './description.ts';
 import { readExpertCounts } from './expert-counts.ts';
-import { attention, decoder, expertMatrices, linear, preNormLayer } from './parts.ts';
+import { attention, decoder, expertMatrices, preNormLayer, router } from './parts.ts';
 import { readWindow } from './windows.ts';
 
 export function mixtral(fields: Fields): DecoderDescription {
@@ -18,7 +18,7 @@ export function mixtral(fields: Fields): DecoderDescription {
       expertMatrices(`${prefix}.${name}`, counts.experts, rows, cols, (e) => `${prefix}.experts.${e}.${name}`);
     return {
       ...counts,
-      router: linear(`${prefix}.gate`, counts.experts, hiddenSize),
+      router: router(`${prefix}.gate`, counts.experts, hiddenSize),
       normalize: true,
       up: [matrices('w1', intermediateSize, hiddenSize), matrices('w3', intermediateSize, hiddenSize)],
       activation,

@@ -10,7 +10,10 @@ import {
   type NormDescription,
 } from './description.ts';
 
-export type NeededTensor = Pick<TensorInfo, 'name' | 'shape' | 'interleavedHeadRows'>;
+export interface NeededTensor extends Pick<TensorInfo, 'name' | 'shape' | 'interleavedHeadRows'> {
+  /** See {@link LinearDescription.unrounded}. */
+  readonly unrounded?: boolean;
+}
 
 /** All tensors of a decoder, in the order of their use. A tied head comes twice, under one name. */
 export function* neededTensors(description: DecoderDescription): Generator<NeededTensor> {
@@ -20,29 +23,31 @@ export function* neededTensors(description: DecoderDescription): Generator<Neede
     const { attention, feedForward } = layer;
     yield* normTensors(layer.attentionNorm, layer.attentionOutputNorm, layer.feedForwardNorm);
     yield* normTensors(layer.feedForwardOutputNorm, attention.qNorm, attention.kNorm);
-    yield* normTensors(...(attention.columnNorms ?? []).map(({ norm }) => norm));
+    for (const { norm } of attention.columnNorms ?? []) yield* normTensors(norm);
     if (attention.sinks !== undefined) yield { name: attention.sinks, shape: [description.heads] };
-    yield* linearTensors(...attention.qkv, attention.output, ...feedForwardLinears(feedForward));
+    yield* linearTensors(...attention.qkv, attention.output);
+    for (const linear of feedForwardLinears(feedForward)) yield* linearTensors(linear);
   }
 }
 
 /** The matrices of a feed-forward, those of all its experts included. */
-export function feedForwardLinears(
+export function* feedForwardLinears(
   feedForward: FeedForwardDescription | ExpertsDescription,
-): readonly LinearDescription[] {
-  if (!isExperts(feedForward)) return [...feedForward.up, feedForward.down];
+): Generator<LinearDescription> {
+  if (!isExperts(feedForward)) {
+    yield* [...feedForward.up, feedForward.down];
+    return;
+  }
   const { router, up, down, shared } = feedForward;
-  return [
-    router,
-    ...[...up, down].flatMap(({ experts }) => experts),
-    ...(shared ? feedForwardLinears(shared.feedForward) : []),
-    ...(shared?.gate ? [shared.gate] : []),
-  ];
+  yield router;
+  for (const { experts, expert } of [...up, down]) for (let e = 0; e < experts; e++) yield expert(e);
+  if (shared) yield* feedForwardLinears(shared.feedForward);
+  if (shared?.gate) yield shared.gate;
 }
 
 function* linearTensors(...linears: readonly LinearDescription[]): Generator<NeededTensor> {
-  for (const { weight, rows, cols, bias, interleavedHeadRows } of linears) {
-    yield { name: weight, shape: [rows, cols], interleavedHeadRows };
+  for (const { weight, rows, cols, bias, interleavedHeadRows, unrounded } of linears) {
+    yield { name: weight, shape: [rows, cols], interleavedHeadRows, unrounded };
     if (bias !== undefined) yield { name: bias, shape: [rows], interleavedHeadRows };
   }
 }

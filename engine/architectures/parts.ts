@@ -97,7 +97,12 @@ export function expertMatrices(
   nameOf: (expert: number) => string,
   bias?: boolean,
 ): ExpertMatrices {
-  return { name, rows, cols, experts: Array.from({ length: experts }, (_, e) => linear(nameOf(e), rows, cols, bias)) };
+  return { name, rows, cols, experts, expert: (index) => linear(nameOf(index), rows, cols, bias) };
+}
+
+/** The matrix whose scores say which experts a token goes to. */
+export function router(name: string, experts: number, hiddenSize: number, bias?: boolean): LinearDescription {
+  return { ...linear(name, experts, hiddenSize, bias), unrounded: true };
 }
 
 export function linear(name: string, rows: number, cols: number, bias = false): LinearDescription {

@@ -4,7 +4,7 @@ import type { Fields } from '../checkpoint/fields.ts';
 import type { ModelConfig } from '../checkpoint/model-config.ts';
 import type { ExpertsDescription } from './description.ts';
 import { type ExpertCounts, readExpertCounts } from './expert-counts.ts';
-import { expertMatrices, linear } from './parts.ts';
+import { expertMatrices, router } from './parts.ts';
 
 const WIDTH = { min: 1, max: 2 ** 24 };
 const LAYER = { min: 0, max: 2 ** 31 };
@@ -34,7 +34,7 @@ export function readQwenExperts(
         expertMatrices(`${prefix}.${name}`, counts.experts, rows, cols, (e) => `${prefix}.experts.${e}.${name}`);
       return {
         ...counts,
-        router: linear(`${prefix}.gate`, counts.experts, hiddenSize),
+        router: router(`${prefix}.gate`, counts.experts, hiddenSize),
         normalize,
         up: [matrices('gate_proj', width, hiddenSize), matrices('up_proj', width, hiddenSize)],
         activation,

@@ -22,7 +22,7 @@ export function qwen2Moe(fields: Fields): DecoderDescription {
     const mlp = `${prefix}.mlp`;
     const shared = {
       feedForward: feedForward(config, `${mlp}.shared_expert`, { width: sharedWidth }),
-      gate: linear(`${mlp}.shared_expert_gate`, 1, config.hiddenSize),
+      gate: { ...linear(`${mlp}.shared_expert_gate`, 1, config.hiddenSize), unrounded: true },
     };
     return preNormLayer(config, prefix, {
       attention: attention(config, prefix, { qkvBias, window: windows[index] }),

@@ -18,11 +18,14 @@ export function stablelm(fields: Fields): DecoderDescription {
   const { heads, kvHeads, headDim } = config;
 
   /** Each head of q and k has a norm of its own. */
-  const headNorms = (prefix: string): ColumnNorm[] =>
-    Array.from({ length: heads + kvHeads }, (_, h) => {
-      const name = h < heads ? `q_layernorm.norms.${h}` : `k_layernorm.norms.${h - heads}`;
-      return { first: h * headDim, norm: layerNorm(config, `${prefix}.self_attn.${name}`, false, headDim) };
-    });
+  const headNorms = (prefix: string): Iterable<ColumnNorm> => ({
+    *[Symbol.iterator]() {
+      for (let h = 0; h < heads + kvHeads; h++) {
+        const name = h < heads ? `q_layernorm.norms.${h}` : `k_layernorm.norms.${h - heads}`;
+        yield { first: h * headDim, norm: layerNorm(config, `${prefix}.self_attn.${name}`, false, headDim) };
+      }
+    },
+  });
   return decoder(
     'stablelm',
     config,

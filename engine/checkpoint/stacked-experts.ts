@@ -13,10 +13,12 @@
  * description of gpt-oss's files, and the OCP Microscaling Formats (MX) specification 1.0.
  */
 
+import { CheckpointError } from '../errors.ts';
 import type { PackedRows, TensorIndex, TensorInfo } from './tensor-info.ts';
 
-/** Largest number of experts that a tensor is split for. */
+/** Most experts of a tensor, and most tensors that become of all: more are no model, but a bomb. */
 const MAX_EXPERTS = 4096;
+const MAX_TENSORS = 2 ** 17;
 
 const ELEMENT_BYTES: ReadonlyMap<string, number> = new Map([
   ['F32', 4],
@@ -30,7 +32,10 @@ const NAMES: ReadonlyMap<string, readonly [gate: string, up: string, down: strin
 ]);
 const USUAL_NAMES = ['gate_proj', 'up_proj', 'down_proj'] as const;
 
-/** The tensors with all experts apart; those that are not stacked stay as they are. */
+/**
+ * The tensors with all experts apart; those that are not stacked stay as they are.
+ * @throws CheckpointError when there are absurdly many
+ */
 export function splitStackedExperts(index: TensorIndex, modelType: string): TensorIndex {
   const [gate, up, down] = NAMES.get(modelType) ?? USUAL_NAMES;
   const isGptOss = modelType === 'gpt_oss';
@@ -44,6 +49,9 @@ export function splitStackedExperts(index: TensorIndex, modelType: string): Tens
     for (let expert = 0; expert < stack.experts; expert++) {
       for (const [share, matrix] of names.entries()) {
         const name = `${stack.prefix}${expert}.${matrix}.${end}`;
+        if (tensors.size >= MAX_TENSORS) {
+          throw new CheckpointError(`${index.file}: experts of more than ${MAX_TENSORS} tensors`);
+        }
         tensors.set(name, takeRows(stack, expert, name, { share, shares: names.length, interleaved: isGptOss }));
       }
     }

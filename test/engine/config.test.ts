@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeDecoder } from '../../engine/architectures/index.ts';
+import { matchTensors } from '../../engine/architectures/match-tensors.ts';
 import { Fields, readFields } from '../../engine/checkpoint/fields.ts';
 import { readGenerationConfig } from '../../engine/checkpoint/generation-config.ts';
 import { readModelConfig } from '../../engine/checkpoint/model-config.ts';
@@ -35,6 +36,16 @@ config('members that are absent or null take their defaults', () => {
 config('head_dim need not be hidden_size over heads', () => {
   assert.is(read({ head_dim: 24 }).headDim, 24);
 });
+
+/** Every `model_type` that there is, from the message about one that there is not. */
+function describeTypes(): string[] {
+  try {
+    describeDecoder(fields({ model_type: 'none' }));
+  } catch (error) {
+    return (error as Error).message.split('one of ')[1].split(', ');
+  }
+  throw new Error('a model_type of none was taken');
+}
 
 const WRONG: readonly [changes: Record<string, unknown>, message: RegExp][] = [
   [{ vocab_size: undefined }, /vocab_size is missing; expected an integer from 1 to 16777216/],
@@ -86,29 +97,76 @@ for (const [changes, message] of WRONG) {
 config('whatever a member is, the model is described or refused', () => {
   const names = [
     ...Object.keys(tinyConfig()),
-    'head_dim',
-    'rope_scaling',
-    'rope_parameters',
-    'layer_types',
-    'sliding_window',
-    'use_sliding_window',
-    'max_window_layers',
-    'attention_bias',
+    ...['head_dim', 'rope_scaling', 'rope_parameters', 'rope_local_base_freq', 'partial_rotary_factor'],
+    ...['layer_types', 'sliding_window', 'sliding_window_pattern', 'use_sliding_window', 'max_window_layers'],
+    ...['no_rope_layers', 'no_rope_layer_interval', 'attention_bias', 'quantization_config', 'qk_layernorm'],
+    ...['num_experts', 'num_local_experts', 'num_experts_per_tok', 'moe_intermediate_size', 'mlp_only_layers'],
+    ...['decoder_sparse_step', 'swiglu_limit', 'query_pre_attn_scalar', 'attn_logit_softcapping', 'logit_scale'],
   ];
+  const types = describeTypes();
   const value = fc.oneof(
     fc.jsonValue({ maxDepth: 2 }),
-    fc.constantFrom('mistral', 'qwen2', 'qwen3', Number.MAX_SAFE_INTEGER, 1e308, 5e-324, 2 ** 31, ''),
+    fc.constantFrom(...types, Number.MAX_SAFE_INTEGER, 1e308, 5e-324, 2 ** 31, 4096, 1024, ''),
+    fc.record({ rope_type: fc.constantFrom('linear', 'yarn', 'longrope', 'llama3'), factor: fc.double() }),
   );
   fc.assert(
-    fc.property(fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 3 }), (changes) => {
-      try {
-        describeDecoder(fields(changes));
-      } catch (error) {
-        assert.instance(error, CheckpointError);
-      }
-    }),
+    fc.property(
+      fc.constantFrom(...types),
+      fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 3 }),
+      (type, changes) => {
+        try {
+          const description = describeDecoder(fields({ ...changes, model_type: changes.model_type ?? type }));
+          matchTensors(description, { file: 'f', tensors: new Map() });
+        } catch (error) {
+          assert.instance(error, CheckpointError);
+        }
+      },
+    ),
     { numRuns: 2000 },
   );
+});
+
+config('settings that an architecture cannot have are refused in one line', async () => {
+  const cases: readonly [Record<string, unknown>, RegExp][] = [
+    [{ model_type: 'gpt_oss', head_dim: 8, swiglu_alpha: 1.5 }, /swiglu_alpha is 1.5; expected 1.702/],
+    [
+      { model_type: 'gpt_oss', head_dim: 8, quantization_config: { quant_method: 'gptq' } },
+      /quant_method is "gptq"; expected mxfp4/,
+    ],
+    [{ model_type: 'cohere2', use_qk_norm: true }, /use_qk_norm is true; expected false/],
+    [{ model_type: 'cohere2', partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0.5; expected whole heads/],
+    [
+      { model_type: 'gemma3_text', use_bidirectional_attention: true },
+      /use_bidirectional_attention is true; expected false/,
+    ],
+    [{ model_type: 'gemma2', attn_logit_softcapping: -1 }, /attn_logit_softcapping is -1/],
+    [
+      { model_type: 'mixtral', num_local_experts: 4, num_experts_per_tok: 5 },
+      /num_experts_per_tok is 5; expected an integer from 1 to 4/,
+    ],
+    [{ model_type: 'qwen3_moe', num_experts: 1e9 }, /num_experts is 1000000000/],
+    [{ model_type: 'qwen2_moe', decoder_sparse_step: 0 }, /decoder_sparse_step is 0/],
+    [{ model_type: 'qwen2_moe', mlp_only_layers: [-1] }, /mlp_only_layers is \[-1\]/],
+    [{ model_type: 'smollm3', no_rope_layers: [1] }, /no_rope_layers is \[1\]; expected a number for each of 2 layers/],
+    [{ model_type: 'smollm3', no_rope_layers: [1, 2] }, /no_rope_layers is \[1,2\]/],
+    [
+      { model_type: 'phi3', rope_scaling: { type: 'longrope', short_factor: [1, 1], long_factor: [1] } },
+      /short_factor is \[1,1\]; expected 4 numbers/,
+    ],
+    [
+      { model_type: 'phi3', rope_scaling: { type: 'longrope' } },
+      /short_factor is missing|short_factor is undefined|expected 4 numbers/,
+    ],
+    [{ model_type: 'llama', rope_scaling: { rope_type: 'yarn', factor: 'x' } }, /rope_scaling.factor is "x"/],
+    [{ model_type: 'llama', layer_types: 5, hidden_act: 'tanh' }, /hidden_act is "tanh"/],
+    [
+      { model_type: 'gemma3_text', layer_types: ['chunked_attention', 'full_attention'] },
+      /sliding_attention or full_attention/,
+    ],
+  ];
+  for (const [changes, message] of cases) {
+    await rejects(() => describeDecoder(fields({ head_dim: 8, hidden_act: undefined, ...changes })), message);
+  }
 });
 
 config('a file that is not an object of moderate size is refused', async () => {

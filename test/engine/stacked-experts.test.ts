@@ -133,4 +133,13 @@ test('what is not of the right form stays as it is, for the matcher to refuse', 
   assert.equal(names, [`${PREFIX}gate_up_proj`, `${PREFIX}down_proj`, `${PREFIX}gate_up_proj_blocks`]);
 });
 
+test('a bomb of experts is refused in a line', () => {
+  const file = new File();
+  for (let i = 0; i < 20; i++) file.add(`${i}.experts.gate_up_proj`, 'F32', [4096, 2, 0], new Uint8Array(0));
+  assert.throws(
+    () => file.split('mixtral'),
+    (error: Error) => error.message === 'f: experts of more than 131072 tensors',
+  );
+});
+
 test.run();
