@@ -146,6 +146,17 @@ export class Expressions {
     return lengths && { body, min, max, slack: max - lengths.longestShortest };
   }
 
+  /** An expression without automata that take every text and only label it. */
+  essence(id: number): number {
+    const { shape } = this.#all[id];
+    if (shape.kind !== 'both') return id;
+    const rest = shape.parts.filter((part) => {
+      const inner = this.#all[part].shape;
+      return !(inner.kind === 'automaton' && inner.automaton.universal);
+    });
+    return rest.length === shape.parts.length ? id : this.#both(rest);
+  }
+
   /** The same expression with its bounds on the length changed. */
   withBounds(id: number, min: number, max: number): number {
     const shape = this.#all[id].shape;
@@ -412,7 +423,10 @@ export class Expressions {
         const lengths = this.lengths(shape.body);
         return lengths ? lengths.shortest < INFINITY && lengths.shortest <= shape.max : this.#search(id);
       }
-      case 'both':
+      case 'both': {
+        const essence = this.essence(id);
+        return essence === id ? this.#search(id) : this.alive(essence);
+      }
       case 'not':
         return this.#search(id);
       default:

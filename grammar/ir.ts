@@ -188,7 +188,7 @@ export type FlowState = number | string;
 /** Match a node, then go on in another state. */
 export interface FlowStep {
   readonly match: Node;
-  /** The next state; as a function, `match` is a terminal and the state depends on the label of the text it matched. */
+  /** The next state; as a function, it depends on the label of the text that `match` ended with: a terminal's or a flow's. */
   readonly next: FlowState | ((label: number) => FlowState);
 }
 
@@ -206,6 +206,8 @@ export interface Flow {
   steps(state: FlowState): readonly FlowStep[];
   /** True where the flow may end. */
   ends(state: FlowState): boolean;
+  /** The label that it ends with; 0 without this. */
+  endLabel?(state: FlowState): number;
   /** The nodes without which the flow cannot come to its end: values of required properties, items when there must be some. */
   readonly needs: readonly Node[];
 }

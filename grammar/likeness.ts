@@ -81,7 +81,7 @@ export class FreeTexts {
 
   /** For how many characters, whatever they are, a text of an expression can be gone on with. */
   depth(expression: number): number {
-    const seen = new Set([this.#essence(expression)]);
+    const seen = new Set([this.#expressions.essence(expression)]);
     let level = [...seen];
     for (let length = 0; level.length > 0; length++) {
       const next: number[] = [];
@@ -89,7 +89,7 @@ export class FreeTexts {
         if (this.#free.has(id)) continue;
         for (const reached of this.#expressions.edges(id).targets) {
           if (!this.#expressions.alive(reached) || seen.size > MAX_PAIRS) return length - 1;
-          const target = this.#essence(reached);
+          const target = this.#expressions.essence(reached);
           if (seen.has(target)) continue;
           seen.add(target);
           next.push(target);
@@ -99,17 +99,6 @@ export class FreeTexts {
     }
     for (const id of seen) this.#free.add(id);
     return Number.POSITIVE_INFINITY;
-  }
-
-  /** An expression without what only labels its texts. */
-  #essence(id: number): number {
-    const shape = this.#expressions.shape(id);
-    if (shape.kind !== 'both') return id;
-    const rest = shape.parts.filter((part) => {
-      const inner = this.#expressions.shape(part);
-      return !(inner.kind === 'automaton' && inner.automaton.universal);
-    });
-    return rest.length === 1 ? rest[0] : id;
   }
 }
 

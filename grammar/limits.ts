@@ -10,7 +10,7 @@ export const MAX_NESTING = 250;
 /** Steps (expressions made, states searched, closures taken) that one compile may cost. */
 export const COMPILE_FUEL = 2_000_000;
 /** The same for one mask or one token. */
-export const STEP_FUEL = 300_000;
+export const STEP_FUEL = 500_000;
 /** Places in the grammar that one text may be in at once. */
 export const MAX_THREADS = 512;
 /** States of byte automata (1 KiB each) that the grammars of one compiler may reach. */

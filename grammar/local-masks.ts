@@ -66,7 +66,12 @@ export class LocalMasks {
       this.#masks.delete(state);
     } else {
       local =
-        this.#bounded(state) ?? this.#similar(state) ?? this.#anyText(state) ?? this.#alike(state) ?? this.#walk(state);
+        this.#bounded(state) ??
+        this.#labelled(state) ??
+        this.#similar(state) ??
+        this.#anyText(state) ??
+        this.#alike(state) ??
+        this.#walk(state);
       this.#cachedBytes += bytesOf(local);
       for (const [oldest, mask] of this.#masks) {
         if (this.#cachedBytes <= MAX_MASK_BYTES) break;
@@ -198,6 +203,17 @@ export class LocalMasks {
     });
   }
 
+  /** The mask of a JSON string that an automaton labels: that of the string without labels, but for the labels. */
+  #labelled(state: number): LocalMask | undefined {
+    const expression = this.#bytes.insideExpression(state);
+    if (expression === undefined || !this.#bytes.isJsonString(state)) return undefined;
+    const essence = this.#expressions.essence(expression);
+    if (essence === expression) return undefined;
+    const base = this.of(this.#bytes.withExpression(state, essence));
+    const depth = this.#vocabulary.longest;
+    return { inside: base.inside, closed: base.closed.map((used) => this.#endingHere(state, used, depth)) };
+  }
+
   /**
    * The mask of a JSON string that can go on with any character, as when a pattern is still to come: the tokens inside are
    * those of any string, only the ends differ.
@@ -209,35 +225,36 @@ export class LocalMasks {
     if (depth < LEAST_FREE) return undefined;
     const base = this.of(this.#bytes.withExpression(state, ANY_TEXT));
     if (depth >= this.#vocabulary.longest) {
-      return { inside: base.inside, closed: base.closed.map((exits) => this.#endingHere(state, exits.exits, depth)) };
+      return { inside: base.inside, closed: base.closed.map((exits) => this.#endingHere(state, exits, depth)) };
     }
     return this.#collect(() => {
       this.#found.addAll(base.inside);
       this.#found.removeTokens(this.#vocabulary.byBytes.longer(depth));
       const longer = new Exits();
       this.#walkInside(state, depth, longer);
-      const closed = base.closed.map((exits) => this.#endingHere(state, exits.exits, depth));
+      const closed = base.closed.map((exits) => this.#endingHere(state, exits, depth));
       return longer.nodes.length > 0 ? [...closed, used(longer)] : closed;
     });
   }
 
-  /** Exits of any string of up to `depth` bytes that are exits from a state too, with the labels that they have there. */
-  #endingHere(state: number, exits: Exits, depth: number): UsedExits {
+  /** Exits of up to `depth` bytes that are exits from a state too, with the labels that they have there. */
+  #endingHere(state: number, { exits, except, relabelled }: UsedExits, depth: number): UsedExits {
     const { trie } = this.#vocabulary;
-    const left = new Set<number>();
+    const left = new Set(except);
     const own = new Exits();
-    let same = true;
+    let same = !relabelled;
     exits.nodes.forEach((node, i) => {
+      if (left.has(i)) return;
       const end = trie[node * NODE_WORDS + 1] >> 8 > depth ? DEAD : this.#stateAt(state, node);
       const labels = this.#bytes.labels(end);
       if (labels) {
         own.add(node, labels);
-        same &&= labels === own.labels[0];
+        same &&= labels === own.labels[0] && exits.labels[i] === exits.labels[0];
       } else left.add(i);
     });
     if (!same || own.nodes.length === 0) return used(own);
-    const relabelled = new Map([[exits.labels[0].join(), own.labels[0]]]);
-    return { exits, except: left.size > 0 ? left : undefined, relabelled };
+    const renamed = new Map([[exits.labels[0].join(), own.labels[0]]]);
+    return { exits, except: left.size > 0 ? left : undefined, relabelled: renamed };
   }
 
   /** Exits of up to `depth` bytes, with other labels. */

@@ -313,7 +313,7 @@ export class Machine {
   /** Goes on at a state of a flow. */
   #flowOn(frame: number, below: number, fresh: number, closure: Closure): void {
     const { node, state } = this.#frames[frame] as { node: Flow; state: FlowState };
-    if (node.ends(state)) this.#pop(below, 0, fresh, closure);
+    if (node.ends(state)) this.#pop(below, node.endLabel?.(state) ?? 0, fresh, closure);
     for (const { match, after } of this.#stepsOf(frame, node, state)) this.#call(match, after, below, fresh, closure);
   }
 
@@ -333,7 +333,8 @@ export class Machine {
   /** Where a flow goes on after a step. */
   #afterStep(node: Flow, next: FlowStep['next']): number {
     if (typeof next === 'function') return this.#frame({ node, choose: next }, this.#nodeId(next), 1);
-    return node.ends(next) && node.steps(next).length === 0 ? -1 : this.#flowFrame(node, next);
+    const isLast = !node.endLabel && node.ends(next) && node.steps(next).length === 0;
+    return isLast ? -1 : this.#flowFrame(node, next);
   }
 
   /** Enters a node, to go on at a frame when it ends (at what is below when that is -1). */

@@ -1,10 +1,11 @@
 /** Arrays: one formula after another, from item to item. */
 
 import { GrammarError } from '../errors.ts';
-import type { Flow, FlowState, FlowStep } from '../ir.ts';
+import type { Flow, FlowState, FlowStep, Node } from '../ir.ts';
 import { type Alternative, alternatives } from './alternatives.ts';
 import { distinctTexts, MAX_DISTINCT } from './distinct.ts';
 import { EndSearch, type Way } from './end-search.ts';
+import type { ContainerFlow } from './identity-flow.ts';
 import type { Lowering } from './lowering.ts';
 import { ARRAY, type Value } from './values.ts';
 
@@ -26,15 +27,18 @@ interface State {
   readonly written: readonly string[];
 }
 
-export class ArrayFlow {
+export class ArrayFlow implements ContainerFlow {
   readonly node: Flow;
   readonly #lowering: Lowering;
   readonly #start: Value;
   /** Where the schema asks for unique items. */
   readonly #uniqueAt: string | undefined;
+  /** The names of items that are objects, where items must be unique. */
+  #order: string | undefined;
   readonly #states = new Map<FlowState, State>();
   readonly #alternatives = new Map<Value, readonly Alternative[]>();
   readonly #ends: EndSearch<Value>;
+  readonly #leaves = new Map<Node, Value>();
 
   /** @throws GrammarError when items must be unique in a way that is not supported */
   constructor(lowering: Lowering, formula: Value) {
@@ -62,6 +66,19 @@ export class ArrayFlow {
       ends: (state) => state === 'end',
       needs: [],
     };
+  }
+
+  openNames(): ReadonlyMap<number, string> {
+    return new Map();
+  }
+
+  namesNode(): Node {
+    throw new TypeError('an array has no names');
+  }
+
+  leafOf(match: Node) {
+    const value = this.#leaves.get(match);
+    return value && { value, before: undefined };
   }
 
   /** True when there is such an array. */
@@ -102,7 +119,7 @@ export class ArrayFlow {
       case 'more':
         for (const { value, next } of this.#openAlternatives(formula, written)) {
           if (this.#uniqueAt) steps.push(...this.#uniqueSteps(value, next, written));
-          else steps.push({ match: this.#lowering.node(value), next: this.#state('after', next, written) });
+          else steps.push({ match: this.#item(value), next: this.#state('after', next, written) });
         }
         if (stage === 'first' && this.#isEnd(formula)) {
           steps.push({ match: punctuation.emptyArray, next: this.#state('end', formula, written) });
@@ -121,11 +138,17 @@ export class ArrayFlow {
     }
   }
 
+  #item(value: Value): Node {
+    const node = this.#lowering.node(value);
+    this.#leaves.set(node, value);
+    return node;
+  }
+
   #openAlternatives(formula: Value, written: readonly string[]): Alternative[] {
     return this.#alternativesOf(formula).filter(
       ({ value, next }) =>
         this.#lowering.satisfiable(value) &&
-        (!this.#uniqueAt || this.#distinct(value).size === undefined || this.#left(value, written) > 0) &&
+        (!this.#uniqueAt || this.#hasOthers(value, written)) &&
         this.#canEnd(next, written),
     );
   }
@@ -133,9 +156,9 @@ export class ArrayFlow {
   /** Steps for an item that must differ from those before. */
   #uniqueSteps(value: Value, next: Value, written: readonly string[]): FlowStep[] {
     return this.#distinct(value)
-      .terminals(written)
-      .map(({ terminal, keyOf }) => ({
-        match: terminal,
+      .parts(written)
+      .map(({ node, keyOf }) => ({
+        match: node,
         next: (label: number) => {
           const key = keyOf(label);
           if (key === undefined || written.includes(key)) return this.#state('dead', next, []);
@@ -146,7 +169,18 @@ export class ArrayFlow {
   }
 
   #distinct(value: Value) {
+    const order = this.#lowering.memberOrder(value);
+    this.#order ??= order;
+    if (order !== undefined && order !== this.#order) {
+      throw new GrammarError(`${this.#uniqueAt}: not supported for items with members in different orders`);
+    }
     return distinctTexts(this.#lowering, value, this.#uniqueAt!);
+  }
+
+  /** True when some value of a set is not written yet. */
+  #hasOthers(value: Value, written: readonly string[]): boolean {
+    const { size, parts } = this.#distinct(value);
+    return size === undefined ? parts(written).length > 0 : this.#left(value, written) > 0;
   }
 
   /** How many values of a finite set are not written yet. */
@@ -164,7 +198,13 @@ export class ArrayFlow {
     if (missing === 0) return true;
     if (missing > MAX_DISTINCT)
       throw new GrammarError(`${this.#uniqueAt}: at most ${MAX_DISTINCT} unique items are supported`);
-    return this.#alternativesOf(formula).some(({ value }) => this.#left(value, written) >= missing);
+    const sets = this.#alternativesOf(formula).map(({ value }) => value);
+    if (missing > 1 && sets.some((value) => !this.#distinct(value).size && !this.#distinct(value).endless)) {
+      throw new GrammarError(
+        `${this.#uniqueAt}: not supported for several items of few values that are arrays or objects`,
+      );
+    }
+    return sets.some((value) => this.#left(value, written) >= missing);
   }
 
   #isEnd(formula: Value): boolean {

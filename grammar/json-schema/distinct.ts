@@ -5,37 +5,46 @@ import {
   type Automaton,
   automatonRegex,
   both,
+  either,
   jsonString,
+  labelled,
+  literal,
   literals,
+  type Node,
   not,
   type Regex,
   type Terminal,
   text,
 } from '../ir.ts';
 import { parseRegex } from '../regex.ts';
+import { IdentityFlow } from './identity-flow.ts';
 import type { Lowering } from './lowering.ts';
-import { ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, type Value } from './values.ts';
+import { FALSE, NULL, NUMBER, STRING, TRUE, type Value } from './values.ts';
 
 /** Most items of an array whose items must be unique. */
 export const MAX_DISTINCT = 1000;
 /** Strings that are told apart one by one; others by a remainder, so that a few are taken for equal that are not. */
 const MAX_LISTED = 2000;
+/** As few are listed where each is looked at with all that may follow it. */
+const MAX_LISTED_SCALARS = 200;
 /** Remainders of strings: a prime. Two different strings have the same with a chance of 1 in so many. */
-const REMAINDERS = 251;
+const REMAINDERS = 1021;
 /** Labels from here on are those of texts; below are those of whatever the texts were made of. */
 const FIRST_LABEL = 1 << 24;
 
-/** A terminal, and what equal ones of its texts have in common; undefined for labels that mean nothing. */
-export interface DistinctTerminal {
-  readonly terminal: Terminal;
+/** A node, and what equal ones of its texts have in common; undefined for labels that mean nothing. */
+export interface DistinctPart {
+  readonly node: Node;
   readonly keyOf: (label: number) => string | undefined;
 }
 
 export interface DistinctTexts {
   /** The texts that are none of those written. */
-  readonly terminals: (written: readonly string[]) => readonly DistinctTerminal[];
+  readonly parts: (written: readonly string[]) => readonly DistinctPart[];
   /** How many values there are; undefined when without end. */
   readonly size: number | undefined;
+  /** True when it is known that there are more than can be counted. */
+  readonly endless: boolean;
   /** True when a key is one of these values'; asked of finite sets only. */
   readonly has: (key: string) => boolean;
 }
@@ -53,7 +62,7 @@ const known = new WeakMap<Lowering, Map<Value, DistinctTexts>>();
 
 /**
  * The texts of a set's values, each with a label that says which value it is.
- * @throws GrammarError when arrays or objects are in the set
+ * @throws GrammarError when arrays or objects are in the set whose members may come in several orders
  */
 export function distinctTexts(lowering: Lowering, value: Value, where: string): DistinctTexts {
   let byValue = known.get(lowering);
@@ -65,10 +74,7 @@ export function distinctTexts(lowering: Lowering, value: Value, where: string): 
 
 function makeDistinct(lowering: Lowering, value: Value, where: string): DistinctTexts {
   const { none } = lowering.values;
-  if (lowering.satisfiable(lowering.values.and(value, lowering.values.types(ARRAY | OBJECT)))) {
-    throw new GrammarError(`${where}: only supported for items that are strings, numbers, booleans or null`);
-  }
-  const makers: ((written: readonly string[]) => DistinctTerminal)[] = [];
+  const makers: ((written: readonly string[]) => readonly DistinctPart[])[] = [];
   const keys: string[] = [];
   let finite = true;
   const add = (texts: readonly string[], keyOfText: (text: string) => string, make: (regex: Regex) => Terminal) => {
@@ -77,11 +83,11 @@ function makeDistinct(lowering: Lowering, value: Value, where: string): Distinct
     makers.push((written) => {
       const left = texts.filter((_, i) => !written.includes(known[i]));
       const leftKeys = left.map(keyOfText);
-      return { terminal: make(literals(left)), keyOf: (label) => leftKeys[label] };
+      return [{ node: make(literals(left)), keyOf: (label) => leftKeys[label] }];
     });
   };
 
-  const words = WORDS.filter(([type]) => lowering.ofType(value, type) !== none).map(([, word]) => word);
+  const words = wordsOf(lowering, value);
   if (words.length > 0) add(words, (word) => word, text);
 
   const strings = lowering.ofType(value, STRING);
@@ -91,34 +97,116 @@ function makeDistinct(lowering: Lowering, value: Value, where: string): Distinct
     if (listed) add(listed, (item) => JSON.stringify(item), jsonString);
     else {
       finite = false;
-      makers.push((written) => ({ terminal: jsonString(lowering.hashed(regex, written)), keyOf: hashKey }));
+      makers.push((written) => [{ node: jsonString(lowering.hashed(regex, written)), keyOf: hashKey }]);
     }
   }
 
-  const numbers = lowering.ofType(value, NUMBER);
-  const regex = both(lowering.numberRegex(numbers), canonicalNumbers);
-  if (numbers !== none && lowering.hasText(regex)) {
+  const regex = both(lowering.numberRegex(lowering.ofType(value, NUMBER)), canonicalNumbers);
+  if (lowering.hasText(regex)) {
     const listed = lowering.texts(regex, MAX_LISTED);
     if (listed) add(listed, (digits) => digits, text);
     else {
       finite = false;
       const { automaton, textOf } = spelledOut();
-      makers.push((written) => {
-        const others = not(literals(written));
-        return {
-          terminal: text(both(regex, others, automatonRegex(automaton))),
-          keyOf: (label) => (label < FIRST_LABEL ? undefined : textOf(label)),
-        };
-      });
+      makers.push((written) => [{ node: otherNumbers(regex, automaton, written), keyOf: textOf }]);
     }
+  }
+
+  const { identities } = lowering;
+  let endless = !finite;
+  for (const { flow: container, kind } of containersOf(lowering, value, where, makers.length > 0)) {
+    finite = false;
+    const own = `${IDENTITY}${kind}`;
+    const made = new Map<string, readonly DistinctPart[]>();
+    endless ||= new IdentityFlow(lowering, container, identities, []).isEndless();
+    makers.push((written) => {
+      const taken = written.filter((key) => key.startsWith(own));
+      let parts = made.get(taken.join());
+      if (!parts) {
+        const texts = taken.map((key) => identities.text(Number(key.slice(own.length))));
+        const flow = new IdentityFlow(lowering, container, identities, texts);
+        parts = flow.canStart() ? [{ node: flow.node, keyOf: (label) => `${own}${label}` }] : [];
+        made.set(taken.join(), parts);
+      }
+      return parts;
+    });
   }
 
   const all = new Set(keys);
   return {
-    terminals: (written) => makers.map((make) => make(written)),
+    parts: (written) => makers.flatMap((make) => make(written)),
     size: finite ? all.size : undefined,
+    endless,
     has: (key) => all.has(key),
   };
+}
+
+/**
+ * The arrays and objects that can be told apart. Beside scalars others are left out of arrays inside a value: refusing the
+ * whole schema for them would help nobody. Of the value itself they are not.
+ */
+function containersOf(lowering: Lowering, value: Value, where: string, hasScalars: boolean) {
+  try {
+    return lowering.itemContainers(value, where);
+  } catch (error) {
+    if (error instanceof GrammarError && hasScalars && where !== '#/uniqueItems') return [];
+    throw error;
+  }
+}
+
+/** What keys of arrays and objects begin with. */
+const IDENTITY = '~';
+
+/** Scalars of one kind, with keys that depend on the value alone, whatever set it is from. */
+export interface ScalarPart {
+  readonly terminal: Terminal;
+  readonly keyOf: (label: number) => string | undefined;
+  /** By label; undefined when there are more than can be listed. */
+  readonly keys: readonly string[] | undefined;
+  /** The texts with these labels. */
+  readonly among: (labels: readonly number[]) => Terminal;
+}
+
+/** @param written keys of which those that are without end must be none */
+export function scalarParts(lowering: Lowering, value: Value, written: readonly string[]): ScalarPart[] {
+  const parts: ScalarPart[] = [];
+  const list = (texts: readonly string[], keyOfText: (text: string) => string, make: (regex: Regex) => Terminal) => {
+    const keys = texts.map(keyOfText);
+    const among = (labels: readonly number[]) => make(either(...labels.map((i) => labelled(literal(texts[i]), i))));
+    parts.push({ terminal: make(literals(texts)), keyOf: (label) => keys[label], keys, among });
+  };
+  const endless = (terminal: Terminal, keyOf: ScalarPart['keyOf']) => {
+    parts.push({ terminal, keyOf, keys: undefined, among: () => terminal });
+  };
+
+  const words = wordsOf(lowering, value);
+  if (words.length > 0) list(words, (word) => word, text);
+
+  const strings = lowering.ofType(value, STRING);
+  if (strings !== lowering.values.none) {
+    const regex = lowering.stringRegex(strings);
+    const listed = lowering.texts(regex, MAX_LISTED_SCALARS);
+    const others = lowering.hashed(regex, written);
+    if (listed && listed.length > 0) list(listed, (item) => `#${remainderOf(item)}`, jsonString);
+    else if (!listed && lowering.hasText(written.length === 0 ? regex : others)) endless(jsonString(others), hashKey);
+  }
+
+  const numbers = both(lowering.numberRegex(lowering.ofType(value, NUMBER)), canonicalNumbers);
+  const listed = lowering.texts(numbers, MAX_LISTED_SCALARS);
+  if (listed && listed.length > 0) list(listed, (digits) => digits, text);
+  else if (!listed) {
+    const { automaton, textOf } = spelledOut();
+    endless(otherNumbers(numbers, automaton, written), textOf);
+  }
+  return parts;
+}
+
+function wordsOf(lowering: Lowering, value: Value): string[] {
+  return WORDS.filter(([type]) => lowering.ofType(value, type) !== lowering.values.none).map(([, word]) => word);
+}
+
+function otherNumbers(regex: Regex, automaton: Automaton, written: readonly string[]): Terminal {
+  return text(both(regex, not(literals(written)), automatonRegex(automaton)));
 }
 
 /** The texts of a language whose keys are not among some; with labels that {@link hashKey} understands. */
@@ -144,6 +232,13 @@ const remainderAutomaton: Automaton = {
   universal: true,
 };
 
+/** The remainder of a text. */
+function remainderOf(text: string): number {
+  let state = remainderAutomaton.start;
+  for (const char of text) state = (state * 31 + Math.min(char.codePointAt(0)!, 128) * 17 + 1) % REMAINDERS;
+  return state;
+}
+
 function remaindersBut(written: readonly string[]): Automaton {
   const taken = new Set(written);
   return {
@@ -154,7 +249,7 @@ function remaindersBut(written: readonly string[]): Automaton {
 }
 
 /** Any number text; each is a state and a label of its own. */
-function spelledOut(): { automaton: Automaton; textOf: (label: number) => string } {
+function spelledOut(): { automaton: Automaton; textOf: (label: number) => string | undefined } {
   const texts = [''];
   const ids = new Map([['', 0]]);
   const automaton: Automaton = {
@@ -169,5 +264,5 @@ function spelledOut(): { automaton: Automaton; textOf: (label: number) => string
       }),
     accepts: (state) => FIRST_LABEL + state,
   };
-  return { automaton, textOf: (label) => texts[label - FIRST_LABEL] };
+  return { automaton, textOf: (label) => (label < FIRST_LABEL ? undefined : texts[label - FIRST_LABEL]) };
 }

@@ -19,6 +19,7 @@ import {
 import type { Budget } from '../limits.ts';
 import { ArrayFlow } from './array-flow.ts';
 import { hashedText } from './distinct.ts';
+import { type ContainerFlow, Identities } from './identity-flow.ts';
 import { MemberNames } from './member-names.ts';
 import { anyNumber, plainInteger, spelledNumbers } from './number-languages.ts';
 import { ObjectFlow } from './object-flow.ts';
@@ -37,8 +38,11 @@ const SEARCH_FUEL = 50_000;
 /** Most sets that are looked at for items that must be unique. */
 const MAX_CHECKED = 2_000;
 
+/** Most states of a language whose ends are looked for. */
+const MAX_TIGHT = 64;
+
 /** Most flows that an object becomes because its branches differ in the order of members. */
-const MAX_ORDERS = 32;
+const MAX_ORDERS = 64;
 
 const WORDS: readonly (readonly [number, string])[] = [
   [NULL, 'null'],
@@ -66,6 +70,7 @@ export interface Punctuation {
 export class Lowering {
   readonly values: Values;
   readonly punctuation: Punctuation;
+  readonly identities = new Identities();
   readonly #reader: SchemaReader;
   readonly #budget: Budget;
   readonly #expressions: Expressions;
@@ -299,6 +304,40 @@ export class Lowering {
     }
   }
 
+  /**
+   * The arrays and objects of a set, as items that are told apart. Objects have their declared members alone, so that all
+   * members come in one order.
+   * @throws GrammarError when there are several orders
+   */
+  itemContainers(value: Value, where: string): { flow: ContainerFlow; kind: 'array' | 'object' }[] {
+    const found: { flow: ContainerFlow; kind: 'array' | 'object' }[] = [];
+    for (const array of disjuncts(this.ofType(value, ARRAY))) {
+      const flow = this.#arrayFlow(array);
+      if (flow.canEnd()) found.push({ flow, kind: 'array' });
+    }
+    for (const object of this.#objectDisjuncts(value)) {
+      if (!this.#objectFlow(object).canEnd()) continue;
+      const { declared } = new MemberNames(this, object);
+      if (declared.length === 0) throw new GrammarError(`${where}: not supported for objects without declared members`);
+      const properties = new Map(declared.map((name) => [name, this.values.all]));
+      const closed = this.values.members({ properties, patterns: [], others: this.values.none });
+      for (const part of disjuncts(this.values.and(object, closed))) {
+        const flow = this.#objectFlow(part);
+        if (flow.canEnd()) found.push({ flow, kind: 'object' });
+      }
+    }
+    if (found.length > 1 && (found.length > 2 || found[0].kind === found[1].kind)) {
+      throw new GrammarError(`${where}: not supported for arrays or objects that are written in several ways`);
+    }
+    return found;
+  }
+
+  /** The names of a set's objects in their order; undefined when it has none. */
+  memberOrder(value: Value): string | undefined {
+    const [object] = this.#objectDisjuncts(value);
+    return object && JSON.stringify(new MemberNames(this, object).declared);
+  }
+
   /** True when some text is in the language. */
   hasText(regex: Regex): boolean {
     if (surelyHasText(regex)) return true;
@@ -335,8 +374,20 @@ export class Lowering {
 
   /** See {@link hashedText}; what was written is only left out where a text could not just go on and differ. */
   hashed(regex: Regex, written: readonly string[]): Regex {
-    const stretches = this.#expressions.lengths(this.#expressions.from(regex)) !== undefined;
-    return hashedText(regex, stretches ? [] : written);
+    const leaveOut = written.some((key) => key.startsWith('#')) && this.#isTight(regex);
+    return hashedText(regex, leaveOut ? written : []);
+  }
+
+  /** True when a text may come to where it must end; false also for languages of so many states that it hardly ever does. */
+  #isTight(regex: Regex): boolean {
+    const start = this.#expressions.from(regex);
+    if (this.#expressions.lengths(start)) return false;
+    const seen = new Set([start]);
+    for (const id of seen) {
+      if (seen.size > MAX_TIGHT) return false;
+      for (const target of this.#expressions.edges(id).targets) if (this.#expressions.alive(target)) seen.add(target);
+    }
+    return true;
   }
 
   #hasString(formula: Value): boolean {

@@ -1,9 +1,11 @@
 /** Objects: one formula after another, from member to member; declared members in their order, all others behind them. */
 
+import { GrammarError } from '../errors.ts';
 import { either, type Flow, type FlowState, type FlowStep, jsonString, labelled, type Node, sequence } from '../ir.ts';
 import { type Alternative, alternatives } from './alternatives.ts';
 import { hashKey } from './distinct.ts';
 import { EndSearch, type Way } from './end-search.ts';
+import type { ContainerFlow } from './identity-flow.ts';
 import { KeyTrie } from './key-trie.ts';
 import type { Lowering } from './lowering.ts';
 import { MemberNames } from './member-names.ts';
@@ -25,7 +27,7 @@ interface State {
   readonly written: readonly string[];
 }
 
-export class ObjectFlow {
+export class ObjectFlow implements ContainerFlow {
   readonly node: Flow;
   readonly #lowering: Lowering;
   readonly #names: MemberNames;
@@ -36,6 +38,7 @@ export class ObjectFlow {
   readonly #alternatives = new Map<string, readonly Alternative[]>();
   readonly #simplified = new Map<string, Value>();
   readonly #members = new Map<Value, Node>();
+  readonly #leaves = new Map<Node, Value>();
   readonly #ends: EndSearch<{ readonly formula: Value; readonly position: number }>;
   #trie: KeyTrie | undefined;
 
@@ -62,28 +65,61 @@ export class ObjectFlow {
     };
   }
 
+  openNames(state: FlowState): ReadonlyMap<number, string> {
+    const { stage, formula, position } = this.#states.get(state)!;
+    const names = new Map<number, string>();
+    if (stage !== 'first' && stage !== 'more') return names;
+    for (const label of this.#openNames(formula, position)) {
+      if (label < this.#names.declared.length) names.set(label, this.#names.declared[label]);
+    }
+    return names;
+  }
+
+  namesNode(labels: readonly number[]): Node {
+    this.#trie ??= new KeyTrie(this.#names.declared);
+    return jsonString(this.#trie.regex(labels, -1), 'minimal');
+  }
+
+  leafOf(match: Node) {
+    const value = this.#leaves.get(match);
+    return value && { value, before: this.#lowering.punctuation.colon };
+  }
+
+  /** The names, in the order in which they are written. */
+  get declared(): readonly string[] {
+    return this.#names.declared;
+  }
+
   /** True when there is such an object. */
   canEnd(): boolean {
     return this.#canEnd(this.#start, 0);
   }
 
-  /** The sets that the values of members come from at first. */
+  /** The sets that the values of members come from at first, as far as they can be told. */
   memberValues(): Value[] {
     const found = new Set<Value>();
     const count = this.#names.declared.length + this.#names.classes.length;
+    for (let index = 0; index < count; index++) {
+      for (const { value } of this.#possibleAlternatives(index)) found.add(value);
+    }
+    return [...found];
+  }
+
+  #possibleAlternatives(index: number): readonly Alternative[] {
     const { all } = this.#lowering.values;
     const anything = [{ value: all, next: all }];
-    for (let index = 0; index < count; index++) {
-      for (const { value } of alternatives(
+    try {
+      return alternatives(
         this.#lowering.values,
         this.#start,
         (atom) => (atom.shape.kind === 'requiredList' ? anything : this.#ofAtom(atom, index)),
         () => true,
-      )) {
-        found.add(value);
-      }
+      );
+    } catch (error) {
+      // Too many of them: whether they can be told is found out when a text gets there.
+      if (error instanceof GrammarError) return [];
+      throw error;
     }
-    return [...found];
   }
 
   #state(stage: Stage, formula: Value, position: number, written: readonly string[]): FlowState {
@@ -129,6 +165,7 @@ export class ObjectFlow {
     if (!node) {
       node = sequence(this.#lowering.punctuation.colon, this.#lowering.node(value));
       this.#members.set(value, node);
+      this.#leaves.set(node, value);
     }
     return node;
   }

@@ -1,0 +1,163 @@
+/** Arrays whose items must be unique: scalars, arrays, objects; equal ones are never taken, and no walk is stuck. */
+
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { GrammarError } from '../../grammar/index.ts';
+import { Random } from '../random.ts';
+import { takes } from './json-instances.ts';
+import { newCompiler, randomWalk } from './vocabulary.ts';
+
+const test = suite('unique items');
+
+const flags = { type: 'object', properties: { a: { type: 'boolean' }, b: { type: 'boolean' } }, required: ['a'] };
+const cases: Record<string, { schema: object; valid: unknown[]; invalid: unknown[] }> = {
+  'objects of a choice, a string and a number': {
+    schema: {
+      items: {
+        type: 'object',
+        properties: { t: { enum: ['a', 'b'] }, n: { type: 'string' }, x: { type: 'integer' } },
+      },
+    },
+    valid: [
+      [{}, { t: 'a' }],
+      [{ t: 'a' }, { t: 'b' }],
+      [{ t: 'a', n: 'q' }, { t: 'a', n: 'r' }, { n: 'q' }],
+      [{ t: 'a', x: 1 }, { t: 'a', x: 2 }, { t: 'a' }],
+    ],
+    invalid: [
+      [{}, {}],
+      [{ t: 'a' }, { t: 'a' }],
+      [{ t: 'a', n: 'q' }, { t: 'b' }, { t: 'a', n: 'q' }],
+      [{ x: 1 }, { x: 1 }],
+    ],
+  },
+  'objects of few values': {
+    schema: { items: { ...flags, additionalProperties: false } },
+    valid: [
+      [
+        { a: true },
+        { a: true, b: false },
+        { a: true, b: true },
+        { a: false },
+        { a: false, b: true },
+        { a: false, b: false },
+      ],
+    ],
+    invalid: [
+      [{ a: true }, { a: true }],
+      [
+        { a: true, b: true },
+        { a: true, b: true },
+      ],
+    ],
+  },
+  'objects that differ behind a first string': {
+    schema: {
+      minItems: 2,
+      items: {
+        type: 'object',
+        properties: { name: { type: 'string' }, v: { type: 'string' }, w: { type: 'string', maxLength: 2 } },
+        required: ['name'],
+        additionalProperties: false,
+      },
+    },
+    valid: [
+      [
+        { name: 'a', v: '1' },
+        { name: 'a', v: '2' },
+      ],
+      [
+        { name: 'a', v: '1', w: 'x' },
+        { name: 'a', v: '1', w: 'y' },
+        { name: 'a', v: '1' },
+      ],
+    ],
+    invalid: [
+      [{ name: 'a' }],
+      [{ name: 'a' }, { name: 'a' }],
+      [
+        { name: 'a', v: '1' },
+        { name: 'a', v: '1' },
+      ],
+      [
+        { name: 'a', v: '1', w: 'x' },
+        { name: 'a', v: '1', w: 'x' },
+      ],
+    ],
+  },
+  'a member that is few values in one branch and many in another': {
+    schema: {
+      items: {
+        type: 'object',
+        properties: { a: { anyOf: [{ enum: ['p', 'q'] }, { type: 'string', minLength: 3 }] }, b: { type: 'integer' } },
+        additionalProperties: false,
+      },
+    },
+    valid: [
+      [
+        { a: 'p', b: 1 },
+        { a: 'p', b: 2 },
+        { a: 'ppp', b: 1 },
+      ],
+    ],
+    invalid: [
+      [
+        { a: 'p', b: 1 },
+        { a: 'p', b: 1 },
+      ],
+      [
+        { a: 'ppp', b: 1 },
+        { a: 'ppp', b: 1 },
+      ],
+    ],
+  },
+  'strings and arrays of strings': {
+    schema: { items: { type: ['string', 'array'], items: { type: 'string' } } },
+    valid: [
+      ['a', 'b', ['a'], ['b'], []],
+      [['a', 'b'], ['a', 'c'], ['a']],
+    ],
+    invalid: [
+      ['a', 'a'],
+      [[], []],
+      [['a', 'b'], ['c'], ['a', 'b']],
+    ],
+  },
+  'addresses, whose languages have many states': {
+    schema: { items: { type: 'object', properties: { mail: { format: 'email', type: 'string' } } } },
+    valid: [[{ mail: 'a@b.cd' }, { mail: 'b@b.cd' }]],
+    invalid: [[{ mail: 'a@b.cd' }, { mail: 'a@b.cd' }]],
+  },
+};
+
+for (const [name, { schema, valid, invalid }] of Object.entries(cases)) {
+  test(name, () => {
+    const grammar = newCompiler().jsonSchema({ type: 'array', uniqueItems: true, ...schema });
+    for (const instance of valid) assert.ok(takes(grammar, JSON.stringify(instance)), JSON.stringify(instance));
+    for (const instance of invalid) assert.not(takes(grammar, JSON.stringify(instance)), JSON.stringify(instance));
+    for (let seed = 0; seed < 6; seed++) randomWalk(grammar, new Random(seed), 40);
+  });
+}
+
+test('what cannot be told apart is refused with its place', () => {
+  const named = (a: string, b: string) => ({
+    type: 'object',
+    properties: { [a]: { type: 'string' }, [b]: { type: 'string' } },
+    required: [a],
+    additionalProperties: false,
+  });
+  for (const [schema, words] of [
+    [{}, /#\/uniqueItems: not supported for objects without declared members/],
+    [{ items: { anyOf: [named('a', 'b'), named('b', 'a')] } }, /written in several ways/],
+    [{ prefixItems: [named('a', 'b')], items: named('b', 'a') }, /in different orders/],
+    [{ minItems: 3, items: { ...flags, additionalProperties: false } }, /several items of few values/],
+  ] as const) {
+    assert.throws(
+      () => newCompiler().jsonSchema({ type: 'array', uniqueItems: true, ...schema }),
+      (error: Error) => error instanceof GrammarError && words.test(error.message),
+      JSON.stringify(schema),
+    );
+  }
+});
+
+test.run();
