@@ -15,7 +15,7 @@ import { Engine } from '../engine/index.ts';
 import { loadModel } from '../engine/load-model.ts';
 import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
-import { barChart } from './support/bar-chart.ts';
+import { plotSvg } from './support/plot.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
@@ -93,8 +93,23 @@ console.log(
 );
 console.log(`\n${JSON.stringify({ bench: 'serve', ...machine(), name, threads, input, output, levels, prefix })}`);
 if (options.svg !== undefined) {
-  const bars = levels.map(({ concurrency, tokensPerSecond }) => ({ label: `${concurrency}`, value: tokensPerSecond }));
-  writeFileSync(options.svg, barChart(`${name} by number of clients`, 'tokens/s', bars));
+  const x = { name: 'clients', labels: concurrencies };
+  const series = (title: string, of: (level: Level) => number) => ({ name: title, values: levels.map(of) });
+  const plots = [
+    { title: name, x, y: { name: 'tokens/s' }, series: [series('throughput', (level) => level.tokensPerSecond)] },
+    {
+      title: 'Time to first token, and per output token',
+      x,
+      y: { name: 'ms', logarithmic: true },
+      series: [
+        series('TTFT p50', (level) => level.ttftP50),
+        series('TTFT p99', (level) => level.ttftP99),
+        series('TPOT p50', (level) => level.tpotP50),
+        series('TPOT p99', (level) => level.tpotP99),
+      ],
+    },
+  ];
+  writeFileSync(options.svg, plotSvg(plots));
 }
 
 async function loadEngine(): Promise<Engine> {
