@@ -29,26 +29,34 @@ const HALF_BITS = 0x8fffe000;
 const HALF_REBIAS = 2 ** 112;
 
 /**
- * [halves shifted left by 13, with sign] → [floats], for finite halves, subnormal ones included: the half's exponent is
- * read in place as a float's, and the product with 2^112 is exact.
+ * Gives a routine for [halves shifted left by 13, with sign] → [floats], for finite halves, subnormal ones included: the
+ * half's exponent is read in place as a float's, and the product with 2^112 is exact.
  */
-export function widenShiftedHalves(): void {
-  v128.and($, i32x4Const(HALF_BITS));
-  f32x4.mul($, f32x4Const(HALF_REBIAS));
+export function emitWidenShiftedHalves(frame: Frame): () => void {
+  const bits = frame.v128();
+  local.set(bits, i32x4Const(HALF_BITS));
+  const rebias = emitConstant(frame)(HALF_REBIAS);
+  return () => {
+    v128.and($, bits);
+    f32x4.mul($, rebias);
+  };
 }
 
-/** Pushes four numbers that lie at `offset` from an address as floats, halves or signed bytes. */
-export function loadFour(format: 'F32' | 'F16' | 'I8', offset: number, address: I32) {
-  if (format === 'F32') return v128.load({ offset }, address);
-  if (format === 'I8') {
-    i16x8.extend_low_i8x16_s(v128.load32_zero({ offset }, address));
-    i32x4.extend_low_i16x8_s($);
-    f32x4.convert_i32x4_s($);
+/** Gives a routine that pushes four numbers that lie at `offset` from an address as floats, halves or signed bytes. */
+export function emitLoadFour(frame: Frame, format: 'F32' | 'F16' | 'I8') {
+  const widen = format === 'F16' ? emitWidenShiftedHalves(frame) : () => {};
+  return (offset: number, address: I32) => {
+    if (format === 'F32') return v128.load({ offset }, address);
+    if (format === 'I8') {
+      i16x8.extend_low_i8x16_s(v128.load32_zero({ offset }, address));
+      i32x4.extend_low_i16x8_s($);
+      f32x4.convert_i32x4_s($);
+      return $;
+    }
+    i32x4.shl(v128.load16x4_s({ offset }, address), 13);
+    widen();
     return $;
-  }
-  i32x4.shl(v128.load16x4_s({ offset }, address), 13);
-  widenShiftedHalves();
-  return $;
+  };
 }
 
 /** The greatest finite half as a float, and the least normal one; 0.5, whose last bit is that of the least half. */
@@ -87,6 +95,8 @@ export function emitToHalf(frame: Frame): (x: F32) => void {
 }
 
 const LOG2_E = Math.LOG2E;
+/** Adding it leaves the nearest integer in the low bits of a float below 2^22. */
+export const ROUNDING = 1.5 * 2 ** 23;
 /** ln 2 in two parts; the first has few enough bits that n · LN2_HIGH is exact for |n| ≤ 2^14. */
 const LN2_HIGH = 0.693359375;
 const LN2_LOW = -2.121944400546905e-4;
@@ -102,38 +112,44 @@ const EXP_POLYNOMIAL = [
  * e^x = 2^n · e^r with n = round(x / ln 2). Source: Moshier, Cephes Mathematical Library, expf.
  */
 export function emitExp(frame: Frame): (x: V128) => void {
-  const [n, r, low] = frame.v128s(3);
+  const [n, r, low, shifted] = frame.v128s(4);
+  const constant = emitConstant(frame);
+  const [lowest, highest, log2e, rounding] = [EXP_LOWEST, EXP_HIGHEST, LOG2_E, ROUNDING].map(constant);
+  const [ln2High, ln2Low, one] = [LN2_HIGH, LN2_LOW, 1].map(constant);
+  const [first, ...others] = EXP_POLYNOMIAL.map(constant);
   return (x) => {
-    local.set(low, f32x4.lt(x, f32x4Const(EXP_LOWEST)));
-    local.get(x);
-    f32x4.max($, f32x4Const(EXP_LOWEST));
-    local.set(r, f32x4.min($, f32x4Const(EXP_HIGHEST)));
-    local.get(r);
-    f32x4.mul($, f32x4Const(LOG2_E));
-    local.set(n, f32x4.nearest($));
-    local.get(r);
-    f32x4.mul(n, f32x4Const(LN2_HIGH));
-    f32x4.sub($, $);
-    f32x4.mul(n, f32x4Const(LN2_LOW));
-    local.set(r, f32x4.sub($, $));
-    f32x4Const(EXP_POLYNOMIAL[0]);
-    for (const coefficient of EXP_POLYNOMIAL.slice(1)) {
-      f32x4.mul($, r);
-      f32x4Const(coefficient);
-      f32x4.add($, $);
-    }
+    local.set(low, f32x4.lt(x, lowest));
+    // Operands stand so that what is no number stays none.
+    local.set(r, f32x4.pmax(x, lowest));
+    local.set(r, f32x4.pmin(r, highest));
+    f32x4.mul(r, log2e);
+    local.set(shifted, f32x4.add($, rounding));
+    local.set(n, f32x4.sub(shifted, rounding));
+    local.set(r, f32x4.sub(r, f32x4.mul(n, ln2High)));
+    local.set(r, f32x4.sub(r, f32x4.mul(n, ln2Low)));
+    local.get(first);
+    for (const coefficient of others) f32x4.add(f32x4.mul($, r), coefficient);
     f32x4.mul($, r);
     f32x4.mul($, r);
     f32x4.add($, r);
-    f32x4Const(1);
-    f32x4.add($, $);
-    i32x4.trunc_sat_f32x4_s(n);
-    i32x4Const(127);
-    i32x4.add($, $);
-    i32x4.shl($, 23);
+    f32x4.add($, one);
+    // The low bits of `shifted` are n; those of 1 are the exponent of 2^0.
+    i32x4.add(i32x4.shl(shifted, 23), one);
     f32x4.mul($, $);
     local.get(low);
     local.set(x, v128.andnot($, $));
+  };
+}
+
+/**
+ * Gives a routine that puts a constant into a local of its own. In a loop a constant would be built anew every time round,
+ * which takes longer than the operation it is for.
+ */
+export function emitConstant(frame: Frame): (value: number) => V128 {
+  return (value) => {
+    const constant = frame.v128();
+    local.set(constant, f32x4Const(value));
+    return constant;
   };
 }
 

@@ -14,7 +14,7 @@ import { $, call, type Func, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
 import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
 import { type ArgKinds, forRange, type I32, increment, loadArgs, routine } from '../emit.ts';
 import { KV_ELEMENT_BYTES, KV_PAGE_HEADER } from '../layout.ts';
-import { emitExp, f32x4Const, loadFour, maxLanes, sumLanes } from '../vector-math.ts';
+import { emitExp, emitLoadFour, f32x4Const, maxLanes, sumLanes } from '../vector-math.ts';
 import { emitSoftcap } from './elementwise.ts';
 
 /** Positions in a split. */
@@ -82,6 +82,7 @@ function scoreTile(heads: 1 | 2, format: KvFormat): Func<'i32'[], []> {
     const sums = frame.v128s(4 * heads);
     const keys = frame.v128s(4);
     const element = frame.v128();
+    const loadFour = emitLoadFour(frame, format);
     const [d, second] = [frame.i32(), frame.i32()];
     local.set(second, i32.add(q, i32.shl(headDim, 2)));
     for (const sum of sums) local.set(sum, f32x4Const(0));
@@ -93,7 +94,7 @@ function scoreTile(heads: 1 | 2, format: KvFormat): Func<'i32'[], []> {
     local.set(scales, page);
     forRange(d, 0, headDim, UNROLL, () => {
       for (let k = 0; k < UNROLL; k++) {
-        keys.forEach((key, i) => local.set(key, loadFour(format, header + elementBytes * (16 * k + 4 * i), page)));
+        keys.forEach((key, i) => local.set(key, loadFour(header + elementBytes * (16 * k + 4 * i), page)));
         queries.forEach((query, h) => {
           local.set(element, v128.load32_splat({ offset: 4 * k }, query));
           keys.forEach((key, i) => {
@@ -121,6 +122,7 @@ function weighTile(heads: 1 | 2, vectors: 1 | 4, format: KvFormat): Func<'i32'[]
     const sums = frame.v128s(heads * vectors);
     const rows = frame.v128s(vectors);
     const [weight, scale] = frame.v128s(2);
+    const loadFour = emitLoadFour(frame, format);
     const [position, inBlock, last, value, scales] = Array.from({ length: 5 }, () => frame.i32());
     const header = KV_PAGE_HEADER[format];
     for (const sum of sums) local.set(sum, f32x4Const(0));
@@ -135,7 +137,7 @@ function weighTile(heads: 1 | 2, vectors: 1 | 4, format: KvFormat): Func<'i32'[]
       i32.gt_s(last, end);
       if_(null, () => local.set(last, end));
       forRange(inBlock, position, last, 1, () => {
-        rows.forEach((row, i) => local.set(row, loadFour(format, header + 4 * KV_ELEMENT_BYTES[format] * i, value)));
+        rows.forEach((row, i) => local.set(row, loadFour(header + 4 * KV_ELEMENT_BYTES[format] * i, value)));
         if (format === 'I8') {
           local.set(scale, v128.load32_splat({}, scales));
           increment(scales, 4);

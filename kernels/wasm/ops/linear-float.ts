@@ -8,7 +8,7 @@
 import { $, f32x4, i32x4, local, v128 } from 'wasmati';
 import { type Frame, forRange, increment, type V128 } from '../emit.ts';
 import { COLUMN_BYTES } from '../layout.ts';
-import { i32x4Const, widenShiftedHalves } from '../vector-math.ts';
+import { emitWidenShiftedHalves, i32x4Const } from '../vector-math.ts';
 import type { TileLoop } from './linear.ts';
 
 /** Columns in one round of the loop; panels and tensors are padded to it. */
@@ -43,20 +43,20 @@ export function floatLoop(format: 'F32' | 'F16' | 'BF16'): TileLoop {
             into.forEach((weight, group) => local.set(weight, v128.load({ offset: offset + 16 * group }, panel)));
           };
         }
-        const halves = scope.v128();
+        const [halves, upper] = scope.v128s(2);
+        local.set(upper, i32x4Const(0xffff0000));
+        const widen = of === 'F16' ? emitWidenShiftedHalves(scope) : () => {};
         return (offset, into) => {
           local.set(halves, v128.load({ offset }, panel));
           if (of === 'BF16') {
             local.set(into[0], i32x4.shl(halves, 16));
-            local.get(halves);
-            i32x4Const(0xffff0000);
-            local.set(into[1], v128.and($, $));
+            local.set(into[1], v128.and(halves, upper));
           } else {
             i32x4.shr_s(i32x4.shl(halves, 16), 3);
-            widenShiftedHalves();
+            widen();
             local.set(into[0], $);
             i32x4.shr_s(halves, 3);
-            widenShiftedHalves();
+            widen();
             local.set(into[1], $);
           }
         };

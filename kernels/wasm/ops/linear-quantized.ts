@@ -20,7 +20,7 @@ import { $, f32x4, i8x16, i16x8, i32, i32x4, local, v128 } from 'wasmati';
 import type { QuantizedWeightFormat } from '../../formats.ts';
 import { BLOCK, BLOCK_FORMS, type BlockForm, type BlockLayout, blockLayout } from '../block-forms.ts';
 import { type Frame, forRange, type I32, increment, type V128 } from '../emit.ts';
-import { i8x16Const, i32x4Const, widenShiftedHalves } from '../vector-math.ts';
+import { emitWidenShiftedHalves, i8x16Const, i32x4Const } from '../vector-math.ts';
 import type { TileLoop } from './linear.ts';
 import { ACTIVATION_BLOCK_BYTES, activationOffsets, type CodeBits } from './quantize-activations.ts';
 
@@ -101,12 +101,13 @@ function factors({ frame, form, layout, block }: Block, unit: I32) {
   const scales = frame.v128s(2);
   const mins = frame.v128s(2);
   const bytes = frame.v128();
+  const widen = form.scale === 'half' ? emitWidenShiftedHalves(frame) : () => {};
 
   const loadHalves = (offset: number, into: readonly V128[]) => {
     for (const group of [0, 1]) {
       v128.load64_zero({ offset: offset + 8 * group }, block);
       i32x4.shl(i32x4.extend_low_i16x8_s($), 13);
-      widenShiftedHalves();
+      widen();
       local.set(into[group], $);
     }
   };

@@ -35,7 +35,7 @@ import {
 } from 'wasmati';
 import { type Frame, forEachTask, forRange, type I32, increment, opKernel, routine, type V128 } from '../emit.ts';
 import { REQUEST, RESULT, RESULT_CAPACITY } from '../reductions.ts';
-import { f32x4Const, maxLanes } from '../vector-math.ts';
+import { emitConstant, f32x4Const, maxLanes, ROUNDING } from '../vector-math.ts';
 
 const VECTORS = 8;
 const WORD_BYTES = 16 * VECTORS;
@@ -225,8 +225,6 @@ const list: Func<'i32'[], []> = routine(6, (frame, row, tail, mask, words, maxim
 const POWER_POLYNOMIAL = [1.0000001, 0.69314694, 0.2402212, 0.05550713, 0.009675542, 0.0013276472];
 /** Below this 2^t counts as 2^-120. */
 const LEAST_EXPONENT = -120;
-/** Adding it leaves the nearest integer in the low bits of a float. */
-const ROUNDING = 1.5 * 2 ** 23;
 
 /**
  * (row, tail, mask, words, request, result): pass 4. e^((x - max) · scale) is 2^t with t = (x - max) · scale · log2 e,
@@ -235,14 +233,10 @@ const ROUNDING = 1.5 * 2 ** 23;
 const sum: Func<'i32'[], []> = routine(6, (frame, row, tail, mask, words, request, result) => {
   const [index, at, word] = [frame.i32(), frame.i32(), frame.i32()];
   const [x, max, scale, part, total] = frame.v128s(5);
-  const [rounded, power, least, rounding] = frame.v128s(4);
-  const coefficients = frame.v128s(POWER_POLYNOMIAL.length);
+  const [rounded, power] = frame.v128s(2);
+  const [least, rounding, ...coefficients] = [LEAST_EXPONENT, ROUNDING, ...POWER_POLYNOMIAL].map(emitConstant(frame));
   const vectors = maskedVectors(frame);
   vectors.begin();
-  // Constants in the loop would be built anew for every vector.
-  local.set(least, f32x4Const(LEAST_EXPONENT));
-  local.set(rounding, f32x4Const(ROUNDING));
-  for (const [i, value] of POWER_POLYNOMIAL.entries()) local.set(coefficients[i], f32x4Const(value));
   // Where no token counts, the difference of two infinities would be no number.
   f32x4.max(v128.load32_splat({ offset: RESULT.max }, result), f32x4Const(LOWEST_FINITE));
   local.set(max, $);
