@@ -1,13 +1,17 @@
 /**
  * Model files over HTTP, kept in the browser's Cache Storage.
  *
- * A file is downloaded once as a whole and read from the cache as a Blob, which browsers keep on disk. The next time the
- * server is asked for its headers alone: the cached copy serves while ETag (or Last-Modified and length) are the same, or
- * the server cannot be reached. Where there is no Cache Storage (plain HTTP, private windows) files stay in memory.
+ * Weights are fetched by ranges as they are read (`file-parts.ts`) where the server gives ranges. Any other file is
+ * downloaded once as a whole and read from the cache as a Blob, which browsers keep on disk. The next time the server is
+ * asked for its headers alone: the cached copy serves while ETag (or Last-Modified and length) are the same, or the server
+ * cannot be reached. Where there is no Cache Storage (plain HTTP, private windows) whole files stay in memory.
  */
 
-import { type ModelSource, type OpenOptions, readText } from '../checkpoint/model-source.ts';
+import { ggufParts } from '../checkpoint/gguf/split.ts';
+import type { ModelSource, OpenOptions } from '../checkpoint/model-source.ts';
+import { shardFiles } from '../checkpoint/safetensors.ts';
 import { CheckpointError } from '../errors.ts';
+import { FileParts, rangedFile, rememberedFile } from './file-parts.ts';
 
 const CACHE = 'quern-models';
 
@@ -22,8 +26,7 @@ const FILES = [
   'model.safetensors.index.json',
 ];
 const INDEX = 'model.safetensors.index.json';
-const MAX_INDEX_BYTES = 4 * 2 ** 20;
-const SHARD_NAME = /^[A-Za-z0-9._-]+\.safetensors$/;
+const WEIGHTS = /\.(safetensors|gguf)$/i;
 
 /**
  * Finds out which files lie at an address.
@@ -33,10 +36,20 @@ export async function openUrl(folder: URL, options: OpenOptions): Promise<ModelS
   const source = new UrlSource(folder, options);
   await source.find(FILES);
   if (!source.files.includes('config.json')) throw new CheckpointError(`${folder}: no config.json there`);
-  if (source.files.includes(INDEX)) {
-    const { weight_map: map } = JSON.parse(await readText(source, INDEX, MAX_INDEX_BYTES)) as { weight_map?: object };
-    await source.find([...new Set(Object.values(map ?? {}).filter((name) => SHARD_NAME.test(String(name))))]);
-  }
+  if (source.files.includes(INDEX)) await source.find(await shardFiles(source));
+  return source;
+}
+
+/**
+ * Opens a GGUF file, with all its parts where it is split.
+ * @throws CheckpointError when one is not there; the signal's reason
+ */
+export async function openGgufUrl(address: URL, options: OpenOptions): Promise<ModelSource> {
+  const source = new UrlSource(new URL('.', address), options);
+  const names = ggufParts(decodeURIComponent(address.pathname.split('/').at(-1) ?? ''));
+  await source.find(names);
+  const missing = names.find((name) => !source.files.includes(name));
+  if (missing !== undefined) throw new CheckpointError(`${source.name}${missing}: no such file there`);
   return source;
 }
 
@@ -44,7 +57,7 @@ class UrlSource implements ModelSource {
   readonly name: string;
   readonly #folder: URL;
   readonly #options: OpenOptions;
-  readonly #blobs = new Map<string, Promise<Blob>>();
+  readonly #contents = new Map<string, Promise<Content>>();
   #files: string[] = [];
 
   constructor(folder: URL, options: OpenOptions) {
@@ -63,30 +76,30 @@ class UrlSource implements ModelSource {
   }
 
   async size(file: string): Promise<number> {
-    return (await this.#blob(file)).size;
+    return (await this.#content(file)).size;
   }
 
   async read(file: string, offset: number, into: Uint8Array): Promise<void> {
-    const blob = await this.#blob(file);
-    if (!Number.isSafeInteger(offset) || offset < 0 || into.length > blob.size - offset) {
-      throw new CheckpointError(`${file}: ${blob.size} bytes; expected ${into.length} more from byte ${offset}`);
+    const { size, read } = await this.#content(file);
+    if (!Number.isSafeInteger(offset) || offset < 0 || into.length > size - offset) {
+      throw new CheckpointError(`${file}: ${size} bytes; expected ${into.length} more from byte ${offset}`);
     }
-    into.set(new Uint8Array(await blob.slice(offset, offset + into.length).arrayBuffer()));
+    await read(offset, into);
   }
 
   async close(): Promise<void> {
-    this.#blobs.clear();
+    this.#contents.clear();
   }
 
-  #blob(file: string): Promise<Blob> {
+  #content(file: string): Promise<Content> {
     if (!this.#files.includes(file))
       return Promise.reject(new CheckpointError(`${file}: no such file in ${this.name}`));
-    let blob = this.#blobs.get(file);
-    if (blob === undefined) {
-      blob = fetchBlob(this.#address(file), this.#options);
-      this.#blobs.set(file, blob);
+    let content = this.#contents.get(file);
+    if (content === undefined) {
+      content = openContent(this.#address(file), this.#options);
+      this.#contents.set(file, content);
     }
-    return blob;
+    return content;
   }
 
   #address(file: string): string {
@@ -94,11 +107,40 @@ class UrlSource implements ModelSource {
   }
 }
 
+/** A file that can be read. */
+interface Content {
+  readonly size: number;
+  readonly read: (offset: number, into: Uint8Array) => Promise<void>;
+}
+
+async function openContent(address: string, options: OpenOptions): Promise<Content> {
+  const cache = globalThis.caches ? await caches.open(CACHE) : undefined;
+  const ranged = WEIGHTS.test(address) ? await asRanged(address, cache, options.signal) : undefined;
+  if (ranged) {
+    const parts = await FileParts.open(ranged, cache, options);
+    return { size: ranged.size, read: (offset, into) => parts.read(offset, into) };
+  }
+  const blob = await fetchBlob(address, options);
+  return {
+    size: blob.size,
+    read: async (offset, into) =>
+      into.set(new Uint8Array(await blob.slice(offset, offset + into.length).arrayBuffer())),
+  };
+}
+
+/** What the server says or, where it cannot be reached, said of a file that it gives in ranges. */
+async function asRanged(address: string, cache: Cache | undefined, signal?: AbortSignal) {
+  const response = await head(address, signal);
+  if (response) return rangedFile(address, response);
+  return cache && rememberedFile(address, cache);
+}
+
 /** Development servers answer for what is not there with their start page, so an HTML page is no model file. */
 async function isThere(address: string, signal?: AbortSignal): Promise<boolean> {
   const response = await head(address, signal);
   if (response) return response.ok && !response.headers.get('content-type')?.startsWith('text/html');
-  return (await cached(address)) !== undefined;
+  if ((await cached(address)) !== undefined) return true;
+  return globalThis.caches !== undefined && (await rememberedFile(address, await caches.open(CACHE))) !== undefined;
 }
 
 /** The headers of an address; undefined when the server cannot be reached. */
