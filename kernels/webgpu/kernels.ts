@@ -147,6 +147,23 @@ export function linearKernel(format: GpuFormat, rows: 'any' | 'few' | 'many', pa
   };
 }
 
+/** params, step, weights, rope, codes of x, scales of x, keys, out, values */
+export function linearRopeKernel(format: GpuFormat, packedDot: boolean): Kernel {
+  return {
+    name: `linear ${format}, rope`,
+    files: [
+      packedDot ? 'dot-packed' : 'dot-plain',
+      'step',
+      WEIGHT_FILE[format],
+      'dot-block',
+      'linear-group',
+      'product-quantized',
+      'linear-rope',
+    ],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'write', 'write', 'write'],
+  };
+}
+
 /** params, step, weights, activated, codes of x, scales of x, codes and out and scales of the result */
 export function linearGatedKernel(format: GpuFormat, packedDot: boolean): Kernel {
   return {

@@ -3,25 +3,16 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
-import {
-  type KernelConstants,
-  type LinearTile,
-  linearGatedKernel,
-  linearKernel,
-  tileKey,
-  type Variants,
-} from './kernels.ts';
-import { BLOCK, sumShape } from './layout.ts';
-import { domainCode, ELEMENT_THREADS, type Quantized, type Recorded, type Recording, rowsOf } from './recording.ts';
+import { type KernelConstants, type LinearTile, linearKernel, tileKey, type Variants } from './kernels.ts';
+import { sumShape } from './layout.ts';
+import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
 
 type Linear = Parameters<OpRecorder['linear']>[0];
 
 /** Rows of x that share one reading of the weights: each count up to the last takes the least of these that holds it. */
-const FEW_ROWS = [1, 2, 4, 8];
+export const FEW_ROWS = [1, 2, 4, 8];
 export const MOST_FEW_ROWS = 8;
-/** Threads of a workgroup that takes 32 columns of a gated activation. */
-const GATED_THREADS = 256;
 /** Up to so many rows a tile of 16 does; beyond, the larger one of the variants. */
 const NARROW_ROWS = 32;
 const NARROW_TILE_ROWS = 16;
@@ -47,46 +38,8 @@ export function recordLinear(recording: Recording, op: Linear): void {
   if (runs.length === 1 && !op.bias) recording.noteFewRows(out, few.length, { x, run: runs[0] });
 }
 
-/**
- * Kernels for few rows that do a gated activation together with the linear before it; none where the two do not suit. The
- * linear's own kernels are then taken out.
- */
-export function gatedKernels(
-  recording: Recording,
-  op: Parameters<OpRecorder['gatedActivation']>[0],
-): ((form: Quantized, constants: KernelConstants) => readonly Recorded[]) | undefined {
-  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-  const { variants } = recording;
-  const linear = recording.fewRows(x);
-  if (!linear || !isQuantized(linear.run.format)) return undefined;
-  const { run } = linear;
-  const { blocks, segments } = sumShape(run.format, linear.x.cols);
-  if (GATED_THREADS / segments > BLOCK) return undefined;
-  const quantized = recording.quantized(linear.x);
-  recording.takeFewRows(linear);
-  const { vectors, base, rows } = run;
-  const limit = { float: op.limit ?? 0 };
-  const args = [blocks, segments, vectors, base, rows, 0, x.stride, linear.x.stride, domainCode(x), 0, limit];
-  return ({ codes, scales }, constants) =>
-    FEW_ROWS.map((most, i) => ({
-      kernel: linearGatedKernel(run.format, variants.packedDot),
-      args,
-      buffers: [run.buffer, out.buffer, quantized.codes, quantized.scales, codes, x.buffer, scales],
-      workgroups: (counts) => [isWithin(rowsOf(x, counts), i) ? out.cols / BLOCK : 0],
-      constants: {
-        ...constants,
-        THREADS: GATED_THREADS,
-        ROWS: most,
-        SEGMENTS: segments,
-        BLOCKS: recording.gpu.features.software ? 0 : blocks,
-        CODES_BINDING: 6,
-        SCALES_BINDING: 8,
-      },
-    }));
-}
-
 /** True when the i-th of {@link FEW_ROWS} is the one for so many rows. */
-function isWithin(rows: number, i: number): boolean {
+export function isWithin(rows: number, i: number): boolean {
   return rows <= FEW_ROWS[i] && rows > (i === 0 ? 0 : FEW_ROWS[i - 1]);
 }
 

@@ -9,7 +9,8 @@ import { BLOCK, blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
 import { recordExpertLinear, recordGatherRoutes, recordMixRoutes, recordRoute } from './record-experts.ts';
-import { gatedKernels, MOST_FEW_ROWS, recordLinear } from './record-linear.ts';
+import { gatedKernels, ropeKernels } from './record-fused-linear.ts';
+import { MOST_FEW_ROWS, recordLinear } from './record-linear.ts';
 import {
   type Dispatch,
   domainCode,
@@ -126,11 +127,13 @@ export class WebGpuRecorder implements OpRecorder {
     const constants = [op.rope, op.qNorm, op.kNorm].map((constant) =>
       constant instanceof WebGpuConstant ? constant.buffer : unused.read,
     );
-    this.#recording.add([qkv], {
+    const withLinear = ropeKernels(this.#recording, op);
+    const least = withLinear ? MOST_FEW_ROWS + 1 : 1;
+    this.#recording.add([qkv], ...(withLinear ?? []), {
       kernel: KERNELS.ropeAndCache,
       args: [heads, kvHeads, qkv.stride, rotaryDim, { float: op.normEps ?? 0 }],
       buffers: [qkv.buffer, ...constants, cache.keys[layer], cache.values[layer]],
-      workgroups: ({ rows }) => [rows * (heads + 2 * kvHeads)],
+      workgroups: ({ rows }) => [rows < least ? 0 : rows * (heads + 2 * kvHeads)],
       constants: {
         THREADS: variants.rowThreads,
         HEAD_DIM: headDim,

@@ -96,6 +96,9 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
   }));
   const gateUp = tensor('gate and up', COLS);
   const gateUpMatrix = await weight('Q8_0', COLS, COLS, waves(COLS * COLS));
+  const turned = tensor('turned', qkv.cols);
+  const qkvMatrix = await weight('Q8_0', qkv.cols, COLS, waves(qkv.cols * COLS));
+  const attendedLinear = output('linear, ropeAndCache and attention', HEADS * HEAD_DIM);
   const activatedLinear = output('linear and gatedActivation', COLS / 2);
   const adjusted = output('activation, addScaled and scaleAndCap', COLS);
   const experts = await Promise.all(
@@ -148,6 +151,10 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
       layer: 0,
     });
     record.attention({ qkv, heads: HEADS, scale: 0.25, cache, layer: 0, out: attended });
+    record.linear({ x, weights: [qkvMatrix], out: turned });
+    record.ropeAndCache({ qkv: turned, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });
+    // The scores must be small: a weight of nearly one would hide the others.
+    record.attention({ qkv: turned, heads: HEADS, scale: 1e-4, cache, layer: 0, out: attendedLinear });
     record.gatherRows({ x: normed, out: gathered });
   };
 }

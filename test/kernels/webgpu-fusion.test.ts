@@ -83,6 +83,46 @@ onGpu('a gated activation done with the linear before it gives the bits of the t
   }
 });
 
+onGpu('q, k and v rotated and cached with the linear before give the bits of the two apart', async () => {
+  const random = new Random(44);
+  const [cols, heads, kvHeads, headDim, rows] = [96, 4, 2, 32, 9];
+  const [weights, x] = [random.floats((heads + 2 * kvHeads) * headDim * cols), random.floats(rows * cols)];
+  const device = await gpuDevice();
+  const bench = await openBench(device);
+  const weight = await bench.weight('w', weights, cols, 'Q4_0');
+  const table = bench.input('x', x, cols);
+  const rope = bench.constant(random.floats(rows * headDim));
+  const cache = bench.cache({ layers: 1, blocks: 2, kvHeads, headDim });
+  const [input, qkv, out] = [cols, (heads + 2 * kvHeads) * headDim, heads * headDim].map((n) => bench.output(n));
+  const run = async (block: number, first: number, count: number) => {
+    const indices = Array.from({ length: count }, (_, i) => first + i);
+    await bench.run(
+      (record) => {
+        record.embed({ table, out: input });
+        record.linear({ x: input, weights: [weight], out: qkv });
+        record.ropeAndCache({ qkv, heads, rotaryDim: headDim, rope, cache, layer: 0 });
+        record.attention({ qkv, heads, scale: 0.2, cache, layer: 0, out });
+      },
+      { tokens: indices, positions: indices, slots: indices.map(() => 0), blockTables: [[block]], logitRows: [] },
+    );
+    return [await bench.read(qkv, count), await bench.read(out, count)];
+  };
+  // Nine rows take kernels of their own; the others build the same sequence in another block.
+  const whole = await run(0, 0, rows);
+  for (const [first, count] of [
+    [0, 1],
+    [1, 2],
+    [3, 5],
+    [8, 1],
+  ]) {
+    for (const [t, got] of (await run(1, first, count)).entries()) {
+      const width = got.length / count;
+      assert.ok(sameBits(got, whole[t].slice(first * width, (first + count) * width)), `rows from ${first}, ${t}`);
+    }
+  }
+  await device.close();
+});
+
 for (const op of ['norm', 'gatedActivation'] as const) {
   onGpu(`${op}: the same bits as from a kernel of its own, and near to the plain code`, async () => {
     const { joined, apart } = await outcome(await gpuDevice(), op);
