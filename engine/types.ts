@@ -61,7 +61,10 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Bytes that have come so far. A download, file after file, is followed by the weights' way to the device. */
+/**
+ * Bytes that have come so far. A download, file after file, is followed by the weights' way to the device; weights that a
+ * browser fetches by ranges come while they are on that way.
+ */
 export interface LoadProgress {
   readonly stage: 'download' | 'weights';
   readonly loaded: number;
