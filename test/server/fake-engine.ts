@@ -19,6 +19,8 @@ export interface FakeOptions {
   readonly endless?: boolean;
   /** Throws this error after so many tokens of the request. */
   readonly failAfter?: { readonly tokens: number; readonly error: Error };
+  /** Nobody gets a token before. */
+  readonly gate?: Promise<void>;
   /** Milliseconds before each token. Default 0: at the next turn of the event loop. */
   readonly delayMs?: number;
   /** How it says that it writes calls. */
@@ -38,8 +40,6 @@ export class FakeEngine implements ServerEngine {
   readonly prompts: PromptSource[] = [];
   /** Requests under way. */
   running = 0;
-  /** The most at one time. */
-  mostRunning = 0;
   /** Tokens it made in all. */
   tokens = 0;
   readonly #options: FakeOptions;
@@ -108,8 +108,8 @@ export class FakeEngine implements ServerEngine {
     sampling: ReturnType<typeof resolveSampling>,
   ): AsyncGenerator<GenerateOutput, void, undefined> {
     this.running++;
-    this.mostRunning = Math.max(this.mostRunning, this.running);
     try {
+      await this.#options.gate;
       const choices = Array.from({ length: sampling.n }, (_, index) => ({
         index,
         length: 0,
