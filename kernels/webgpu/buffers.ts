@@ -15,9 +15,9 @@ import type {
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { type FileFormat, rowBytes } from '../formats.ts';
+import { type FileFormat, rowBytes, type WeightFormat } from '../formats.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
-import { BLOCK, blocksOf, type GpuFormat, gpuFormat, packRows, rowVectors } from './layout.ts';
+import { BLOCK, blocksOf, packRows, rowVectors } from './layout.ts';
 
 /** Consecutive rows of a weight: rows `base …` of a buffer. */
 export interface WeightPart {
@@ -36,7 +36,7 @@ export class WebGpuWeight implements Weight {
   readonly rows: number;
   readonly cols: number;
   readonly matrices: number;
-  readonly format: GpuFormat;
+  readonly format: WeightFormat;
   /** Vectors of 16 bytes a row. */
   readonly vectors: number;
   readonly parts: readonly WeightPart[];
@@ -47,7 +47,7 @@ export class WebGpuWeight implements Weight {
     this.rows = shape.rows;
     this.cols = shape.cols;
     this.matrices = shape.matrices ?? 1;
-    this.format = gpuFormat(shape.format);
+    this.format = shape.format;
     this.vectors = rowVectors(this.format, shape.cols);
     const perPart = Math.floor(gpu.limits.bufferBytes / this.rowBytes);
     if (perPart === 0) throw new DeviceError(`weight ${shape.name}: a row of ${this.rowBytes} bytes exceeds a buffer`);

@@ -1,9 +1,10 @@
 /** The kernels as data: which WGSL files make one, what it binds, and which of its constants a pipeline may set. */
 
 import type { Activation } from '../contract.ts';
-import { isQuantized } from '../formats.ts';
+import { isQuantized, type WeightFormat } from '../formats.ts';
 import type { AdapterFeatures } from './adapter.ts';
-import type { GpuFormat } from './layout.ts';
+import { isAffine } from './layout.ts';
+import type { AffineFormat } from './pack-affine.ts';
 import type { ShaderName } from './shaders.ts';
 
 /** How a kernel uses a buffer; binding i of a kernel is entry i of its list. */
@@ -111,7 +112,7 @@ export function tileKey(format: string, rows: number, cols: number): string {
   return `${format} ${rows}×${cols}`;
 }
 
-const WEIGHT_FILE: Readonly<Record<GpuFormat, ShaderName>> = {
+const WEIGHT_FILE: Readonly<Record<Exclude<WeightFormat, AffineFormat>, ShaderName>> = {
   F32: 'weight-f32',
   F16: 'weight-f16',
   BF16: 'weight-bf16',
@@ -119,80 +120,78 @@ const WEIGHT_FILE: Readonly<Record<GpuFormat, ShaderName>> = {
   Q4_0: 'weight-q4-0',
 };
 
+const AFFINE_FILES: Readonly<Record<AffineFormat, readonly [codes: ShaderName, factors: ShaderName]>> = {
+  Q4_1: ['codes-nibbles', 'factors-half-min'],
+  Q5_1: ['codes-bytes', 'factors-half-min'],
+  Q4_K: ['codes-nibbles', 'factors-k'],
+  Q5_K: ['codes-bytes', 'factors-k'],
+  Q6_K: ['codes-bytes', 'factors-q6-k'],
+  IQ4_NL: ['codes-iq4-nl', 'factors-half'],
+  MXFP4: ['codes-mxfp4', 'factors-exponent'],
+};
+
+/** What reads a format's weights, and what multiplies a block of them by one of x. */
+function productFiles(format: WeightFormat, packedDot: boolean) {
+  const dot: ShaderName[] = isQuantized(format) ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
+  if (isAffine(format)) return { dot, weight: AFFINE_FILES[format], product: 'product-affine' } as const;
+  if (!isQuantized(format)) return { dot, weight: [WEIGHT_FILE[format]], product: 'product-float' } as const;
+  return { dot, weight: [WEIGHT_FILE[format], 'dot-block'], product: 'product-quantized' } as const;
+}
+
 /** params, step, weights, weight words, out */
-export function embedKernel(format: GpuFormat): Kernel {
-  const codes: ShaderName[] = isQuantized(format) ? ['weight-codes'] : [];
+export function embedKernel(format: WeightFormat): Kernel {
+  const elements: ShaderName[] = isAffine(format)
+    ? [...AFFINE_FILES[format], 'weight-affine']
+    : [WEIGHT_FILE[format], ...(isQuantized(format) ? (['weight-codes'] as const) : [])];
   return {
     name: `embed ${format}`,
-    files: ['step', WEIGHT_FILE[format], ...codes, 'embed'],
+    files: ['step', ...elements, 'embed'],
     bindings: ['uniform', 'read', 'read', 'read', 'write'],
   };
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out */
-export function linearKernel(format: GpuFormat, rows: 'any' | 'few' | 'many', packedDot: boolean): Kernel {
-  const quantized = isQuantized(format);
-  const dot: ShaderName[] = quantized ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
-  const dotBlock: ShaderName[] = quantized ? ['dot-block'] : [];
-  const product: ShaderName = quantized ? 'product-quantized' : 'product-float';
+export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many', packedDot: boolean): Kernel {
+  const { dot, weight, product } = productFiles(format, packedDot);
   const body: Record<typeof rows, ShaderName[]> = {
     any: [product, 'linear-plain'],
     few: [product, 'linear-few-rows'],
-    many: [quantized ? 'linear-many-rows-quantized' : 'linear-many-rows-float'],
+    many: [isQuantized(format) ? 'linear-many-rows-quantized' : 'linear-many-rows-float'],
   };
   return {
     name: `linear ${format}, ${rows} rows`,
-    files: [...dot, 'step', WEIGHT_FILE[format], ...dotBlock, 'linear-group', ...body[rows]],
+    files: [...dot, 'step', ...weight, 'linear-group', ...body[rows]],
     bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
   };
 }
 
 /** params, step, weights, rope, codes of x, scales of x, keys, out, values */
-export function linearRopeKernel(format: GpuFormat, packedDot: boolean): Kernel {
+export function linearRopeKernel(format: WeightFormat, packedDot: boolean): Kernel {
+  const { dot, weight, product } = productFiles(format, packedDot);
   return {
     name: `linear ${format}, rope`,
-    files: [
-      packedDot ? 'dot-packed' : 'dot-plain',
-      'step',
-      WEIGHT_FILE[format],
-      'dot-block',
-      'linear-group',
-      'product-quantized',
-      'linear-rope',
-    ],
+    files: [...dot, 'step', ...weight, 'linear-group', product, 'linear-rope'],
     bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'write', 'write', 'write'],
   };
 }
 
 /** params, step, weights, activated, codes of x, scales of x, codes and out and scales of the result */
-export function linearGatedKernel(format: GpuFormat, packedDot: boolean): Kernel {
+export function linearGatedKernel(format: WeightFormat, packedDot: boolean): Kernel {
+  const { dot, weight, product } = productFiles(format, packedDot);
   return {
     name: `linear ${format}, gated`,
-    files: [
-      packedDot ? 'dot-packed' : 'dot-plain',
-      'step',
-      WEIGHT_FILE[format],
-      'dot-block',
-      'linear-group',
-      'product-quantized',
-      'activate',
-      'quantize-four',
-      'linear-gated',
-    ],
+    files: [...dot, 'step', ...weight, 'linear-group', product, 'activate', 'quantize-four', 'linear-gated'],
     bindings: ['uniform', 'read', 'read', 'write', 'read', 'read', 'write', 'write', 'write'],
   };
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
-export function expertKernel(format: GpuFormat, plain: boolean, packedDot: boolean): Kernel {
-  const quantized = isQuantized(format);
-  const dot: ShaderName[] = quantized ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
-  const dotBlock: ShaderName[] = quantized ? ['dot-block'] : [];
-  const product: ShaderName = quantized ? 'product-quantized' : 'product-float';
+export function expertKernel(format: WeightFormat, plain: boolean, packedDot: boolean): Kernel {
+  const { dot, weight, product } = productFiles(format, packedDot);
   const body: ShaderName = plain ? 'expert-plain' : 'expert-rows';
   return {
     name: `experts ${format}`,
-    files: [...dot, 'step', WEIGHT_FILE[format], ...dotBlock, 'expert-group', product, body],
+    files: [...dot, 'step', ...weight, 'expert-group', product, body],
     bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write', 'read'],
   };
 }

@@ -7,17 +7,15 @@
  * | F16, BF16 | halves, padded with zeros to 32 columns                                      |
  * | Q8_0      | two vectors of signed bytes a block, then a half-precision scale a block     |
  * | Q4_0      | one vector of nibbles a block as in the file, then a half-precision scale a block |
+ * | others    | codes, then scales and mins: see `pack-affine.ts`                            |
  */
 
 import { blockShape, convert, type FileFormat, isQuantized, rowBytes, type WeightFormat } from '../formats.ts';
+import { AFFINE_LAYOUTS, type AffineFormat, packAffineRow } from './pack-affine.ts';
 
-/** Formats that there are shaders for. */
-export const GPU_FORMATS = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0'] as const;
-export type GpuFormat = (typeof GPU_FORMATS)[number];
-
-/** The format that a weight is kept in here: its own, or Q8_0, which is close to all others. */
-export function gpuFormat(format: WeightFormat): GpuFormat {
-  return isQuantized(format) ? (format === 'Q4_0' ? 'Q4_0' : 'Q8_0') : format;
+/** True for formats whose scales and mins a shader of their own reads. */
+export function isAffine(format: WeightFormat): format is AffineFormat {
+  return format in AFFINE_LAYOUTS;
 }
 
 /** Columns that the kernels take at a time, whatever the format. */
@@ -37,21 +35,25 @@ export function blocksOf(cols: number): number {
  * How linear sums a row: blocks of 32 columns for quantised weights, of 8 for floats, and the segments that they are dealt
  * to, the least power of two that gives every block its own, up to 32.
  */
-export function sumShape(format: GpuFormat, cols: number): { readonly blocks: number; readonly segments: number } {
+export function sumShape(format: WeightFormat, cols: number): { readonly blocks: number; readonly segments: number } {
   const blocks = isQuantized(format) ? blocksOf(cols) : blocksOf(cols) * (BLOCK / FLOAT_BLOCK);
   return { blocks, segments: Math.min(MAX_SEGMENTS, 2 ** Math.ceil(Math.log2(blocks))) };
 }
 
 /** Vectors of 16 bytes in a row. */
-export function rowVectors(format: GpuFormat, cols: number): number {
+export function rowVectors(format: WeightFormat, cols: number): number {
   const blocks = blocksOf(cols);
+  if (isAffine(format)) {
+    const { codeVectors, factorVectors } = AFFINE_LAYOUTS[format];
+    return codeVectors * blocks + factorVectors(blocks);
+  }
   if (!isQuantized(format)) return (blocks * BLOCK * blockShape(format).bytes) / VECTOR_BYTES;
   return (blocks * codeBytes(format)) / VECTOR_BYTES + Math.ceil((blocks * SCALE_BYTES) / VECTOR_BYTES);
 }
 
 /** Rows in file layout, converted to `format` where they are not of it, as they lie in the buffer. */
 export function packRows(
-  format: GpuFormat,
+  format: WeightFormat,
   cols: number,
   data: Uint8Array,
   sourceFormat: FileFormat,
@@ -63,13 +65,14 @@ export function packRows(
   const target = new Uint8Array(rows * to);
   for (let r = 0; r < rows; r++) {
     const row = source.subarray(r * from, (r + 1) * from);
-    if (isQuantized(format)) packBlocks(target, r * to, row, codeBytes(format));
+    if (isAffine(format)) packAffineRow(format, target, r * to, row);
+    else if (isQuantized(format)) packBlocks(target, r * to, row, codeBytes(format));
     else target.set(row, r * to);
   }
   return target;
 }
 
-function codeBytes(format: GpuFormat): number {
+function codeBytes(format: WeightFormat): number {
   return blockShape(format).bytes - SCALE_BYTES;
 }
 

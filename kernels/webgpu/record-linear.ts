@@ -4,7 +4,7 @@ import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { type KernelConstants, type LinearTile, linearKernel, tileKey, type Variants } from './kernels.ts';
-import { sumShape } from './layout.ts';
+import { isAffine, sumShape } from './layout.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
 
@@ -91,10 +91,10 @@ function kernelsOfRun(
     return { few: [], others: [kernel('any', (rows) => [Math.ceil(run.rows / ELEMENT_THREADS), rows])] };
   }
 
-  const few = FEW_ROWS.map((most, i) => {
+  const fewRows = (most: number, times: (rows: number) => number) => {
     const { threads, outs, loads } = tileOf(variants, most, run, x.cols, segments);
     const groups = Math.ceil(run.rows / ((outs * threads) / segments));
-    return kernel('few', (rows) => [isWithin(rows, i) ? groups : 0, 1], {
+    return kernel('few', (rows) => [times(rows) === 0 ? 0 : groups, Math.max(1, times(rows))], {
       THREADS: threads,
       ROWS: most,
       OUTS: outs,
@@ -103,7 +103,13 @@ function kernelsOfRun(
       // A CPU compiles each width anew for longer than it runs.
       BLOCKS: recording.gpu.features.software ? 0 : blocks,
     });
-  });
+  };
+  const few = FEW_ROWS.map((most, i) => fewRows(most, (rows) => (isWithin(rows, i) ? 1 : 0)));
+  if (isAffine(format)) {
+    // Many rows are taken a few at a time: the tile for prompts has room for one scale a block only.
+    const times = (rows: number) => (rows > MOST_FEW_ROWS ? Math.ceil(rows / MOST_FEW_ROWS) : 0);
+    return { few, others: [fewRows(MOST_FEW_ROWS, times)] };
+  }
   const many = (least: number, most: number, tileRows: number, tileOuts: number, constants: KernelConstants) =>
     kernel(
       'many',

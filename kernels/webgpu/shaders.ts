@@ -786,6 +786,108 @@ fn valueAt(page: u32, i: u32, inPage: u32) -> vec4f {
   return values[(page * 16u + inPage) * FOURS + i];
 }
 `,
+  'codes-bytes': `// Weights of eight bits a column: a row begins with two vectors of signed bytes for each block of 32 columns. What the codes
+// mean is told by a \`factors-*.wgsl\`.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+const CODE_VECTORS: u32 = 2u;
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let at = base + 2u * block;
+  return Codes(weights[at], weights[at + 1u]);
+}
+`,
+  'codes-iq4-nl': `// IQ4_NL weights: as \`codes-nibbles.wgsl\`, but a nibble stands for one of 16 values.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+const CODE_VECTORS: u32 = 1u;
+// −127 −104 −83 −65 −49 −35 −22 −10 1 13 25 38 53 69 89 113, as bytes
+const VALUES = vec4u(0xbfad9881u, 0xf6eaddcfu, 0x26190d01u, 0x71594535u);
+
+// The values of four nibbles, a byte each.
+fn lookUp(nibbles: u32) -> u32 {
+  var values = 0u;
+  for (var shift = 0u; shift < 32u; shift += 8u) {
+    let nibble = (nibbles >> shift) & 15u;
+    values |= ((VALUES[nibble >> 2u] >> (8u * (nibble & 3u))) & 0xffu) << shift;
+  }
+  return values;
+}
+
+fn lookUpAll(nibbles: vec4u) -> vec4u {
+  return vec4u(lookUp(nibbles.x), lookUp(nibbles.y), lookUp(nibbles.z), lookUp(nibbles.w));
+}
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let pairs = weights[base + block];
+  return Codes(lookUpAll(pairs & vec4u(0x0f0f0f0fu)), lookUpAll((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
+}
+`,
+  'codes-mxfp4': `// MXFP4 weights: as \`codes-nibbles.wgsl\`, but a nibble stands for one of 16 values.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+const CODE_VECTORS: u32 = 1u;
+// Twice 0 0.5 1 1.5 2 3 4 6, then the same negated, as bytes
+const VALUES = vec4u(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
+
+// The values of four nibbles, a byte each.
+fn lookUp(nibbles: u32) -> u32 {
+  var values = 0u;
+  for (var shift = 0u; shift < 32u; shift += 8u) {
+    let nibble = (nibbles >> shift) & 15u;
+    values |= ((VALUES[nibble >> 2u] >> (8u * (nibble & 3u))) & 0xffu) << shift;
+  }
+  return values;
+}
+
+fn lookUpAll(nibbles: vec4u) -> vec4u {
+  return vec4u(lookUp(nibbles.x), lookUp(nibbles.y), lookUp(nibbles.z), lookUp(nibbles.w));
+}
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let pairs = weights[base + block];
+  return Codes(lookUpAll(pairs & vec4u(0x0f0f0f0fu)), lookUpAll((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
+}
+`,
+  'codes-nibbles': `// Weights of four bits a column: a row begins with one vector for each block of 32 columns, whose byte i holds column i in
+// its low nibble and column i + 16 in its high one. What the codes mean is told by a \`factors-*.wgsl\`.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+const CODE_VECTORS: u32 = 1u;
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let pairs = weights[base + block];
+  return Codes(pairs & vec4u(0x0f0f0f0fu), (pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu));
+}
+`,
   'dot-block': `// Σ code · activation over a block of 32 columns, exact; follows a file that declares \`dotBytes\` and one with \`Codes\`.
 
 // A block of one row of x: signed bytes and their scale, and what the weights' offset is multiplied by.
@@ -1016,6 +1118,82 @@ fn main(
     }
     store(route, firstOut + i, total);
   }
+}
+`,
+  'factors-exponent': `// What codes are multiplied by: behind them an exponent e in 16 bits for each block, whose scale is 2^(e − 128). Below the
+// least normal number it is taken as zero.
+
+const HAS_MIN: bool = false;
+
+// The scales of columns 0 … 15 and 16 … 31, and the min.
+fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
+  let pair = weights[base + CODE_VECTORS * blocks + block / 8u][block / 2u % 4u];
+  let exponent = (pair >> (16u * (block & 1u))) & 0xffffu;
+  let scale = bitcast<f32>((max(exponent, 1u) - 1u) << 23u);
+  return vec3f(scale, scale, 0.0);
+}
+`,
+  'factors-half-min': `// What codes are multiplied by, and what is added: behind them a half-precision scale and a min for each block.
+
+const HAS_MIN: bool = true;
+
+// The scales of columns 0 … 15 and 16 … 31, and the min.
+fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
+  let pair = unpack2x16float(weights[base + CODE_VECTORS * blocks + block / 4u][block % 4u]);
+  return vec3f(pair.x, pair.x, pair.y);
+}
+`,
+  'factors-half': `// What codes are multiplied by: behind them a half-precision scale for each block.
+
+const HAS_MIN: bool = false;
+
+// The scales of columns 0 … 15 and 16 … 31, and the min.
+fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
+  let pair = unpack2x16float(weights[base + CODE_VECTORS * blocks + block / 8u][block / 2u % 4u]);
+  let scale = select(pair.x, pair.y, (block & 1u) == 1u);
+  return vec3f(scale, scale, 0.0);
+}
+`,
+  'factors-k': `// What codes are multiplied by, and what is taken off: behind them, for each eight blocks, one vector as it stands in files
+// of Q4_K and Q5_K: d and dmin in half precision, then 6-bit scales and mins of the blocks in twelve bytes.
+
+const HAS_MIN: bool = true;
+
+fn byteOf(header: vec4u, i: u32) -> u32 {
+  return (header[1u + i / 4u] >> (8u * (i % 4u))) & 0xffu;
+}
+
+// The scales of columns 0 … 15 and 16 … 31, and the min.
+fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
+  let header = weights[base + CODE_VECTORS * blocks + block / 8u];
+  let d = unpack2x16float(header.x);
+  let s = block % 8u;
+  var scale = byteOf(header, s) & 63u;
+  var least = byteOf(header, s + 4u);
+  if (s >= 4u) {
+    let both = byteOf(header, s + 4u);
+    scale = (both & 15u) | ((byteOf(header, s - 4u) >> 6u) << 4u);
+    least = (both >> 4u) | ((byteOf(header, s) >> 6u) << 4u);
+  }
+  let factor = d.x * f32(scale);
+  return vec3f(factor, factor, -(d.y * f32(least & 63u)));
+}
+`,
+  'factors-q6-k': `// What codes are multiplied by: behind them, for each eight blocks, one vector of signed bytes, a scale for each 16 columns;
+// then a half-precision d for each eight blocks, which these are multiplied by.
+
+const HAS_MIN: bool = false;
+
+// The scales of columns 0 … 15 and 16 … 31, and the min.
+fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
+  let group = block / 8u;
+  let scales = base + CODE_VECTORS * blocks;
+  let word = weights[scales + group][block % 8u / 2u] >> (16u * (block & 1u));
+  let pair = unpack2x16float(weights[scales + blocks / 8u + group / 8u][group / 2u % 4u]);
+  let d = select(pair.x, pair.y, (group & 1u) == 1u);
+  let low = f32(bitcast<i32>(word << 24u) >> 24u);
+  let high = f32(bitcast<i32>(word << 16u) >> 24u);
+  return vec3f(d * low, d * high, 0.0);
 }
 `,
   'gated-activation-rows': `// out[r][i] = act(x[r][i]) · x[r][n + i], n = cols, perhaps with a limit, and with QUANTIZE the 8-bit form of out[r].
@@ -2006,6 +2184,54 @@ fn main(
   }
 }
 `,
+  'product-affine': `// A block's products for weights of codes, scales and mins and 8-bit activations, in the form that the linear kernels ask
+// for: Σ code · activation exact in integers for each 16 columns, times their scale; Σ activation times the min; all times
+// the scale of the activations. Follows a file that declares \`dotBytes\`, a \`codes-*\` and a \`factors-*\` file.
+
+// Signed bytes, two vectors a block, [rows, blocks]
+@group(0) @binding(4) var<storage, read> x: array<vec4u>;
+// f32 [rows, blocks]
+@group(0) @binding(5) var<storage, read> xScales: array<f32>;
+
+struct Block {
+  codes: Codes,
+  factors: vec3f,
+}
+
+// A block of one row of x: signed bytes, their scale and, where weights have mins, their sum.
+struct XBlock {
+  low: vec4u,
+  high: vec4u,
+  scale: f32,
+  sum: f32,
+}
+
+fn dotHalf(a: vec4u, b: vec4u) -> i32 {
+  return dotBytes(a.x, b.x) + dotBytes(a.y, b.y) + dotBytes(a.z, b.z) + dotBytes(a.w, b.w);
+}
+
+fn loadBlock(base: u32, block: u32, blocks: u32) -> Block {
+  return Block(codesOf(base, block), factorsOf(base, block, blocks));
+}
+
+fn loadRow(row: u32, block: u32, blocks: u32) -> XBlock {
+  let at = row * blocks + block;
+  let low = x[2u * at];
+  let high = x[2u * at + 1u];
+  if (!HAS_MIN) {
+    return XBlock(low, high, xScales[at], 0.0);
+  }
+  let ones = vec4u(0x01010101u);
+  return XBlock(low, high, xScales[at], f32(dotHalf(ones, low) + dotHalf(ones, high)));
+}
+
+// sum + the products of one block of one row.
+fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
+  let low = f32(dotHalf(weight.codes.low, row.low)) * weight.factors.x;
+  let both = fma(f32(dotHalf(weight.codes.high, row.high)), weight.factors.y, low);
+  return fma(fma(row.sum, weight.factors.z, both), row.scale, sum);
+}
+`,
   'product-float': `// A block's products for float weights, in the form that the linear kernels ask for. A block is 8 columns here, so that
 // neighbouring threads, which take neighbouring blocks, read neighbouring vectors of halves.
 
@@ -2454,6 +2680,24 @@ fn blockOf(slot: u32, i: u32) -> u32 {
 // More workgroups than one dimension holds are folded into x and y.
 fn workgroupIndex(id: vec3u, count: vec3u) -> u32 {
   return id.y * count.x + id.x;
+}
+`,
+  'weight-affine': `// Single elements of a weight of codes, scales and mins, for the embedding; follows a \`codes-*\` and a \`factors-*\` file.
+
+fn signedByte(word: u32, i: u32) -> f32 {
+  return f32(bitcast<i32>(word << (24u - 8u * i)) >> 24u);
+}
+
+// Columns 4i … 4i+3 of the row that begins at vector \`base\`.
+fn weightAt(base: u32, i: u32) -> vec4f {
+  let block = i / 8u;
+  let codes = codesOf(base, block);
+  let factors = factorsOf(base, block, params.blocks);
+  let isHigh = (i & 4u) == 4u;
+  let four = select(codes.low, codes.high, isHigh);
+  let word = four[i & 3u];
+  let values = vec4f(signedByte(word, 0u), signedByte(word, 1u), signedByte(word, 2u), signedByte(word, 3u));
+  return values * select(factors.x, factors.y, isHigh) + factors.z;
 }
 `,
   'weight-bf16': `// BF16 weights: a row is a run of upper halves of floats, padded with zeros to 32 columns.

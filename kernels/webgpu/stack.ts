@@ -1,12 +1,12 @@
 /** Weights side by side as one matrix: what is multiplied by the same x in one dispatch should lie in one buffer. */
 
+import type { WeightFormat } from '../formats.ts';
 import type { WebGpuWeight, WeightPart } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
-import type { GpuFormat } from './layout.ts';
 
 /** Consecutive rows of one buffer, all of one format and width. */
 export interface WeightRun {
-  readonly format: GpuFormat;
+  readonly format: WeightFormat;
   readonly vectors: number;
   readonly buffer: GPUBuffer;
   readonly base: number;
