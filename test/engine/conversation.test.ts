@@ -11,8 +11,9 @@ const config = read(`${model}/tokenizer_config.json`);
 const tokenizer = await Tokenizer.fromJson(read(`${model}/tokenizer.json`), config);
 const template = new ChatTemplate(config.chat_template, { specialTokens: tokenizer.specialTokens });
 const encoder = new ConversationEncoder(tokenizer, template);
-const IM_START = 3064;
-const IM_END = 3065;
+const IM_START = tokenizer.idOf('<|im_start|>')!;
+const IM_END = tokenizer.idOf('<|im_end|>')!;
+const END = tokenizer.idOf('<|endoftext|>')!;
 
 const count = (ids: readonly number[], token: number): number => ids.filter((id) => id === token).length;
 
@@ -94,7 +95,7 @@ test("the developer is the system for a template that does not know the develope
 
 test('the tokens of the post-processor go around the prompt when they are asked for', async () => {
   const json = read(`${model}/tokenizer.json`);
-  const begin = { id: '<|endoftext|>', ids: [3063], tokens: ['<|endoftext|>'] };
+  const begin = { id: '<|endoftext|>', ids: [END], tokens: ['<|endoftext|>'] };
   json.post_processor = {
     type: 'TemplateProcessing',
     single: [{ SpecialToken: { id: '<|endoftext|>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
@@ -106,7 +107,7 @@ test('the tokens of the post-processor go around the prompt when they are asked 
     const messages = [{ role: 'user', content }];
     const plain = encoder.encode({ messages });
     assert.equal(withBegin.encode({ messages }), plain);
-    assert.equal(withBegin.encode({ messages, addSpecialTokens: true }), [3063, ...plain]);
+    assert.equal(withBegin.encode({ messages, addSpecialTokens: true }), [END, ...plain]);
   }
 });
 
