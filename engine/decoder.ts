@@ -24,6 +24,7 @@ import {
   type ExpertsDescription,
   type FeedForwardDescription,
   isExperts,
+  type LatentDescription,
   type LayerDescription,
   type LinearDescription,
   type NormDescription,
@@ -229,7 +230,8 @@ class ForwardPass {
     const { heads } = this.#description;
     const { columnNorms = [], qNorm, kNorm, rope, scale, window, softcap, sinks } = attention;
     const [qkv, cache] = [this.#qkv, this.#cache];
-    this.#linear(ops, input, attention.qkv, qkv);
+    if (attention.latents) this.#latentAttention(ops, attention.latents, attention.qkv, input);
+    else this.#linear(ops, input, attention.qkv, qkv);
     for (const { first, norm } of columnNorms) {
       ops.norm({ x: qkv, ...this.#constants.norm(norm), columns: { first }, out: qkv });
     }
@@ -247,6 +249,25 @@ class ForwardPass {
     const sinkScores = sinks === undefined ? undefined : this.#constants.vector(sinks);
     ops.attention({ qkv, heads, scale, window, softcap, sinks: sinkScores, cache, layer, out: this.#attended });
     this.#linear(ops, this.#attended, [attention.output], this.#delta);
+  }
+
+  /** q from its latent, or the input, and k and v from theirs. */
+  #latentAttention(
+    ops: OpRecorder,
+    latents: NonNullable<AttentionDescription['latents']>,
+    [q, kv]: readonly LinearDescription[],
+    input: Tensor,
+  ): void {
+    const latentOf = (name: string, { down, norm }: LatentDescription): Tensor => {
+      const latent = this.#tensor(name, down.rows);
+      this.#linear(ops, input, [down], latent);
+      ops.norm({ x: latent, ...this.#constants.norm(norm), columns: { first: 0 }, out: latent });
+      return latent;
+    };
+    const multiply = (x: Tensor, { weight }: LinearDescription, first: number) =>
+      ops.linear({ x, weights: [this.#weights.matrix(weight)], columns: { first }, out: this.#qkv });
+    multiply(latents.q ? latentOf('latent q', latents.q) : input, q, 0);
+    multiply(latentOf('latent kv', latents.kv), kv, q.rows);
   }
 
   #feedForward(
@@ -270,6 +291,7 @@ class ForwardPass {
 
   #experts(ops: OpRecorder, mixture: ExpertsDescription, input: Tensor, out: Tensor): void {
     const { experts, perToken, router, up, activation, limit, down, shared } = mixture;
+    const { normalize, scale, groups } = mixture;
     const routes = this.#routesOf(experts, perToken);
     const routed = (name: string, cols: number) => this.#tensor(name, cols, perToken);
     const each = routed('each', input.cols);
@@ -278,7 +300,7 @@ class ForwardPass {
     const results = routed('results', out.cols);
     const scores = this.#tensor('scores', experts);
     this.#linear(ops, input, [router], scores);
-    ops.route({ scores, normalize: mixture.normalize, routes });
+    ops.route({ scores, normalize, scale, groups, routes });
     ops.gatherRoutes({ x: input, routes, out: each });
     this.#expertLinear(ops, each, routes, up, raised);
     ops.gatedActivation({ x: raised, activation, limit, out: activated });

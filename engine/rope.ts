@@ -177,6 +177,17 @@ function readYarnScaling(fields: Fields, context: RopeContext): Scaled {
   return { scaling, magnitude: fields.positive('attention_factor', magnitude) };
 }
 
+/**
+ * What DeepSeek's models multiply q and k by, each, where their yarn says `mscale_all_dim`: 0.1 · mscale_all_dim · ln factor
+ * + 1; else 1.
+ */
+export function yarnMagnitude(config: Fields): number {
+  const fields = config.object('rope_scaling') ?? config.object('rope_parameters');
+  const scale = fields?.number('mscale_all_dim', { min: 0, max: 1e6 }, 0) ?? 0;
+  const factor = scale === 0 ? 1 : (fields?.positive('factor') ?? 1);
+  return factor <= 1 ? 1 : 0.1 * scale * ln(factor) + 1;
+}
+
 function readLongropeScaling(fields: Fields, context: RopeContext): Scaled {
   const { config, maxPositions } = context;
   const originalMaxPositions = readOriginalMaxPositions(fields, config, maxPositions);

@@ -39,7 +39,10 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
         }
       }
       const rows = op.weights.reduce((sum, weight) => sum + weight.rows, 0);
-      sameCols(`linear ${op.weights[0].name}`, op.out, rows);
+      if (op.columns) {
+        columns(`linear ${op.weights[0].name}`, op.out, op.columns.first, rows);
+        if (op.bias) throw new DeviceError(`linear ${op.weights[0].name}: columns and a bias; expected one of them`);
+      } else sameCols(`linear ${op.weights[0].name}`, op.out, rows);
       sameRows('linear', op.out, op.x);
       if (op.bias) length('linear bias', op.bias, rows);
       record.linear(op);
@@ -81,6 +84,7 @@ export function checkedRecorder(record: OpRecorder): OpRecorder {
     route(op) {
       sameCols('route', op.scores, op.routes.experts);
       domain('route', op.scores, 'tokens');
+      if (op.groups) expertGroups(op.groups, op.routes);
       record.route(op);
     },
     gatherRoutes(op) {
@@ -158,6 +162,13 @@ function expertMatrices(weight: Weight, { experts }: Routes): void {
     throw new DeviceError(
       `expertLinear ${weight.name}: ${weight.matrices} matrices, expected one for each of ${experts} experts`,
     );
+  }
+}
+
+function expertGroups({ count, chosen }: { count: number; chosen: number }, { experts, perToken }: Routes): void {
+  const fits = count >= 1 && count <= 32 && experts % count === 0 && chosen >= 1 && chosen <= count;
+  if (!fits || perToken > (chosen * experts) / count) {
+    throw new DeviceError(`route: ${chosen} of ${count} groups of ${experts} experts, ${perToken} a token`);
   }
 }
 

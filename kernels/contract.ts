@@ -142,9 +142,16 @@ export interface OpRecorder {
 
   /**
    * out[r] = x[r] · weightᵀ + bias. Several weights side by side fill consecutive columns of `out`, and share one
-   * quantised copy of `x` where their format wants 8-bit activations.
+   * quantised copy of `x` where their format wants 8-bit activations. With `columns` they fill those from `first` on, the
+   * others stay as they are; then there is no bias.
    */
-  linear(op: { x: Tensor; weights: readonly Weight[]; bias?: Constant; out: Tensor }): void;
+  linear(op: {
+    x: Tensor;
+    weights: readonly Weight[];
+    bias?: Constant;
+    columns?: { readonly first: number };
+    out: Tensor;
+  }): void;
 
   /**
    * Takes `qkv` rows `[heads·headDim | kvHeads·headDim | kvHeads·headDim]`, norms each q and k head if asked (RMS over
@@ -198,9 +205,17 @@ export interface OpRecorder {
   /**
    * Chooses the experts of each token: the `routes.perToken` greatest of `scores` `[tokens, experts]`, of equals the first.
    * Their weights are the softmax of the scores over all experts; `normalize` makes those of a token sum to 1; in the end
-   * each is multiplied by `scale` (1 by default). Source: Shazeer et al., arXiv:1701.06538.
+   * each is multiplied by `scale` (1 by default). With `groups` the experts are so many groups side by side, at most 32, and
+   * only those of the `chosen` groups with the greatest score in them are eligible (arXiv:2405.04434).
+   * Source: Shazeer et al., arXiv:1701.06538.
    */
-  route(op: { scores: Tensor; normalize: boolean; scale?: number; routes: Routes }): void;
+  route(op: {
+    scores: Tensor;
+    normalize: boolean;
+    scale?: number;
+    groups?: { readonly count: number; readonly chosen: number };
+    routes: Routes;
+  }): void;
 
   /** Copies each row of `x` `[tokens, n]` to the rows of `out`, one for each of its routes. */
   gatherRoutes(op: { x: Tensor; routes: Routes; out: Tensor }): void;

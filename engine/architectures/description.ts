@@ -43,6 +43,8 @@ export interface LayerDescription {
 export interface AttentionDescription {
   /** Stacked they give `[q | k | v]` rows: `(heads + 2·kvHeads) · headDim`. */
   readonly qkv: readonly LinearDescription[];
+  /** What the first of them, and the second, multiply instead of the layer's input. */
+  readonly latents?: { readonly q?: LatentDescription; readonly kv: LatentDescription };
   /** Norms of ranges of these columns, before all else. */
   readonly columnNorms?: Iterable<ColumnNorm>;
   /** Norms of each head before the rotation, `[headDim]`. */
@@ -59,6 +61,12 @@ export interface AttentionDescription {
   /** A vector `[heads]` of scores that take their share and give nothing. */
   readonly sinks?: string;
   readonly output: LinearDescription;
+}
+
+/** down(x), of which the norm is taken of as many columns at the beginning as it has weights. */
+export interface LatentDescription {
+  readonly down: LinearDescription;
+  readonly norm: NormDescription;
 }
 
 /** A norm of the columns from `first` on, as many as it has weights. */
@@ -82,8 +90,11 @@ export interface ExpertsDescription {
   readonly perToken: number;
   /** `[experts, hiddenSize]` */
   readonly router: LinearDescription;
-  /** Whether the weights of a token's experts are made to sum to 1. */
+  /** Whether the weights of a token's experts are made to sum to 1; what they are multiplied by in the end, 1 by default. */
   readonly normalize: boolean;
+  readonly scale?: number;
+  /** See `route` of the device contract. */
+  readonly groups?: { readonly count: number; readonly chosen: number };
   /** Side by side they give `[gate | up]` rows for each expert. */
   readonly up: readonly ExpertMatrices[];
   readonly activation: Activation;

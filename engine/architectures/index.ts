@@ -2,6 +2,7 @@
 
 import type { Fields } from '../checkpoint/fields.ts';
 import { cohere2 } from './cohere2.ts';
+import { deepseekV2 } from './deepseek-v2.ts';
 import type { DecoderDescription } from './description.ts';
 import { gemma, gemma2, gemma3 } from './gemma.ts';
 import { gptOss } from './gpt-oss.ts';
@@ -38,6 +39,7 @@ const ARCHITECTURES: ReadonlyMap<string, (config: Fields) => DecoderDescription>
   ['gpt_oss', gptOss],
   ['stablelm', stablelm],
   ['starcoder2', starcoder2],
+  ['deepseek_v2', deepseekV2],
 ]);
 
 /**

@@ -25,6 +25,11 @@ export function* neededTensors(description: DecoderDescription): Generator<Neede
     yield* normTensors(layer.feedForwardOutputNorm, attention.qNorm, attention.kNorm);
     for (const { norm } of attention.columnNorms ?? []) yield* normTensors(norm);
     if (attention.sinks !== undefined) yield { name: attention.sinks, shape: [description.heads] };
+    for (const latent of [attention.latents?.q, attention.latents?.kv]) {
+      if (latent === undefined) continue;
+      yield* linearTensors(latent.down);
+      yield* normTensors(latent.norm);
+    }
     yield* linearTensors(...attention.qkv, attention.output);
     for (const linear of feedForwardLinears(feedForward)) yield* linearTensors(linear);
   }

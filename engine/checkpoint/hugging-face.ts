@@ -4,6 +4,7 @@ import type { TokenizerFiles } from '../../tokenizer/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { readFields } from './fields.ts';
 import { parseJsonObject } from './json.ts';
+import { expandLatentAttention, readLatentSizes } from './latent-attention.ts';
 import { type ModelSource, readText } from './model-source.ts';
 import { joinQuantized } from './quantized-tensors.ts';
 import { readTensorIndex } from './safetensors.ts';
@@ -21,7 +22,9 @@ export function openHuggingFace(source: ModelSource): Checkpoint {
       const whole = quantization ? joinQuantized(stored, quantization) : stored;
       const file = 'generation_config.json';
       const generation = source.files.includes(file) ? await readFields(source, file) : undefined;
-      const tensors = splitStackedExperts(whole, config.string('model_type', ''));
+      const modelType = config.string('model_type', '');
+      const apart = splitStackedExperts(whole, modelType);
+      const tensors = modelType === 'deepseek_v2' ? expandLatentAttention(apart, readLatentSizes(config)) : apart;
       return { config, generation, tensors };
     },
     async readTokenizer(): Promise<TokenizerFiles> {

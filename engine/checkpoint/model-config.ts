@@ -27,6 +27,8 @@ export interface ConfigDefaults {
   readonly tieWordEmbeddings: boolean;
   /** Default: hidden size divided by heads. */
   readonly headDim?: number;
+  /** Size of the part of a head that is rotated, where `head_dim` does not tell; the head itself is then `headDim`. */
+  readonly rotatedHeadDim?: number;
   /** Default 1e-6. */
   readonly normEps?: number;
   /** Default `rms_norm_eps`. */
@@ -64,12 +66,16 @@ export function readModelConfig(fields: Fields, defaults: ConfigDefaults): Model
   const heads = fields.integer('num_attention_heads', HEADS);
   const kvHeads = fields.integer('num_key_value_heads', HEADS, heads);
   if (heads % kvHeads !== 0) fields.fail('num_key_value_heads', `a divisor of num_attention_heads, ${heads}`);
-  const headDim = fields.integer('head_dim', SIZE, defaults.headDim ?? hiddenSize / heads);
+  const { rotatedHeadDim } = defaults;
+  const headDim =
+    rotatedHeadDim === undefined
+      ? fields.integer('head_dim', SIZE, defaults.headDim ?? hiddenSize / heads)
+      : (defaults.headDim as number);
   if (!Number.isInteger(headDim)) fields.fail('num_attention_heads', `a divisor of hidden_size, ${hiddenSize}`);
   const maxPositions = fields.integer('max_position_embeddings', POSITIONS);
   const rope = readRope(
     fields,
-    { headDim, maxPositions },
+    { headDim: rotatedHeadDim ?? headDim, maxPositions },
     { theta: defaults.ropeTheta, partialRotaryFactor: defaults.partialRotaryFactor, section: 'full_attention' },
   );
   return {

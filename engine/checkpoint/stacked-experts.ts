@@ -76,7 +76,7 @@ const DIMENSIONS: Readonly<Record<Stack['part'], number>> = { weight: 3, transpo
 function readStack(tensor: TensorInfo, index: TensorIndex, isGptOss: boolean): Stack | undefined {
   const { name, shape, dtype } = tensor;
   const [, prefix, matrix, end] = /^(.*\.experts\.)(gate_up|down)_proj(_bias|_blocks|_scales)?$/.exec(name) ?? [];
-  if (matrix !== 'gate_up' && matrix !== 'down') return undefined;
+  if ((matrix !== 'gate_up' && matrix !== 'down') || tensor.packed) return undefined;
   const part = end === undefined ? (isGptOss ? 'transposed' : 'weight') : (end.slice(1) as Stack['part']);
   const [experts = 0] = shape;
   if (shape.length !== DIMENSIONS[part] || experts === 0 || experts > MAX_EXPERTS) return undefined;

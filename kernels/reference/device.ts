@@ -357,7 +357,7 @@ class ReferenceRecorder implements OpRecorder {
     const bias = op.bias && (op.bias as ReferenceConstant).values;
     this.ops.push((step) => {
       const rows = rowsOf(x, step);
-      let column = 0;
+      let column = op.columns?.first ?? 0;
       for (const weight of op.weights) {
         const part = bias?.subarray(column, column + weight.rows);
         const result = linear(x.values, (weight as ReferenceWeight).values, part, rows, x.cols);

@@ -116,14 +116,27 @@ export function scaleAndCap(x: number, scale: number, cap: number | undefined): 
   return cap === undefined ? scale * x : cap * Math.tanh((scale * x) / cap);
 }
 
+/** How experts are chosen: see `route` of the device contract. */
+export interface Choosing {
+  readonly normalize: boolean;
+  readonly scale?: number;
+  readonly groups?: { readonly count: number; readonly chosen: number };
+}
+
 /** The `count` greatest of the scores, of equals the first, and their shares of the softmax over all of them. */
 export function chooseExperts(
   scores: Float32Array,
   count: number,
-  { normalize, scale = 1 }: { readonly normalize: boolean; readonly scale?: number },
+  { normalize, scale = 1, groups }: Choosing,
 ): { chosen: number[]; weights: number[] } {
-  const chosen = Array.from(scores, (_, i) => i)
-    .sort((a, b) => scores[b] - scores[a] || a - b)
+  const byScore = (of: Float32Array) => Array.from(of, (_, i) => i).sort((a, b) => of[b] - of[a] || a - b);
+  const perGroup = scores.length / (groups?.count ?? 1);
+  const best = Float32Array.from({ length: groups?.count ?? 1 }, (_, g) =>
+    scores.subarray(g * perGroup, (g + 1) * perGroup).reduce((a, b) => Math.max(a, b)),
+  );
+  const eligible = new Set(byScore(best).slice(0, groups?.chosen));
+  const chosen = byScore(scores)
+    .filter((i) => eligible.has(Math.floor(i / perGroup)))
     .slice(0, count);
   const greatest = scores[chosen[0]];
   const powers = chosen.map((i) => Math.exp(scores[i] - greatest));

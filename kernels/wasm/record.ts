@@ -202,7 +202,7 @@ export class WasmRecorder implements OpRecorder {
     const out = op.out as WasmTensor;
     let quantizedFor: string | undefined;
     let quantizedIn: Heap | undefined;
-    let column = 0;
+    let column = op.columns?.first ?? 0;
     for (const weight of op.weights as readonly WasmWeight[]) {
       this.#enter(op as unknown as Operands, weight);
       const { format, cols, matrices, matrixBytes } = weight;
@@ -339,6 +339,8 @@ export class WasmRecorder implements OpRecorder {
       perToken,
       normalize: op.normalize ? 1 : 0,
       scale: op.scale ?? 1,
+      groups: op.groups?.count ?? 1,
+      chosenGroups: op.groups?.chosen ?? 1,
       chosen,
       weights,
       rows: this.#step.rows,

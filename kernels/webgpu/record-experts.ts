@@ -15,7 +15,15 @@ export function recordRoute(recording: Recording, op: Parameters<OpRecorder['rou
   const { experts, perToken, chosen, weights } = op.routes as WebGpuRoutes;
   recording.add([], {
     kernel: KERNELS.route,
-    args: [experts, perToken, scores.stride, op.normalize ? 1 : 0, { float: op.scale ?? 1 }],
+    args: [
+      experts,
+      perToken,
+      scores.stride,
+      op.normalize ? 1 : 0,
+      { float: op.scale ?? 1 },
+      op.groups?.count ?? 1,
+      op.groups?.chosen ?? 1,
+    ],
     buffers: [scores.buffer, chosen, weights],
     workgroups: ({ rows }) => [rows],
     constants: { THREADS: recording.variants.rowThreads },

@@ -23,7 +23,7 @@ export function recordLinear(recording: Recording, op: Linear): void {
   const x = op.x as WebGpuTensor;
   const weights = op.weights as readonly WebGpuWeight[];
   if (weights.some(({ format }) => isQuantized(format))) recording.quantized(x);
-  let column = 0;
+  let column = op.columns?.first ?? 0;
   const out = op.out as WebGpuTensor;
   const few: Recorded[] = [];
   const others: Recorded[] = [];

@@ -2503,6 +2503,9 @@ struct Params {
   stride: u32,
   normalize: u32,
   scale: f32,
+  // Equal runs of experts, at most 32, of which \`chosenGroups\` with the greatest scores are eligible.
+  groups: u32,
+  chosenGroups: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -2515,6 +2518,34 @@ const LOWEST: f32 = -3.0e38;
 
 var<workgroup> values: array<f32, THREADS>;
 var<workgroup> indices: array<u32, THREADS>;
+// The greatest score of each group.
+var<workgroup> groupScores: array<f32, 32>;
+
+// A bit for each eligible group; all threads call it together.
+fn eligibleGroups(at: u32, thread: u32) -> u32 {
+  let perGroup = params.experts / params.groups;
+  for (var g = thread; g < params.groups; g += THREADS) {
+    var most = LOWEST;
+    for (var i = g * perGroup; i < (g + 1u) * perGroup; i++) {
+      most = max(most, scores[at + i]);
+    }
+    groupScores[g] = most;
+  }
+  workgroupBarrier();
+  var eligible = 0u;
+  for (var round = 0u; round < params.chosenGroups; round++) {
+    var best = 0u;
+    var most = -3.4e38;
+    for (var g = 0u; g < params.groups; g++) {
+      if (((eligible >> g) & 1u) == 0u && groupScores[g] > most) {
+        most = groupScores[g];
+        best = g;
+      }
+    }
+    eligible |= 1u << best;
+  }
+  return eligible;
+}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -2528,6 +2559,8 @@ fn main(
   }
   let at = row * params.stride;
   let to = row * params.perToken;
+  let eligible = eligibleGroups(at, thread);
+  let perGroup = params.experts / params.groups;
   var bound = 0.0;
   var last = 0u;
   var first = 0.0;
@@ -2537,7 +2570,8 @@ fn main(
     var index = 0u;
     for (var i = thread; i < params.experts; i += THREADS) {
       let score = scores[at + i];
-      let isNext = round == 0u || score < bound || (score == bound && i > last);
+      let isEligible = ((eligible >> (i / perGroup)) & 1u) == 1u;
+      let isNext = isEligible && (round == 0u || score < bound || (score == bound && i > last));
       if (isNext && score > best) {
         best = score;
         index = i;

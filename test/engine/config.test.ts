@@ -129,10 +129,6 @@ config('whatever a member is, the model is described or refused', () => {
 config('settings that an architecture cannot have are refused in one line', async () => {
   const cases: readonly [Record<string, unknown>, RegExp][] = [
     [{ model_type: 'gpt_oss', head_dim: 8, swiglu_alpha: 1.5 }, /swiglu_alpha is 1.5; expected 1.702/],
-    [
-      { model_type: 'gpt_oss', head_dim: 8, quantization_config: { quant_method: 'gptq' } },
-      /quant_method is "gptq"; expected mxfp4/,
-    ],
     [{ model_type: 'cohere2', use_qk_norm: true }, /use_qk_norm is true; expected false/],
     [{ model_type: 'cohere2', partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0.5; expected whole heads/],
     [

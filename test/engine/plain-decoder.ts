@@ -31,6 +31,14 @@ export interface PlainModel {
   /** Angle of a pair of elements per position, and factor on cosine and sine; no pairs: no rotation. */
   readonly rope: (layer: number) => { readonly angles: readonly number[]; readonly magnitude?: number };
   readonly interleaved?: boolean;
+  /** DeepSeek-V2's: sizes of a head's parts, and whether q has a narrow intermediate too. */
+  readonly latent?: {
+    readonly rope: number;
+    readonly nope: number;
+    readonly value: number;
+    readonly rank: number;
+    readonly q: boolean;
+  };
   readonly act: (x: number) => number;
   readonly feedForward: (layer: number) => 'gated' | 'plain' | Mixture;
 }
@@ -42,7 +50,9 @@ export interface Mixture {
   /** Names of router and experts behind the layer's prefix. */
   readonly router: string;
   readonly expert: (e: number) => readonly [gate: string, up: string, down: string];
-  readonly shared?: boolean;
+  readonly shared?: 'gated' | 'plain';
+  readonly scale?: number;
+  readonly groups?: { readonly count: number; readonly chosen: number };
   /** Of gpt-oss. */
   readonly limit?: number;
 }
@@ -124,6 +134,7 @@ function attention(
   xs: readonly Vector[],
   layer: number,
 ): Vector[] {
+  if (model.latent) return latentAttention(model, tensors, `${prefix}.self_attn`, xs, layer, model.latent);
   const { heads, kvHeads, headDim, scale = headDim ** -0.5, softcap } = model;
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
   const self = `${prefix}.self_attn`;
@@ -153,6 +164,49 @@ function attention(
       for (const [n, p] of seen.entries()) {
         for (let i = 0; i < headDim; i++) out[h * headDim + i] += (weights[n] / total) * prepared[p].v[g][i];
       }
+    }
+    return linear(tensors, `${self}.o_proj`, out);
+  });
+}
+
+function latentAttention(
+  model: PlainModel,
+  tensors: Tensors,
+  self: string,
+  xs: readonly Vector[],
+  layer: number,
+  { rope, nope, value, rank, q: hasQueryLatent }: NonNullable<PlainModel['latent']>,
+): Vector[] {
+  const { heads, scale = (rope + nope) ** -0.5 } = model;
+  const small = { ...model, eps: 1e-6 };
+  const rows = xs.map((x, position) => {
+    const q = hasQueryLatent
+      ? linear(
+          tensors,
+          `${self}.q_b_proj`,
+          norm(small, tensors, `${self}.q_a_layernorm`, linear(tensors, `${self}.q_a_proj`, x)),
+        )
+      : linear(tensors, `${self}.q_proj`, x);
+    const a = linear(tensors, `${self}.kv_a_proj_with_mqa`, x);
+    const b = linear(tensors, `${self}.kv_b_proj`, norm(small, tensors, `${self}.kv_a_layernorm`, a.slice(0, rank)));
+    const kRotated = rotate(model, a.slice(rank), position, layer);
+    return {
+      q: split(q, nope + rope).map((head) => [head.slice(0, nope), rotate(model, head.slice(nope), position, layer)]),
+      k: split(b, nope + value).map((head) => [head.slice(0, nope), kRotated]),
+      v: split(b, nope + value).map((head) => head.slice(nope)),
+    };
+  });
+  const dot = (a: Vector, b: Vector) => a.reduce((sum, v, i) => sum + v * b[i], 0);
+  return rows.map(({ q }, t) => {
+    const out = new Float64Array(heads * value);
+    for (let h = 0; h < heads; h++) {
+      const weights = rows
+        .slice(0, t + 1)
+        .map(({ k }) => Math.exp(scale * (dot(q[h][0], k[h][0]) + dot(q[h][1], k[h][1]))));
+      const total = weights.reduce((sum, w) => sum + w, 0);
+      weights.forEach((w, p) => {
+        for (let i = 0; i < value; i++) out[h * value + i] += (w / total) * rows[p].v[h][i];
+      });
     }
     return linear(tensors, `${self}.o_proj`, out);
   });
@@ -234,7 +288,14 @@ function mixture(model: PlainModel, tensors: Tensors, prefix: string, x: Vector,
   const scores = linear(tensors, `${layerPrefix}.${kind.router}`, x);
   const powers = scores.map(Math.exp);
   const total = powers.reduce((sum, p) => sum + p, 0);
+  const groups = kind.groups ?? { count: 1, chosen: 1 };
+  const perGroup = scores.length / groups.count;
+  const best = Array.from({ length: groups.count }, (_, g) =>
+    Math.max(...scores.slice(g * perGroup, (g + 1) * perGroup)),
+  );
+  const eligible = [...best.keys()].sort((a, b) => best[b] - best[a]).slice(0, groups.chosen);
   const chosen = Array.from(scores.keys())
+    .filter((e) => eligible.includes(Math.floor(e / perGroup)))
     .sort((a, b) => scores[b] - scores[a])
     .slice(0, kind.perToken);
   const kept = chosen.reduce((sum, e) => sum + powers[e], 0);
@@ -242,7 +303,7 @@ function mixture(model: PlainModel, tensors: Tensors, prefix: string, x: Vector,
   for (const e of chosen) {
     const names = kind.expert(e).map((name) => `${layerPrefix}.${name}`);
     const result = gated(model, tensors, x, names, kind.limit);
-    const weight = powers[e] / (kind.normalize ? kept : total);
+    const weight = (powers[e] / (kind.normalize ? kept : total)) * (kind.scale ?? 1);
     for (let i = 0; i < out.length; i++) out[i] += weight * result[i];
   }
   if (!kind.shared) return out;
@@ -250,8 +311,11 @@ function mixture(model: PlainModel, tensors: Tensors, prefix: string, x: Vector,
     model,
     tensors,
     x,
-    ['gate_proj', 'up_proj', 'down_proj'].map((n) => `${prefix}.shared_expert.${n}`),
+    ['gate_proj', 'up_proj', 'down_proj'].map(
+      (n) => `${prefix}.${kind.shared === 'gated' ? 'shared_expert' : 'shared_experts'}.${n}`,
+    ),
   );
+  if (kind.shared === 'plain') return out.map((v, i) => v + common[i]);
   const [gate] = linear(tensors, `${prefix}.shared_expert_gate`, x);
   return out.map((v, i) => v + common[i] / (1 + Math.exp(-gate)));
 }

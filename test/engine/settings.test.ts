@@ -151,7 +151,7 @@ const CASES: readonly Case[] = [
       shared_expert_intermediate_size: 28,
       decoder_sparse_step: 2,
     },
-    plain: { feedForward: (layer) => (layer === 1 ? { ...QWEN_EXPERTS, shared: true } : 'gated') },
+    plain: { feedForward: (layer) => (layer === 1 ? { ...QWEN_EXPERTS, shared: 'gated' } : 'gated') },
   },
   {
     what: 'qwen2_moe: normalised weights, a dense layer, windows in even layers below the limit',
@@ -170,7 +170,7 @@ const CASES: readonly Case[] = [
     },
     plain: {
       window: (layer) => (layer === 0 ? 7 : undefined),
-      feedForward: (layer) => (layer === 1 ? 'gated' : { ...QWEN_EXPERTS, normalize: true, shared: true }),
+      feedForward: (layer) => (layer === 1 ? 'gated' : { ...QWEN_EXPERTS, normalize: true, shared: 'gated' }),
     },
   },
   {
@@ -403,6 +403,46 @@ const CASES: readonly Case[] = [
     plain: { norm: 'layer', tied: true, ...rope(4) },
   },
   {
+    what: 'deepseek_v2 with intermediates for q, k and v, groups of experts, yarn',
+    config: {
+      model_type: 'deepseek_v2',
+      ...{ qk_rope_head_dim: 8, qk_nope_head_dim: 12, v_head_dim: 16, kv_lora_rank: 24, q_lora_rank: 20 },
+      ...{ n_routed_experts: 8, num_experts_per_tok: 2, moe_intermediate_size: 12, n_shared_experts: 2 },
+      ...{ topk_method: 'group_limited_greedy', n_group: 4, topk_group: 2, routed_scaling_factor: 2.5 },
+      num_key_value_heads: 4,
+      first_k_dense_replace: 1,
+      attention_bias: true,
+      rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 24, mscale: 0.7, mscale_all_dim: 0.7 },
+    },
+    plain: {
+      latent: { rope: 8, nope: 12, value: 16, rank: 24, q: true },
+      scale: 20 ** -0.5 * (0.07 * Math.log(4) + 1) ** 2,
+      interleaved: true,
+      rope: () => ({ angles: yarn(8, 10_000, 4, 24, true) }),
+      feedForward: (layer) =>
+        layer === 0
+          ? 'gated'
+          : { ...QWEN_EXPERTS, experts: 8, shared: 'plain', scale: 2.5, groups: { count: 4, chosen: 2 } },
+    },
+  },
+  {
+    what: 'deepseek_v2 with q from the input, no experts for all',
+    config: {
+      model_type: 'deepseek_v2',
+      ...{ qk_rope_head_dim: 4, qk_nope_head_dim: 8, v_head_dim: 12, kv_lora_rank: 16, q_lora_rank: null },
+      ...{ n_routed_experts: 6, num_experts_per_tok: 2, moe_intermediate_size: 16, n_shared_experts: null },
+      num_key_value_heads: 4,
+      tie_word_embeddings: true,
+    },
+    plain: {
+      latent: { rope: 4, nope: 8, value: 12, rank: 16, q: false },
+      tied: true,
+      interleaved: true,
+      ...rope(4),
+      feedForward: () => QWEN_EXPERTS,
+    },
+  },
+  {
     what: 'starcoder2 with biases and a window',
     config: { model_type: 'starcoder2', sliding_window: 13, norm_epsilon: 1e-6 },
     plain: { norm: 'layer', tied: true, act: geluTanh, window: () => 13, feedForward: () => 'plain' },
@@ -414,12 +454,21 @@ const CASES: readonly Case[] = [
   },
 ];
 
+/** The shape that a tensor has in the file: DeepSeek's are put together otherwise as they are read. */
+function storedShape(name: string, shape: readonly number[], config: Record<string, unknown>): readonly number[] {
+  if (config.model_type !== 'deepseek_v2') return shape;
+  const [heads, nope, value] = [SIZES.num_attention_heads, Number(config.qk_nope_head_dim), Number(config.v_head_dim)];
+  if (name.endsWith('kv_b_proj.weight')) return [heads * (nope + value), Number(config.kv_lora_rank)];
+  return name.endsWith('o_proj.weight') ? [SIZES.hidden_size, heads * value] : shape;
+}
+
 /** Random values for the tensors that the description names, in a file of float32. */
 function randomCheckpoint(config: Record<string, unknown>) {
   const random = new Random(JSON.stringify(config).length);
   const shapes = new Map(
     [...neededTensors(describeDecoder(new Fields('config.json', config)))].map(({ name, shape }) => [name, shape]),
   );
+  for (const [name, shape] of shapes) shapes.set(name, storedShape(name, shape, config));
   const values = new Map<string, Float32Array>();
   const header: Record<string, object> = {};
   let end = 0;

@@ -16,6 +16,7 @@ interface Shape {
   readonly format: WeightFormat;
   readonly normalize: boolean;
   readonly bias?: boolean;
+  readonly groups?: { readonly count: number; readonly chosen: number };
 }
 
 /** The mixture of two layers of experts for some of 40 rows, each of which has random inputs and scores. */
@@ -51,7 +52,7 @@ async function mix(device: Device, shape: Shape, tokens: readonly number[]): Pro
     (record) => {
       record.embed({ table: input, out: x });
       record.embed({ table: scoreTable, out: scores });
-      record.route({ scores, normalize, scale: 1.25, routes });
+      record.route({ scores, normalize, scale: 1.25, groups: shape.groups, routes });
       record.gatherRoutes({ x, routes, out: each });
       record.expertLinear({ x: each, routes, weights: [up], bias, out: wide });
       record.gatedActivation({ x: wide, activation: 'silu', out: narrow });
@@ -70,6 +71,7 @@ const SHAPES: readonly Shape[] = [
   { experts: 9, perToken: 3, cols: 20, outs: 12, format: 'BF16', normalize: false, bias: true },
   { experts: 8, perToken: 2, cols: 64, outs: 128, format: 'Q8_0', normalize: true },
   { experts: 3, perToken: 3, cols: 32, outs: 64, format: 'Q4_0', normalize: false },
+  { experts: 12, perToken: 3, cols: 16, outs: 8, format: 'F32', normalize: false, groups: { count: 4, chosen: 2 } },
   { experts: 5, perToken: 1, cols: 40, outs: 16, format: 'F16', normalize: true },
 ];
 

@@ -95,6 +95,34 @@ for (const { name, kind, create } of devices) {
   });
 }
 
+test('a range of columns is filled, the others stay as they are', async () => {
+  for (const { name, create } of [referenceDevice, ...onePerKind]) {
+    const random = new Random(12);
+    const device = await create();
+    const bench = await openBench(device);
+    const [x, w, before] = [random.floats(3 * 64), random.floats(20 * 64), random.floats(3 * 50)];
+    const [table, base] = [bench.input('x', x, 64), bench.input('before', before, 50)];
+    const weights = [
+      await bench.weight('a', w.slice(0, 12 * 64), 64, 'F32'),
+      await bench.weight('b', w.slice(12 * 64), 64, 'F32'),
+    ];
+    const [input, out] = [bench.output(64), bench.output(50)];
+    await bench.run((record) => {
+      record.embed({ table, out: input });
+      record.embed({ table: base, out });
+      record.linear({ x: input, weights, columns: { first: 24 }, out });
+    }, plainStep(3));
+    const found = await bench.read(out, 3);
+    const product = linear(x, w, undefined, 3, 64);
+    const wanted = before.map((value, i) => {
+      const [row, column] = [Math.floor(i / 50), (i % 50) - 24];
+      return column >= 0 && column < 20 ? product[row * 20 + column] : value;
+    });
+    assert.ok(maxDifference(found, wanted) <= 1e-4, `${name}: off by ${maxDifference(found, wanted)}`);
+    await device.close();
+  }
+});
+
 test('float weights need no whole blocks: 1 to 37 columns', async () => {
   const random = new Random(8);
   for (const { kind, name, create } of onePerKind) {

@@ -29,12 +29,16 @@ export const route = opKernel(
     perToken: 'i32',
     normalize: 'i32',
     scale: 'f32',
+    /** Equal runs of experts, of which `chosenGroups` are eligible. */
+    groups: 'i32',
+    chosenGroups: 'i32',
     chosen: 'i32',
     weights: 'i32',
     rows: 'step',
   },
   (frame, a) => {
     const [row, scores, chosen, weights, i, j, best, last] = Array.from({ length: 8 }, () => frame.i32());
+    const [perGroup, group, end, eligible] = Array.from({ length: 4 }, () => frame.i32());
     const [score, greatest, bound, first, total] = Array.from({ length: 5 }, () => frame.f32());
     const power = frame.v128();
     const exp = emitExp(frame);
@@ -45,6 +49,31 @@ export const route = opKernel(
       local.set(power, f32x4.splat(f32.sub(score, first)));
       exp(power);
       local.set(score, f32x4.extract_lane(0, power));
+    };
+    /** eligible = a bit for each of the groups with the greatest scores, of equals the first. */
+    const chooseGroups = () => {
+      local.set(eligible, i32.const(0));
+      forRange(j, 0, a.chosenGroups, 1, () => {
+        local.set(greatest, f32.const(Number.NEGATIVE_INFINITY));
+        local.set(best, i32.const(0));
+        forRange(group, 0, a.groups, 1, () => {
+          i32.eqz(i32.and(i32.shr_u(eligible, group), 1));
+          if_(null, () => {
+            local.set(i, i32.mul(group, perGroup));
+            local.set(end, i32.add(i, perGroup));
+            forRange(i, i, end, 1, () => {
+              load(score, scores, i);
+              f32.gt(score, greatest);
+              if_(null, () => {
+                local.set(greatest, score);
+                local.set(best, group);
+              });
+            });
+          });
+        });
+        i32.shl(1, best);
+        local.set(eligible, i32.or($, eligible));
+      });
     };
     /** best = the greatest after `last`, whose score is `bound`: less, or equal and further on. */
     const findNext = () => {
@@ -57,6 +86,9 @@ export const route = opKernel(
         i32.and($, i32.gt_s(i, last));
         i32.or($, $);
         i32.and($, f32.gt(score, greatest));
+        i32.shr_u(eligible, i32.div_u(i, perGroup));
+        i32.and($, 1);
+        i32.and($, $);
         if_(null, () => {
           local.set(greatest, score);
           local.set(best, i);
@@ -72,6 +104,8 @@ export const route = opKernel(
       local.set(chosen, i32.add($, a.chosen));
       i32.sub(chosen, a.chosen);
       local.set(weights, i32.add($, a.weights));
+      local.set(perGroup, i32.div_u(a.experts, a.groups));
+      chooseGroups();
       local.set(bound, f32.const(Number.POSITIVE_INFINITY));
       local.set(last, i32.const(-1));
       local.set(total, f32.const(0));
