@@ -175,7 +175,7 @@ class ForwardPass {
     const lastRows = { maxRows: sizes.steps.maxLogitRows, domain: 'logits' } as const;
     this.last = device.createTensor({ name: 'last', cols: hiddenSize, ...lastRows });
     this.logits = device.createTensor({ name: 'logits', cols: vocabSize, ...lastRows });
-    this.reduction = device.kind === 'webgpu' ? undefined : device.createReduction(this.logits);
+    this.reduction = device.createReduction(this.logits);
   }
 
   record(ops: OpRecorder): void {

@@ -30,6 +30,7 @@ import { encodePass, PlanEncoder, type Work } from './plan-encoder.ts';
 import { Readback } from './readback.ts';
 import { WebGpuRecorder } from './record.ts';
 import type { UnusedBindings } from './recording.ts';
+import { WebGpuReduction } from './reductions.ts';
 import { type Fault, findFault } from './self-check.ts';
 import type { ShaderName } from './shaders.ts';
 import { StepBuffers } from './step-buffers.ts';
@@ -52,6 +53,7 @@ export interface WebGpuDeviceOptions {
 interface WebGpuPlan extends Plan {
   readonly encoder: PlanEncoder;
   readonly caches: ReadonlySet<WebGpuKvCache>;
+  readonly reductions: ReadonlySet<WebGpuReduction>;
   readonly bounds: StepBounds;
 }
 
@@ -161,12 +163,17 @@ export class WebGpuDevice implements Device {
     return new WebGpuKvCache(this.#memory, shape);
   }
 
-  createReduction(): Reduction {
-    throw new DeviceError('webgpu device: logits are not reduced there; expected to read them');
+  createReduction(logits: Tensor): Reduction {
+    this.#assertUsable();
+    return new WebGpuReduction(this.#memory, logits as WebGpuTensor);
   }
 
-  async readReduction(): Promise<(ReducedLogits | null)[]> {
-    return [];
+  async readReduction(reduction: Reduction): Promise<(ReducedLogits | null)[]> {
+    this.#assertUsable();
+    const reduced = reduction as WebGpuReduction;
+    const words = this.#readback.parts(reduced.parts());
+    this.#lastRun?.encodeAhead();
+    return reduced.results(await words);
   }
 
   kvBlockBytes(shape: KvShape): number {
@@ -195,7 +202,8 @@ export class WebGpuDevice implements Device {
       this.#unused,
     );
     ops(checkedRecorder(recorder));
-    const { caches, vocabSize, positions, blocks } = recorder;
+    const { caches, reductions, vocabSize, positions, blocks } = recorder;
+    const reducedCols = Math.max(0, ...[...reductions].map(({ logits }) => logits.cols));
     const encoder = new PlanEncoder(this.#gpu, recorder.finish());
     // All side by side, for the first step to find. On a CPU that takes longer than most steps do.
     if (this.#variants.compileAhead) encoder.compile();
@@ -203,7 +211,8 @@ export class WebGpuDevice implements Device {
       maxRows,
       encoder,
       caches,
-      bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks, reducedCols: 0 },
+      reductions,
+      bounds: { limits: this.#step.limits, maxRows, vocabSize, positions, blocks, reducedCols },
     };
     return plan;
   }
@@ -240,11 +249,12 @@ export class WebGpuDevice implements Device {
   }
 
   /** Brings a step's inputs and copied blocks onto the queue, and says what there is to do. */
-  async #begin({ encoder, caches, bounds }: WebGpuPlan, step: StepInput): Promise<readonly Work[]> {
+  async #begin({ encoder, caches, reductions, bounds }: WebGpuPlan, step: StepInput): Promise<readonly Work[]> {
     this.#assertUsable();
     if (this.#running) throw new DeviceError('run: the last step has not ended');
     checkStep(step, bounds);
     const counts = (this.#step as StepBuffers).write(step);
+    for (const reduction of reductions) reduction.write(this.#gpu.device.queue, step);
     this.#copyBlocks(step.copies ?? [], caches);
     this.#running = true;
     try {

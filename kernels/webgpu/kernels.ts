@@ -293,6 +293,22 @@ export const KERNELS = {
     files: ['step', 'mix-routes'],
     bindings: ['uniform', 'read', 'read', 'read', 'write'],
   },
+  /** params, step, logits, requests, maxima, found */
+  logitMaxima: {
+    name: 'logitMaxima',
+    files: ['step', 'logit-row', 'logit-maxima'],
+    bindings: ['uniform', 'read', 'read', 'read', 'write', 'write'],
+  },
+  logitThreshold: {
+    name: 'logitThreshold',
+    files: ['step', 'logit-row', 'logit-threshold'],
+    bindings: ['uniform', 'read', 'read', 'read', 'write', 'write'],
+  },
+  logitList: {
+    name: 'logitList',
+    files: ['step', 'logit-row', 'logit-list'],
+    bindings: ['uniform', 'read', 'read', 'read', 'write', 'write'],
+  },
   /** params, step, x, out */
   gatherRows: {
     name: 'gatherRows',

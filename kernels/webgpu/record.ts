@@ -1,7 +1,6 @@
 /** Turns recorded ops into kernels with their arguments. */
 
 import type { OpRecorder } from '../contract.ts';
-import { DeviceError } from '../errors.ts';
 import { WebGpuConstant, type WebGpuKvCache, type WebGpuTensor, type WebGpuWeight } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { ACTIVATION_CODE, embedKernel, KERNELS, type Variants } from './kernels.ts';
@@ -20,7 +19,8 @@ import {
   type UnusedBindings,
   type Workgroups,
 } from './recording.ts';
-import type { StepBuffers } from './step-buffers.ts';
+import type { WebGpuReduction } from './reductions.ts';
+import type { StepBuffers, StepCounts } from './step-buffers.ts';
 
 /** Threads of the norm of a whole row, and the most times four columns that each of them keeps. */
 const [NORM_THREADS, MOST_NORM_TURNS] = [256, 8];
@@ -28,6 +28,7 @@ const [NORM_THREADS, MOST_NORM_TURNS] = [256, 8];
 export class WebGpuRecorder implements OpRecorder {
   readonly #recording: Recording;
   readonly caches = new Set<WebGpuKvCache>();
+  readonly reductions = new Set<WebGpuReduction>();
   /** Limits that a step's inputs are checked against. */
   vocabSize = Number.POSITIVE_INFINITY;
   positions = Number.POSITIVE_INFINITY;
@@ -238,8 +239,21 @@ export class WebGpuRecorder implements OpRecorder {
     });
   }
 
-  reduceLogits(): void {
-    throw new DeviceError('webgpu device: logits are not reduced there; expected to read them');
+  reduceLogits(op: Parameters<OpRecorder['reduceLogits']>[0]): void {
+    const reduction = op.out as WebGpuReduction;
+    const { logits, words, sums, capacity, requestStride, foundStride, requests, maxima, found } = reduction;
+    this.reductions.add(reduction);
+    this.#recording.add(
+      [],
+      ...[KERNELS.logitMaxima, KERNELS.logitThreshold, KERNELS.logitList].map((kernel) => ({
+        kernel,
+        args: [logits.cols, logits.stride, words, requestStride, foundStride, sums],
+        buffers: [logits.buffer, requests, maxima, found],
+        workgroups: ({ reducedRows }: StepCounts) =>
+          [kernel === KERNELS.logitThreshold ? 1 : sums, reducedRows] as const,
+        constants: { CAPACITY: capacity },
+      })),
+    );
   }
 }
 

@@ -1953,6 +1953,218 @@ fn main(
   }
 }
 `,
+  'logit-list': `// Third pass of \`reduceLogits\`: lists the logits that reach the threshold, in any order, adds up the exponentials, and looks
+// up the picks. One thread a word; a word's terms are added in order, then a workgroup's words as a binary tree, and the host
+// adds up the workgroups. Follows \`logit-row.wgsl\`. Bound by memory without a sum, by arithmetic with one.
+
+var<workgroup> terms: array<f32, THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = id.z;
+  let request = row * params.requestStride;
+  let result = row * params.foundStride;
+  if (row >= rowsOf(1u) || requests[request] == 0u) {
+    return;
+  }
+  let threshold = atomicLoad(&found[result + 2u]);
+  let greatest = floatOf(atomicLoad(&found[result + 1u]));
+  let scale = bitcast<f32>(requests[request + 1u]);
+  let word = id.x * THREADS + thread;
+  var sum = 0.0;
+  if (word < params.words) {
+    let most = maxima[row * params.words + word];
+    let isListed = most >= threshold;
+    if (most != 0u && (isListed || scale > 0.0)) {
+      let mask = maskOf(row, word);
+      for (var i = 0u; i < min(32u, params.cols - 32u * word); i++) {
+        let bits = bitsOf(row, 32u * word + i);
+        let key = keyOf(bits);
+        if (((mask >> i) & 1u) == 1u && key >= LOWEST_KEY) {
+          if (scale > 0.0) {
+            sum += exp(max((bitcast<f32>(bits) - greatest) * scale, -80.0));
+          }
+          if (key >= threshold) {
+            let place = atomicAdd(&found[result + 3u], 1u);
+            if (place < CAPACITY) {
+              let pair = result + 8u + params.sums + 2u * place;
+              atomicStore(&found[pair], 32u * word + i);
+              atomicStore(&found[pair + 1u], bits);
+            }
+          }
+        }
+      }
+    }
+  }
+  terms[thread] = sum;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      terms[thread] += terms[thread + half];
+    }
+    workgroupBarrier();
+  }
+  if (thread == 0u) {
+    atomicStore(&found[result + 8u + id.x], bitcast<u32>(terms[0]));
+  }
+  let picks = requests[request + 2u];
+  for (var i = id.x * THREADS + thread; i < picks; i += params.sums * THREADS) {
+    let pick = requests[request + 4u + params.words + i];
+    atomicStore(&found[result + 8u + params.sums + 2u * CAPACITY + i], bitsOf(row, pick));
+  }
+}
+`,
+  'logit-maxima': `// First pass of \`reduceLogits\`: the greatest logit of each word of 32 that count, and whether all of a row are finite.
+// One thread a word. Follows \`logit-row.wgsl\`. Bound by memory: the row is read once.
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = id.z;
+  let word = id.x * THREADS + thread;
+  if (row >= rowsOf(1u) || requests[row * params.requestStride] == 0u || word >= params.words) {
+    return;
+  }
+  let mask = maskOf(row, word);
+  var most = 0u;
+  var seen = 0u;
+  for (var i = 0u; i < min(32u, params.cols - 32u * word); i++) {
+    let bits = bitsOf(row, 32u * word + i);
+    let magnitude = bits & 0x7fffffffu;
+    let key = keyOf(bits);
+    // 1: a NaN or +∞; 2: a number.
+    seen |= select(2u, select(0u, 1u, magnitude > 0x7f800000u || bits == 0x7f800000u), magnitude >= 0x7f800000u);
+    let counts = ((mask >> i) & 1u) == 1u && key >= LOWEST_KEY;
+    most = max(most, select(0u, key, counts));
+  }
+  maxima[row * params.words + word] = most;
+  atomicOr(&found[row * params.foundStride], seen);
+  atomicMax(&found[row * params.foundStride + 1u], most);
+}
+`,
+  'logit-row': `// What the kernels of \`reduceLogits\` share: a row of logits [cols], and what is asked of it.
+//
+// logits    f32 [rows, stride]
+// requests  [rows, requestStride]: top (0: nothing is asked), scale as a float (0: no sum), number of picks, whether there
+//           is a mask, the mask [words], the picks
+// found     [rows, foundStride]: bit 0 if a logit is NaN or +∞ and bit 1 if one is a number, the greatest key that counts, a
+//           threshold, how many reach it, whether everything does; at 8 the sum of each workgroup's terms as floats, at
+//           8 + sums pairs of id and logit, at 8 + sums + 2 · CAPACITY the picks
+// maxima    [rows, words]: the greatest key of each word's logits that count
+//
+// Floats are compared as keys, integers in the same order; key 0 is that of no float.
+
+struct Params {
+  cols: u32,
+  stride: u32,
+  words: u32,
+  requestStride: u32,
+  foundStride: u32,
+  sums: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> logits: array<f32>;
+@group(0) @binding(3) var<storage, read> requests: array<u32>;
+@group(0) @binding(4) var<storage, read_write> maxima: array<u32>;
+@group(0) @binding(5) var<storage, read_write> found: array<atomic<u32>>;
+
+// A thread takes a word.
+const THREADS: u32 = 256u;
+const CAPACITY: u32 = 1024u;
+// Of the lowest finite float: what is below counts for nothing.
+const LOWEST_KEY: u32 = 0x00800000u;
+
+fn keyOf(bits: u32) -> u32 {
+  // Both zeros are one number.
+  if (bits == 0x80000000u) {
+    return 0x80000000u;
+  }
+  return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
+}
+
+fn floatOf(key: u32) -> f32 {
+  return bitcast<f32>(select(~key, key ^ 0x80000000u, (key >> 31u) == 1u));
+}
+
+fn bitsOf(row: u32, id: u32) -> u32 {
+  return bitcast<u32>(logits[row * params.stride + id]);
+}
+
+// Which of a word's logits count.
+fn maskOf(row: u32, word: u32) -> u32 {
+  let at = row * params.requestStride;
+  var mask = 0xffffffffu;
+  if (requests[at + 3u] == 1u) {
+    mask = requests[at + 4u + word];
+  }
+  let left = params.cols - 32u * word;
+  return select(mask & ((1u << (left & 31u)) - 1u), mask, left >= 32u);
+}
+`,
+  'logit-threshold': `// Second pass of \`reduceLogits\`: a threshold that at least \`top\` words' maxima reach, so that at least as many logits do; all
+// that are greater than the top-th largest logit are among them. Found digit by digit, 8 bits at a time.
+// One workgroup a row. Follows \`logit-row.wgsl\`. Bound by the time that a workgroup takes.
+
+var<workgroup> counts: array<atomic<u32>, 256>;
+var<workgroup> digit: u32;
+var<workgroup> wanted: u32;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = id.z;
+  if (row >= rowsOf(1u) || requests[row * params.requestStride] == 0u) {
+    return;
+  }
+  let at = row * params.words;
+  if (thread == 0u) {
+    wanted = requests[row * params.requestStride];
+  }
+  var prefix = 0u;
+  for (var shift = 24u; shift < 32u; shift -= 8u) {
+    if (thread < 256u) {
+      atomicStore(&counts[thread], 0u);
+    }
+    workgroupBarrier();
+    for (var word = thread; word < params.words; word += THREADS) {
+      let key = maxima[at + word];
+      if (shift == 24u || (key >> (shift + 8u)) == (prefix >> (shift + 8u))) {
+        atomicAdd(&counts[(key >> shift) & 255u], 1u);
+      }
+    }
+    workgroupBarrier();
+    if (thread == 0u) {
+      var value = 255u;
+      var left = wanted;
+      for (; value > 0u; value--) {
+        let count = atomicLoad(&counts[value]);
+        if (count >= left) {
+          break;
+        }
+        left -= count;
+      }
+      digit = value;
+      wanted = left;
+    }
+    prefix |= workgroupUniformLoad(&digit) << shift;
+  }
+  if (thread == 0u) {
+    let found0 = row * params.foundStride;
+    // Fewer words than are wanted have a logit that counts: then all logits that count reach the threshold.
+    let threshold = max(prefix, LOWEST_KEY);
+    atomicStore(&found[found0 + 2u], threshold);
+    atomicStore(&found[found0 + 4u], select(0u, 1u, threshold == LOWEST_KEY));
+  }
+}
+`,
   'mix-routes': `// out[r] = Σ weights[p] · x[p] over the routes p of row r, in their order
 //
 // x        f32 [token rows · perToken, stride]

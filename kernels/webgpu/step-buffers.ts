@@ -14,6 +14,8 @@ const [MIN_RUN, MAX_RUN] = [8, 32];
 export interface StepCounts {
   readonly rows: number;
   readonly logitRows: number;
+  /** Rows of logits where one of them is to be reduced, else 0. */
+  readonly reducedRows: number;
   /** Attention splits of the longest context. */
   readonly splits: number;
   /** Runs of rows, rows that are in none, and splits of the longest context of the latter. */
@@ -94,6 +96,7 @@ export class StepBuffers {
     return {
       rows,
       logitRows: step.logitRows.length,
+      reducedRows: step.reductions?.some(Boolean) ? step.logitRows.length : 0,
       splits,
       runs: runs.length,
       loneRows: lone.length,

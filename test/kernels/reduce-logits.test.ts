@@ -36,7 +36,11 @@ async function reduce({ device, plan, reduction }: Reducer, reductions: (LogitRe
   return device.readReduction(reduction);
 }
 
-const DEVICES = [referenceDevice, ...(await kernelDevices()).filter(({ kind }) => kind === 'wasm')];
+// The variants of the webgpu device do not differ here.
+const DEVICES = [
+  referenceDevice,
+  ...(await kernelDevices()).filter(({ kind, name }) => kind === 'wasm' || name === 'webgpu'),
+];
 
 /** Rows of few levels, so that there are ties, with some numbers that are none. */
 function randomRows(random: Random, cols: number): Float32Array {

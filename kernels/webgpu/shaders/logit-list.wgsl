@@ -1,0 +1,63 @@
+// Third pass of `reduceLogits`: lists the logits that reach the threshold, in any order, adds up the exponentials, and looks
+// up the picks. One thread a word; a word's terms are added in order, then a workgroup's words as a binary tree, and the host
+// adds up the workgroups. Follows `logit-row.wgsl`. Bound by memory without a sum, by arithmetic with one.
+
+var<workgroup> terms: array<f32, THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = id.z;
+  let request = row * params.requestStride;
+  let result = row * params.foundStride;
+  if (row >= rowsOf(1u) || requests[request] == 0u) {
+    return;
+  }
+  let threshold = atomicLoad(&found[result + 2u]);
+  let greatest = floatOf(atomicLoad(&found[result + 1u]));
+  let scale = bitcast<f32>(requests[request + 1u]);
+  let word = id.x * THREADS + thread;
+  var sum = 0.0;
+  if (word < params.words) {
+    let most = maxima[row * params.words + word];
+    let isListed = most >= threshold;
+    if (most != 0u && (isListed || scale > 0.0)) {
+      let mask = maskOf(row, word);
+      for (var i = 0u; i < min(32u, params.cols - 32u * word); i++) {
+        let bits = bitsOf(row, 32u * word + i);
+        let key = keyOf(bits);
+        if (((mask >> i) & 1u) == 1u && key >= LOWEST_KEY) {
+          if (scale > 0.0) {
+            sum += exp(max((bitcast<f32>(bits) - greatest) * scale, -80.0));
+          }
+          if (key >= threshold) {
+            let place = atomicAdd(&found[result + 3u], 1u);
+            if (place < CAPACITY) {
+              let pair = result + 8u + params.sums + 2u * place;
+              atomicStore(&found[pair], 32u * word + i);
+              atomicStore(&found[pair + 1u], bits);
+            }
+          }
+        }
+      }
+    }
+  }
+  terms[thread] = sum;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (thread < half) {
+      terms[thread] += terms[thread + half];
+    }
+    workgroupBarrier();
+  }
+  if (thread == 0u) {
+    atomicStore(&found[result + 8u + id.x], bitcast<u32>(terms[0]));
+  }
+  let picks = requests[request + 2u];
+  for (var i = id.x * THREADS + thread; i < picks; i += params.sums * THREADS) {
+    let pick = requests[request + 4u + params.words + i];
+    atomicStore(&found[result + 8u + params.sums + 2u * CAPACITY + i], bitsOf(row, pick));
+  }
+}
