@@ -1,11 +1,16 @@
 /** Models by their names on the Hugging Face hub, against a server that behaves like it, and one that does not. */
 
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { access, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CheckpointError } from '../../engine/errors.ts';
+import { embeddedModelPath } from '../../engine/node/embedded.ts';
 import { type FetchOptions, fetchModel } from '../../engine/node/hub/fetch-model.ts';
 import { parseRepository } from '../../engine/node/hub/repository.ts';
 import { hubSettings } from '../../engine/node/hub/settings.ts';
@@ -344,6 +349,33 @@ test('a signal ends it and leaves what came', async ({ cache, hub, fetch }) => {
   assert.ok((await readdir(join(folderIn(cache), 'blobs'))).includes(`${sha256(WEIGHTS)}.incomplete`));
   await fetch();
   assert.match(hub.requests.at(-1) ?? '', /^store GET \/model\.safetensors bytes=\d+-$/);
+});
+
+test('the command line takes a name on the hub', async ({ cache }) => {
+  const folder = embeddedModelPath();
+  const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+  const hub = await fakeHub(
+    'org/tiny',
+    Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name))])),
+  );
+  try {
+    const cli = fileURLToPath(new URL('../../server/cli.ts', import.meta.url));
+    const env = { ...process.env, HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache };
+    const run = promisify(execFile);
+    const { stdout } = await run(process.execPath, ['--import', 'tsx', cli, 'inspect', '--json', 'org/tiny@main'], {
+      env,
+    });
+    assert.is(JSON.parse(stdout).architecture, 'qwen3');
+    await run(process.execPath, ['--import', 'tsx', cli, 'inspect', 'org/other'], { env }).then(
+      () => assert.unreachable(),
+      ({ code, stderr }) => {
+        assert.is(code, 1);
+        assert.match(stderr, /^quern: org\/other@main: neither a folder here nor a model on [^\n]*\n$/);
+      },
+    );
+  } finally {
+    await hub.close();
+  }
 });
 
 test('names of models', () => {
