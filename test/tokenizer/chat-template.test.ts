@@ -127,6 +127,7 @@ test('a template that builds ever longer text is stopped', () => {
     '{{ range(100000) | join(text) }}',
     '{% for i in range(100000) %}{{ text }}{% endfor %}',
     "{{ 'x' | center(10 ** 9) }}",
+    "{{ strftime_now('%Y' * 10000000) }}",
   ];
   for (const source of sources)
     throwsOneLine(() => render(source, { variables: { text: 'x'.repeat(100_000) } }), /^chat template: /);
@@ -140,6 +141,9 @@ test('deep nesting is refused, not a crash', () => {
     `{{ ${'1+'.repeat(90_000)}1 }}`,
   ]) {
     throwsOneLine(() => render(source), /^chat template: /);
+  }
+  for (const source of [`{{ x${'.a'.repeat(5000)} }}`, '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}']) {
+    throwsOneLine(() => render(source), /^chat template: nests more than 400 values$/);
   }
   let deep: unknown = 1;
   for (let i = 0; i < 10_000; i++) deep = [deep];

@@ -18,6 +18,7 @@ import {
 
 /** As in Jinja's sandbox. */
 const MAX_RANGE = 100_000;
+const MAX_FORMAT_LENGTH = 1000;
 
 export function globals(now: Date): ReadonlyMap<string, Value> {
   return new Map<string, Value>([
@@ -27,13 +28,18 @@ export function globals(now: Date): ReadonlyMap<string, Value> {
         throw new TokenizerError(toText(message));
       }),
     ],
-    ['strftime_now', new Callable(([format]) => strftime(now, textOf(format, 'the format of strftime_now')))],
+    ['strftime_now', new Callable(([format]) => strftimeNow(now, textOf(format, 'the format of strftime_now')))],
     ['range', new Callable((args) => range(args))],
     ['dict', new Callable((args, kwargs) => entries(args, kwargs))],
     ['namespace', new Callable((args, kwargs) => namespace(entries(args, kwargs)))],
     ['cycler', new Callable((args) => cycler(args))],
     ['joiner', new Callable(([separator = ', ']) => joiner(separator))],
   ]);
+}
+
+function strftimeNow(now: Date, format: string): string {
+  if (format.length > MAX_FORMAT_LENGTH) fail(`gives strftime_now a format of ${format.length} characters`);
+  return strftime(now, format);
 }
 
 function range(args: readonly Value[]): Value[] {

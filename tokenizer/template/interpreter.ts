@@ -43,7 +43,7 @@ import {
   typeName,
   type Value,
 } from './values.ts';
-import { beginWork, charge, TEXT_PER_UNIT } from './work.ts';
+import { beginWork, charge, comeBack, goDeeper, TEXT_PER_UNIT } from './work.ts';
 
 /**
  * @param variables  what the template sees, by name
@@ -235,6 +235,13 @@ class Interpreter {
 
   #evaluate(node: Expression, scope: Scope): Value {
     charge(1);
+    goDeeper();
+    const value = this.#valueOf(node, scope);
+    comeBack();
+    return value;
+  }
+
+  #valueOf(node: Expression, scope: Scope): Value {
     switch (node.type) {
       case 'StringLiteral':
       case 'IntegerLiteral':

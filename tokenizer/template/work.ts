@@ -11,11 +11,25 @@ const MAX_WORK = 10_000_000;
 /** Simple passes over this much text count as one unit. */
 export const TEXT_PER_UNIT = 64;
 
+/** Values within values and macros within macros, as they are worked out. */
+const MAX_DEPTH = 400;
+
 let done = 0;
+let depth = 0;
 
 /** Starts the count of a rendering. */
 export function beginWork(): void {
   done = 0;
+  depth = 0;
+}
+
+/** @throws TokenizerError beyond a depth that no template needs, well before the engine's stack ends */
+export function goDeeper(): void {
+  if (++depth > MAX_DEPTH) throw new TokenizerError(`chat template: nests more than ${MAX_DEPTH} values`);
+}
+
+export function comeBack(): void {
+  depth--;
 }
 
 /** @throws TokenizerError when the rendering has done too much */
