@@ -121,7 +121,7 @@ test('invalid UTF-8 is refused, in a short text and a long one', async () => {
 const SIZES: readonly GgufEntry[] = [
   ['general.architecture', 'string', 'llama'],
   ['llama.embedding_length', 'u32', 32],
-  ['llama.block_count', 'u32', 0],
+  ['llama.block_count', 'u32', 1],
   ['llama.context_length', 'u32', 64],
   ['llama.feed_forward_length', 'u32', 48],
   ['llama.attention.head_count', 'u32', 4],
@@ -175,6 +175,10 @@ test('an unknown architecture and settings of the wrong kind are named', async (
     /general.architecture is "x"; expected one of llama,/,
   );
   await rejects(() => open(['llama.block_count', 'string', '2']), /llama.block_count is "2"; expected a number/);
+  await rejects(
+    () => open(['llama.block_count', 'u32', 2 ** 31]),
+    /llama.block_count is 2147483648; expected 1 to 1024/,
+  );
   await rejects(() => open(['llama.block_count', 'f32', 2.5]), /llama.block_count is 2.5; expected an integer/);
   await rejects(
     () => open(['llama.attention.head_count_kv', 'i32[]', [1, 2]]),

@@ -9,6 +9,7 @@ import { Engine } from '../../engine/index.ts';
 import { type LoadedModel, loadModel } from '../../engine/load-model.ts';
 import { openModel } from '../../engine/node/open-model.ts';
 import { dequantize, type FileFormat, KV_BLOCK_SIZE, rowBytes } from '../../kernels/index.ts';
+import { ModelTable } from '../model-table.ts';
 import { DEVICES, type TestDevice } from './devices.ts';
 
 /** By model: its GGUF file. */
@@ -21,9 +22,6 @@ const TWINS = {
   'phi3-longrope': 'phi3-longrope-f16',
   mixtral: 'mixtral-f16',
 };
-
-/** Those whose ops the webgpu device has. */
-const ON_WEBGPU = Object.keys(TWINS).filter((name) => name !== 'gemma2');
 
 interface Logits {
   readonly ids: readonly number[];
@@ -49,6 +47,9 @@ const path = (name: string) => fileURLToPath(new URL(`../oracle/models/${name}`,
 const readJson = (name: string) => JSON.parse(readFileSync(path(name), 'utf8'));
 
 const BRIEFLY = ['Q4_0', 'Q4_K', 'Q6_K', 'MIX'];
+
+/** Float weights keep the logits of the reference; block formats the distribution of their own dequantised weights. */
+const table = new ModelTable('GGUF files', ['logits']);
 
 /** What float32 arithmetic in any order must keep, as a share of the greatest logit. */
 const LOGIT_TOLERANCE = 2e-3;
@@ -100,7 +101,6 @@ for (const device of DEVICES) {
   const brief = device.software === true && process.env.QUERN_TEST_FULL !== '1';
 
   for (const [name, file] of Object.entries(TWINS)) {
-    if (device.kind === 'webgpu' && !ON_WEBGPU.includes(name)) continue;
     test(`${file}.gguf gives the logits of its safetensors twin`, async () => {
       const reference: Reference = readJson(`${name}/reference.json`);
       const model = await load(device, `${name}/${file}.gguf`);
@@ -109,6 +109,8 @@ for (const device of DEVICES) {
           const worst = worstDifference(await lastLogits(model, expected.ids), expected);
           assert.ok(worst <= LOGIT_TOLERANCE, `${expected.ids.length} tokens: ${worst.toExponential(1)} of max_abs`);
         }
+        const weights = `GGUF ${file.slice(file.lastIndexOf('-') + 1).toUpperCase()}`;
+        table.passed({ architecture: model.info.description.modelType, model: name, weights }, device.kind, 'logits');
       } finally {
         await model.close();
       }
@@ -131,6 +133,9 @@ for (const device of DEVICES) {
         assert.ok(far <= MOST_DIVERGENCE, `${type}, ${prompt}: KL ${far.toFixed(3)}`);
         divergences.push(far);
       }
+      const architecture = model.info.description.modelType;
+      const weights = type === 'MIX' ? 'GGUF, several formats' : `GGUF ${type}`;
+      table.passed({ architecture, model: 'llama-q256', weights }, device.kind, 'logits');
       await model.close();
     }
     const mean = divergences.reduce((a, b) => a + b) / divergences.length;
@@ -141,6 +146,8 @@ for (const device of DEVICES) {
 }
 
 const test = suite('GGUF in the engine');
+
+test('says what ran', () => table.check());
 
 test('rows of every file dequantise to the numbers of the oracle, bit for bit', async () => {
   const { rows } = readJson('llama-q256/quant_rows.json') as {

@@ -21,6 +21,8 @@ export interface GgufContents {
   readonly eosTokenIds: readonly number[];
 }
 
+const MAX_LAYERS = 1024;
+
 type Settings = Record<string, unknown>;
 
 /** How an architecture of llama.cpp's is called in config.json, and what of its settings only it has. */
@@ -262,6 +264,7 @@ class Reader {
     this.architecture = architecture;
     this.hiddenSize = this.integer('embedding_length');
     this.layers = this.integer('block_count');
+    if (this.layers < 1 || this.layers > MAX_LAYERS) this.#wrong('block_count', `1 to ${MAX_LAYERS}`);
     this.heads = this.perLayer('attention.head_count');
     this.headDim = this.optional('attention.key_length') ?? this.hiddenSize / this.heads;
     const valueLength = this.optional('attention.value_length') ?? this.headDim;
