@@ -15,7 +15,7 @@ export async function load(
 ): Promise<LoadedModel> {
   const source = await openDirectory(new URL(path, import.meta.url).pathname);
   try {
-    const limits = { maxNumSeqs, maxModelLen: 320, maxNumBatchedTokens: 1024 };
+    const limits = { maxNumSeqs, maxModelLen: 320, maxNumBatchedTokens: 1536 };
     return await loadModel(source, { device: await device.create(), quantize, ...limits });
   } finally {
     await source.close();

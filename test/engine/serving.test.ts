@@ -17,7 +17,7 @@ const { entries } = JSON.parse(readFileSync(oracle, 'utf8')) as {
 const SYSTEM = { role: 'system', content: 'Answer in one short sentence. '.repeat(6) };
 
 /** K/V bytes of tiny-chat in one block. */
-const BLOCK_BYTES = 16 * 6 * 2 * 2 * 64 * 4;
+const BLOCK_BYTES = 16 * 8 * 2 * 2 * 64 * 4;
 
 async function withEngine(options: LoadOptions, use: (engine: Engine) => Promise<void>): Promise<void> {
   const engine = await Engine.load('tiny-chat', { device: 'wasm', threads: 2, ...options });

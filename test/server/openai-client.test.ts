@@ -188,9 +188,9 @@ test(
       .catch((caught) => caught);
     assert.instance(error, OpenAI.BadRequestError);
     assert.is(error.param, 'messages');
-    assert.match(error.message, 'maximum context length is 1024');
+    assert.match(error.message, 'maximum context length is 2048');
     const most = await client.chat.completions
-      .create({ model, messages: [...MESSAGES], max_tokens: 1024 })
+      .create({ model, messages: [...MESSAGES], max_tokens: 2048 })
       .catch((caught) => caught);
     assert.is(most.param, 'max_tokens');
   }),

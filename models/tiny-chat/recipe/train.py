@@ -9,7 +9,7 @@ from batches import Stream, plan, workers
 
 ap = argparse.ArgumentParser()
 ap.add_argument("--out", default="out", help="folder for the weights, the log and the scores")
-ap.add_argument("--tokenizer", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer"))
+ap.add_argument("--tokenizer", default=os.path.dirname(os.path.dirname(os.path.abspath(__file__))), help="folder of the tokenizer's files; the released ones lie above this folder")
 ap.add_argument("--device", default="cpu"); ap.add_argument("--dtype", default="fp32", choices=["fp32", "bf16"])
 ap.add_argument("--seconds", type=float, default=3600, help="from the start of the program to its end, export and scoring included")
 ap.add_argument("--after", type=float, default=30, help="seconds kept for export and scoring")
@@ -97,10 +97,10 @@ class Trainer:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph): self.compute()
         self.fill(); self.total.zero_()
-        with torch.no_grad(): plain = float(self.losses()[1])
+        with torch.no_grad(): plain = float(self.losses()[1].detach())
         before = self.model.model.layers[0].mlp.up_proj.weight.clone()
         graph.replay(); self.wait()
-        replayed = float(self.total); moved = float((self.model.model.layers[0].mlp.up_proj.weight - before).abs().max()); self.total.zero_()
+        replayed = float(self.total); moved = float((self.model.model.layers[0].mlp.up_proj.weight - before).detach().abs().max()); self.total.zero_()
         say(f"recorded: loss {replayed:.4f}, plainly {plain:.4f}; weights moved by {moved:.2e}")
         if abs(replayed - plain) > 0.02 * plain or not moved > 0: raise RuntimeError("the recorded step differs from the plain one")
         self.graph = graph
