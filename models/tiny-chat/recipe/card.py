@@ -17,7 +17,7 @@ def percent(x):
 
 def curve(log):
     """About fifteen points of the loss curve, the last one among them."""
-    step = max(1, len(log) // 15)
+    step = -(-len(log) // 15)
     return [p for i, p in enumerate(log) if i % step == 0 or i == len(log) - 1]
 
 def said(m, tok, prompt, i):
@@ -27,6 +27,7 @@ def said(m, tok, prompt, i):
 def main():
     ap = argparse.ArgumentParser(); ap.add_argument("--model", default="out"); ap.add_argument("--scores", default=""); ap.add_argument("--log", default="")
     ap.add_argument("--how", default="", help="a sentence on how and on what this training ran")
+    ap.add_argument("--limits", default="", help="what was seen to go wrong with these weights")
     a = ap.parse_args()
     m, tok = load(a.model); c = m.c
     scores = json.load(open(a.scores or os.path.join(a.model, "scores.json"))); new = scores["per_skill"]
@@ -47,7 +48,7 @@ def main():
     md += [f"| {k} | {v['n']} | {percent(v['exact'])} | {percent(v['near'])} |" for k, v in new.items()]
     short = [f"{what} ({percent(new[k][f])}, aim {percent(aim)})" for k, f, what, aim in AIMS if aim and new[k][f] < aim]
     md += ["", "## Limits", "", ("Below its aim: " + "; ".join(short) + "." if short else "Every row with an aim reaches it.") + " The model knows its tables and little else, in English only. It states wrong things with the same calm as right ones. "
-           "Wordings far from the recipe's, long texts and sums beyond two numbers are outside what it was trained for. It is there to show and to test the engine; use a larger model for work.",
+           "Wordings far from the recipe's, long texts and sums beyond two numbers are outside what it was trained for. " + (a.limits + " " if a.limits else "") + "It is there to show and to test the engine; use a larger model for work.",
            "", "## Ten stories", "", "The first five greedy, the others at temperature 0.7."]
     for i, p in enumerate(STORIES):
         md += ["", f"**{p}**", "", "> " + said(m, tok, p, i).replace("\n", "\n> ")]

@@ -159,6 +159,7 @@ class Trainer:
                     if now - kept > 20: good = {k: v.clone() for k, v in self.model.state_dict().items()}; kept = now
                     if now - saved > 60: save(); saved = now
         self.wait()
+        if counted: log.append(dict(step=step, tokens=seen, seconds=round(time.time() - start, 1), loss=round(float(self.total) / counted, 5), scale=round(scale, 4)))
         return step, seen
 
 def main():
