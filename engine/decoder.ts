@@ -48,7 +48,7 @@ export class Decoder implements Model {
   /** By ascending row count. */
   readonly #plans: readonly Plan[];
   readonly #logits: Tensor;
-  readonly #reduction: Reduction | undefined;
+  readonly #reduction: Reduction;
   readonly #last: Tensor;
 
   /**
@@ -83,10 +83,6 @@ export class Decoder implements Model {
     return this.#device.isLost;
   }
 
-  get reducesLogits(): boolean {
-    return this.#reduction !== undefined;
-  }
-
   async forward(step: ModelStep): Promise<void> {
     const rows = step.tokens.length;
     const plan = this.#plans.find(({ maxRows }) => maxRows >= rows);
@@ -98,8 +94,8 @@ export class Decoder implements Model {
     return this.#device.read(this.#logits, rows, firstRow);
   }
 
-  async reducedLogits(): Promise<(ReducedLogits | null)[]> {
-    return this.#reduction ? this.#device.readReduction(this.#reduction) : [];
+  reducedLogits(): Promise<(ReducedLogits | null)[]> {
+    return this.#device.readReduction(this.#reduction);
   }
 
   /** The rows of the rope tables, where they are not the positions: those of long sequences lie behind the short ones'. */
@@ -128,8 +124,8 @@ function longestShort({ layers }: DecoderDescription, positions: number): number
 class ForwardPass {
   /** `[maxLogitRows, vocabSize]` */
   readonly logits: Tensor;
-  /** What the logits are reduced to, where the device can do that. */
-  readonly reduction: Reduction | undefined;
+  /** What the logits are reduced to. */
+  readonly reduction: Reduction;
   /** `[maxLogitRows, hiddenSize]`: what the logits are made of. */
   readonly last: Tensor;
 
@@ -191,7 +187,7 @@ class ForwardPass {
     ops.gatherRows({ x: this.#normed, out: this.last });
     this.#linear(ops, this.last, [head], this.logits);
     if (logits) ops.scaleAndCap({ x: this.logits, ...logits });
-    if (this.reduction) ops.reduceLogits({ logits: this.logits, out: this.reduction });
+    ops.reduceLogits({ logits: this.logits, out: this.reduction });
   }
 
   /** Leaves the output of the feed-forward in `delta`, to be added by whoever comes next. */

@@ -27,9 +27,6 @@ export interface Model {
    */
   readonly longFrom?: number;
 
-  /** Whether a step may ask for reductions. */
-  readonly reducesLogits: boolean;
-
   /**
    * Runs one step. One at a time; what it left is to be asked for before the next.
    * @throws DeviceError

@@ -168,7 +168,6 @@ export class StepLoop {
 
   /** What each row of logits is to be reduced to; undefined when all rows are wanted as they are. */
   #reductionsOf({ input, parts }: Step): (LogitReduction | null)[] | undefined {
-    if (!this.#model.reducesLogits) return undefined;
     const reductions: (LogitReduction | null)[] = new Array(input.logitRows.length).fill(null);
     for (const part of parts) {
       if (part.logitRows !== 1) continue;

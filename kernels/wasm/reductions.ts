@@ -7,6 +7,7 @@
 
 import type { LogitReduction, ReducedLogits, Reduction, StepInput } from '../contract.ts';
 import { MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from '../contract.ts';
+import { sortedReduction } from '../sorted-reduction.ts';
 import type { WasmTensor } from './buffers.ts';
 import type { Heap } from './heap.ts';
 
@@ -96,15 +97,11 @@ function resultAt(heap: Heap, address: number, { top, scale, picks = [] }: Logit
   const listed = count <= RESULT_CAPACITY ? count : 0;
   const ids = heap.words(address + RESULT.ids, listed);
   const logits = heap.floats(address + RESULT.logits, listed);
-  const order = Array.from(ids.keys()).sort((a, b) => logits[b] - logits[a] || ids[a] - ids[b]);
-  let kept = Math.min(top, listed);
-  while (kept < listed && logits[order[kept]] === logits[order[kept - 1]]) kept++;
-  order.length = kept;
+  const sorted = sortedReduction(ids, logits, top);
   return {
     isFinite: finite === 1,
-    ids: Int32Array.from(order, (i) => ids[i]),
-    logits: Float32Array.from(order, (i) => logits[i]),
-    isComplete: complete === 1 && kept === count,
+    ...sorted,
+    isComplete: complete === 1 && sorted.ids.length === count,
     sumExp: scale && count > 0 ? new Float64Array(heap.memory.buffer, address + RESULT.sumExp, 1)[0] : 0,
     sumError: SUM_ERROR,
     picked: heap.floats(address + RESULT.picked, picks.length).slice(),

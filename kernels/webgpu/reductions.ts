@@ -2,6 +2,7 @@
 
 import type { LogitReduction, ReducedLogits, Reduction, StepInput } from '../contract.ts';
 import { MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from '../contract.ts';
+import { sortedReduction } from '../sorted-reduction.ts';
 import type { WebGpuTensor } from './buffers.ts';
 import type { GpuMemory } from './gpu.ts';
 import type { BufferPart } from './readback.ts';
@@ -97,17 +98,17 @@ export class WebGpuReduction implements Reduction {
     const first = FOUND_HEADER + this.sums;
     const idOf = (i: number) => words[first + 2 * i];
     const logitOf = (i: number) => floats[first + 2 * i + 1];
-    const order = Array.from({ length: listed }, (_, i) => i);
-    order.sort((a, b) => logitOf(b) - logitOf(a) || idOf(a) - idOf(b));
-    let kept = Math.min(top, listed);
-    while (kept < listed && logitOf(order[kept]) === logitOf(order[kept - 1])) kept++;
-    order.length = kept;
+    const ids = Int32Array.from({ length: listed }, (_, i) => idOf(i));
+    const sorted = sortedReduction(
+      ids,
+      Float32Array.from(ids, (_, i) => logitOf(i)),
+      top,
+    );
     const sums = floats.subarray(FOUND_HEADER, first);
     return {
       isFinite: seen === 2,
-      ids: Int32Array.from(order, idOf),
-      logits: Float32Array.from(order, logitOf),
-      isComplete: complete === 1 && kept === count,
+      ...sorted,
+      isComplete: complete === 1 && sorted.ids.length === count,
       sumExp: scale ? sums.reduce((total, sum) => total + sum, 0) : 0,
       sumError: SUM_ERROR,
       picked: floats.slice(first + 2 * this.capacity),

@@ -3,7 +3,7 @@
  * that computes wrongly looks like a model that talks nonsense; so nothing is served before this has passed.
  */
 
-import type { Device, OpRecorder, StepInput, Tensor } from '../contract.ts';
+import type { Device, OpRecorder, ReducedLogits, StepInput, Tensor } from '../contract.ts';
 import { quantize, type WeightFormat } from '../formats.ts';
 import { ReferenceDevice } from '../reference/device.ts';
 
@@ -19,6 +19,9 @@ const CHECKED_FORMATS = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] a
 const OUTS = 36;
 const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 32];
 const [EXPERTS, PER_TOKEN] = [5, 2];
+/** Logits of a row, the last of them no whole word of a mask, and what is asked of them. */
+const LOGITS = 300;
+const REDUCTION = { top: 9, scale: 0.5, picks: [1, 299], mask: new Uint32Array(10).fill(0xfffffffd) };
 
 export interface Fault {
   readonly kernel: string;
@@ -47,13 +50,30 @@ async function results(device: Device): Promise<Result[]> {
   device.setStepLimits({ maxRows: MAX_ROWS, maxLogitRows: MAX_ROWS, maxSlots: 1, maxBlocksPerSlot: 1 });
   const outputs = new Map<string, Tensor>();
   const ops = await families(device, outputs);
-  const plan = device.record(MAX_ROWS, ops);
+  const logits = device.createTensor({ name: 'logits', maxRows: MAX_ROWS, cols: LOGITS, domain: 'logits' });
+  const reduction = device.createReduction(logits);
+  const table = device.createWeight({ name: 'check logits', rows: MAX_ROWS, cols: LOGITS, format: 'F32' });
+  await device.writeWeight(table, 0, quantize('F32', eighths(MAX_ROWS * LOGITS)), 'F32');
+  const rows = device.createTensor({ name: 'rows of logits', maxRows: MAX_ROWS, cols: LOGITS });
+  const plan = device.record(MAX_ROWS, (record) => {
+    ops(record);
+    record.embed({ table, out: rows });
+    record.gatherRows({ x: rows, out: logits });
+    record.reduceLogits({ logits, out: reduction });
+  });
   const found: Result[] = [];
-  for (const rows of ROW_COUNTS) {
-    await device.run(plan, stepOf(rows));
-    for (const [kernel, tensor] of outputs) found.push({ kernel, values: await device.read(tensor, rows) });
+  for (const count of ROW_COUNTS) {
+    const step = stepOf(count);
+    await device.run(plan, { ...step, reductions: Array.from(step.logitRows, () => REDUCTION) });
+    for (const [kernel, tensor] of outputs) found.push({ kernel, values: await device.read(tensor, count) });
+    const reduced = (await device.readReduction(reduction)) as ReducedLogits[];
+    found.push({ kernel: 'reduceLogits', values: Float32Array.from(reduced.flatMap(valuesOf)) });
   }
   return found;
+}
+
+function valuesOf({ ids, logits, picked, sumExp }: ReducedLogits): number[] {
+  return [...ids, ...logits, ...picked, sumExp];
 }
 
 /** Makes the operands and says which tensor each family leaves its results in. */

@@ -19,7 +19,6 @@ export class FakeModel implements Model {
   readonly maxLogitRows: number;
   /** `[kvBlocks, KV_BLOCK_SIZE]` token ids; -1 = never written. */
   readonly cache: Int32Array;
-  readonly reducesLogits = true;
   isLost = false;
   steps = 0;
   /** Rows of logits that were asked for. */
