@@ -46,6 +46,16 @@ export class Fields {
     return (this.#members.get(name) ?? null) !== null;
   }
 
+  /** The member as it is in the file. */
+  value(name: string): unknown {
+    return this.#members.get(name);
+  }
+
+  /** The same object with `members` instead of its own, and `defaults` where it has none. */
+  with(members: Record<string, unknown>, defaults: Record<string, unknown>): Fields {
+    return new Fields(this.file, { ...defaults, ...Object.fromEntries(this.#members), ...members }, this.#path);
+  }
+
   integer(name: string, range: Range, fallback?: number): number {
     if (!this.has(name) && fallback !== undefined) return fallback;
     const value = this.#members.get(name);

@@ -9,6 +9,7 @@ import { type ModelSource, readText } from './model-source.ts';
 import { joinQuantized } from './quantized-tensors.ts';
 import { readTensorIndex } from './safetensors.ts';
 import { splitStackedExperts } from './stacked-experts.ts';
+import { textSettings, textTensors } from './text-part.ts';
 
 const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
 const MAX_CONFIG_BYTES = 4 * 2 ** 20;
@@ -16,14 +17,15 @@ const MAX_CONFIG_BYTES = 4 * 2 ** 20;
 export function openHuggingFace(source: ModelSource): Checkpoint {
   return {
     async readModel() {
-      const config = await readFields(source, 'config.json');
+      const whole = await readFields(source, 'config.json');
+      const config = textSettings(whole);
       const quantization = config.object('quantization_config');
-      const stored = await readTensorIndex(source);
-      const whole = quantization ? joinQuantized(stored, quantization) : stored;
+      const stored = textTensors(whole, await readTensorIndex(source));
+      const joined = quantization ? joinQuantized(stored, quantization) : stored;
       const file = 'generation_config.json';
       const generation = source.files.includes(file) ? await readFields(source, file) : undefined;
       const modelType = config.string('model_type', '');
-      const apart = splitStackedExperts(whole, modelType);
+      const apart = splitStackedExperts(joined, modelType);
       const tensors = modelType === 'deepseek_v2' ? expandLatentAttention(apart, readLatentSizes(config)) : apart;
       return { config, generation, tensors };
     },

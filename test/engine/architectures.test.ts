@@ -3,10 +3,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeDecoder } from '../../engine/architectures/index.ts';
 import { matchTensors } from '../../engine/architectures/match-tensors.ts';
-import { feedForwardLinears } from '../../engine/architectures/needed-tensors.ts';
+import { feedForwardLinears, neededTensors } from '../../engine/architectures/needed-tensors.ts';
 import { openCheckpoint } from '../../engine/checkpoint/checkpoint.ts';
 import { Fields } from '../../engine/checkpoint/fields.ts';
 import { readTensorIndex } from '../../engine/checkpoint/safetensors.ts';
+import { textSettings } from '../../engine/checkpoint/text-part.ts';
 import { openDirectory } from '../../engine/node/directory-source.ts';
 import { floatTensors, memorySource, safetensorsFile, tinyConfig, tinyShapes } from './memory-source.ts';
 import { rejects } from './rejects.ts';
@@ -36,6 +37,36 @@ test('the description of a checkpoint names exactly the tensors that its files h
     assert.equal([...matched.keys()].sort(), [...tensors.tensors.keys()].sort(), model);
     await source.close();
   }
+});
+
+test('of models that also see pictures the text model is taken, under old names and new ones', async () => {
+  const { vocab_size, ...text } = tinyConfig({ model_type: 'gemma3_text', head_dim: 8, num_hidden_layers: 1 });
+  const names = [...neededTensors(describeDecoder(new Fields('config.json', { ...text, vocab_size })))];
+  const open = async (prefix: (name: string) => string, eyes: string) => {
+    const shapes = Object.fromEntries(names.map(({ name, shape }) => [prefix(name), shape]));
+    const config = { model_type: 'gemma3', text_config: { ...text, vocab_size }, eos_token_id: [1, 106] };
+    const files = { 'config.json': config, 'model.safetensors': floatTensors({ ...shapes, [eyes]: [2, 2] }) };
+    return (await openCheckpoint(memorySource(files))).readModel();
+  };
+  for (const [prefix, eyes] of [
+    [(name: string) => `language_model.${name}`, 'vision_tower.patch'],
+    [(name: string) => name.replace(/^model\./, 'model.language_model.'), 'model.vision_tower.patch'],
+  ] as const) {
+    const { config, tensors } = await open(prefix, eyes);
+    const description = describeDecoder(config);
+    assert.is(description.modelType, 'gemma3_text');
+    assert.equal(config.integers('eos_token_id', { min: 0, max: 200 }), [1, 106]);
+    assert.is(
+      matchTensors(description, tensors).size,
+      names.length - (description.head === description.embedding ? 1 : 0),
+    );
+  }
+  const wrapped = new Fields('config.json', {
+    model_type: 'gemma3',
+    text_config: { hidden_size: 2560, num_hidden_layers: 34 },
+  });
+  const { heads, kvHeads, headDim, layers, vocabSize } = describeDecoder(textSettings(wrapped));
+  assert.equal([heads, kvHeads, headDim, layers.length, vocabSize], [8, 4, 256, 34, 262_208]);
 });
 
 test('llama has biases where attention_bias and mlp_bias say so', () => {
