@@ -9,7 +9,7 @@
  *   npm run bench -- kernels --device webgpu --only "linear Q4_0" --tune
  *
  * `--set` may be given several times: each is measured, side by side. `--tune` tries the tiles of linear for one row and
- * keeps the best for each weight, for `bench model --tiles`. Results go to bench/results/ too.
+ * keeps the best for each weight, for `bench model --tiles`. Results go to bench/results/ too, with a plot.
  */
 
 import { parseArgs } from 'node:util';
@@ -26,6 +26,7 @@ import {
   STEP_LIMITS,
   stepOf,
 } from './support/kernel-cases.ts';
+import { plotSvg } from './support/plot.ts';
 import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
@@ -196,5 +197,33 @@ function report(results: readonly Result[], device: string, peaks: Partial<GpuPe
       r.share === undefined ? '' : `${rounded(100 * r.share, 0)}%`,
     ]),
   );
-  writeResult(`kernels-${device}`, { bench: 'kernels', device, peaks, results });
+  writeResult(`kernels-${device}`, { bench: 'kernels', device, peaks, results }, plot(results, device));
+}
+
+/** What is bound by memory as GB/s, and products as GFLOP/s, for each setting. */
+function plot(results: readonly Result[], device: string): string {
+  const figures = [
+    { name: 'GB/s', of: (r: Result) => r.gigabytes, rows: (r: Result) => r.rows === 1 },
+    { name: 'GFLOP/s', of: (r: Result) => r.gigaflops, rows: (r: Result) => r.rows > 1 },
+  ];
+  const sets = [...new Set(results.map(({ set }) => set))];
+  return plotSvg(
+    figures.flatMap(({ name, of, rows }) => {
+      const shown = results.filter((r) => rows(r) && of(r) !== undefined);
+      const labelOf = (r: Result) => `${r.name}, ${r.rows}`;
+      const labels = [...new Set(shown.map(labelOf))];
+      const figureOf = (set: string) => (label: string) => {
+        const result = shown.find((r) => r.set === set && labelOf(r) === label);
+        return (result && of(result)) ?? null;
+      };
+      if (labels.length === 0) return [];
+      return {
+        title: `${name}, ${device}`,
+        x: { name: 'kernel, rows', labels },
+        y: { name },
+        series: sets.map((set) => ({ name: set || 'as chosen', values: labels.map(figureOf(set)) })),
+        kind: 'bar' as const,
+      };
+    }),
+  );
 }

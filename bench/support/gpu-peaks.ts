@@ -94,35 +94,6 @@ const ARITHMETIC: readonly { name: string; code: string; operations: number }[] 
   },
 ];
 
-/** Products of 16 × 16 × 16 matrices by whole subgroups of 32; operations of one thread are a 32nd of them. */
-const MATRIX = {
-  name: 'subgroup matrix f16',
-  code: `enable subgroups; enable f16; enable chromium_experimental_subgroup_matrix;
-diagnostic(off, chromium.subgroup_matrix_uniformity);
-@group(0) @binding(0) var<storage, read> source: array<f16>;
-@group(0) @binding(1) var<storage, read_write> sink: array<f32>;
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) id: vec3u) {
-  let left = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&source, 0u, 16u);
-  let right = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&source, 0u, 16u);
-  var a: subgroup_matrix_result<f32, 16, 16>;
-  var b: subgroup_matrix_result<f32, 16, 16>;
-  var c: subgroup_matrix_result<f32, 16, 16>;
-  var d: subgroup_matrix_result<f32, 16, 16>;
-  for (var turn = 0u; turn < 256u; turn++) {
-    a = subgroupMatrixMultiplyAccumulate(left, right, a);
-    b = subgroupMatrixMultiplyAccumulate(left, right, b);
-    c = subgroupMatrixMultiplyAccumulate(left, right, c);
-    d = subgroupMatrixMultiplyAccumulate(left, right, d);
-  }
-  subgroupMatrixStore<row_major>(&sink, 0u, a, 16u);
-  subgroupMatrixStore<row_major>(&sink, 256u, b, 16u);
-  subgroupMatrixStore<row_major>(&sink, 512u, c, 16u);
-  subgroupMatrixStore<row_major>(&sink, 768u, d, 16u);
-}`,
-  operations: (256 * 4 * 2 * 16 ** 3) / 32,
-};
-
 /** @param bytes  of the buffers read and copied: more than any cache holds */
 export async function measurePeaks(gpu: Gpu, bytes: number): Promise<GpuPeaks> {
   const memory = new GpuMemory(gpu);
@@ -161,7 +132,7 @@ export async function measurePeaks(gpu: Gpu, bytes: number): Promise<GpuPeaks> {
 
   const gigaflops: Record<string, number> = {};
   const groups = gpu.features.software ? 8 : 8192;
-  for (const { name, code, operations } of [...ARITHMETIC, MATRIX]) {
+  for (const { name, code, operations } of ARITHMETIC) {
     const milliseconds = await time(code, groups, 1);
     if (milliseconds !== undefined) gigaflops[name] = (groups * 256 * operations) / milliseconds / 1e6;
   }

@@ -23,19 +23,14 @@ export async function generate(model: LoadedModel, count: number): Promise<void>
   let token = 1;
   for (let i = 0; i < count; i++) {
     const step = { tokens: [token], positions: [i], slots: [0], blockTables, logitRows: [0] };
-    await model.forward(step);
-    token = argmax(await model.logits(1));
+    await model.forward({ ...step, reductions: [{ top: 1 }] });
+    const [reduced] = await model.reducedLogits();
+    token = reduced?.ids[0] ?? 0;
   }
 }
 
 function blockTable({ maxModelLen }: LoadedModel): number[] {
   return Array.from({ length: Math.ceil(maxModelLen / KV_BLOCK_SIZE) }, (_, i) => i);
-}
-
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  return best;
 }
 
 /** Multiply-adds of a prompt step: every matrix once a token, the head for one row alone, and attention. */

@@ -12,12 +12,10 @@ const TOGGLES = [
   'disable_polyfills_on_integer_div_and_mod',
   // NVIDIA's driver has halves, which Dawn hides.
   'vulkan_enable_f16_on_nvidia',
-  // For subgroup matrices.
-  'allow_unsafe_apis',
 ];
 
-/** Optional features that the kernels or the benches use where an adapter has them. */
-const FEATURES = ['timestamp-query', 'subgroups', 'shader-f16'] as const satisfies GPUFeatureName[];
+/** Optional features that benches use where an adapter has them; the kernels need none. */
+const FEATURES = ['timestamp-query', 'shader-f16'] as const satisfies GPUFeatureName[];
 
 /** `hardware` refuses adapters that compute on the CPU; `any` takes them too. */
 export type AdapterChoice = 'any' | 'hardware';
