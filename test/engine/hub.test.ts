@@ -335,6 +335,17 @@ test('a model without weights is refused', async ({ hub, fetch }) => {
   );
 });
 
+test('two at a time bring the same model', async ({ fetch }) => {
+  const [one, other] = await Promise.all([fetch(), fetch()]);
+  assert.is(one, other);
+  assert.equal(new Uint8Array(await readFile(join(one, 'model.safetensors'))), WEIGHTS);
+});
+
+test('a cache that cannot be written is told of', async ({ cache, fetch }) => {
+  await writeFile(folderIn(cache), 'a file where a folder belongs');
+  await rejects(() => fetch(), /models--org--model.*: cannot \w+ in the cache \((EEXIST|ENOTDIR)\)$/, CheckpointError);
+});
+
 test('a signal ends it and leaves what came', async ({ cache, hub, fetch }) => {
   const controller = new AbortController();
   hub.fault = (request, response, content) => {

@@ -51,6 +51,8 @@ export async function fetchModel(repository: Repository, options: FetchOptions =
     return await job.run();
   } catch (error) {
     if (error instanceof PassingError) throw new CheckpointError(error.message);
+    const { code, syscall, path } = error as NodeJS.ErrnoException;
+    if (code && syscall) throw new CheckpointError(`${path ?? folder}: cannot ${syscall} in the cache (${code})`);
     throw error;
   }
 }
@@ -167,6 +169,8 @@ class ModelFetch {
         }
         return blob;
       } catch (error) {
+        // Another process may have brought it meanwhile, and taken the partial file away by that.
+        if (await isFile(blob)) return blob;
         if (!(error instanceof ChangedError) || changes === MAX_CHANGES) throw error;
         known = await this.#client.fileInfo(repository, commit, file);
       }
