@@ -11,7 +11,8 @@ import {
   StopMatcher,
   type TokenLogprobs,
 } from '../sampling/index.ts';
-import type { StreamDecoder } from '../tokenizer/index.ts';
+import type { StreamDecoder, Tokenizer } from '../tokenizer/index.ts';
+import { ForcedText } from './forced-text.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 import type { GenerateOutput } from './types.ts';
 
@@ -25,6 +26,8 @@ export interface ChoiceOptions {
   readonly eosTokenIds: readonly number[];
   readonly decoder: Pick<StreamDecoder, 'push'>;
   readonly grammar?: Grammar;
+  /** For drafts of what the grammar forces; without it none are made. */
+  readonly tokenizer?: Pick<Tokenizer, 'encode' | 'tokenBytes'>;
   /** Most tokens that are drafted from what the text repeats. Default 0: none. */
   readonly draftLength?: number;
 }
@@ -43,13 +46,14 @@ export class Choice {
   readonly #matcher: Matcher | undefined;
   /** `[ceil(vocabSize / 32)]` bits of the tokens that the grammar allows. */
   readonly #mask: Uint32Array | undefined;
+  readonly #forced: ForcedText | undefined;
   /** Tokens that end the text, and so are no part of what the grammar sees. */
   readonly #endTokenIds: ReadonlySet<number>;
   /** The same without those that only the model's generation config names. */
   readonly #plainEndTokenIds: readonly number[];
 
   constructor(options: ChoiceOptions) {
-    const { index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar, draftLength = 0 } = options;
+    const { index, prompt, sampling, vocabSize, eosTokenIds, decoder, grammar, tokenizer, draftLength = 0 } = options;
     this.index = index;
     this.#prompt = prompt;
     this.#lookup = draftLength > 0 ? new PromptLookup(draftLength) : undefined;
@@ -58,6 +62,7 @@ export class Choice {
     this.#stop = new StopMatcher(sampling, eosTokenIds);
     this.#decoder = decoder;
     this.#matcher = grammar?.matcher();
+    this.#forced = this.#matcher && tokenizer && new ForcedText(this.#matcher, tokenizer, vocabSize);
     this.#mask = grammar && new Uint32Array(Math.ceil(vocabSize / 32));
     this.#endTokenIds = new Set([...eosTokenIds, ...sampling.stopTokenIds].filter((id) => id >= 0 && id < vocabSize));
     const further = new Set(eosTokenIds.slice(1).filter((id) => !sampling.stopTokenIds.includes(id)));
@@ -125,11 +130,11 @@ export class Choice {
   }
 
   /**
-   * What probably follows: tokens that the grammar leaves no choice about, or those that followed the same text before.
+   * What probably follows: what the grammar leaves no choice about, or tokens that followed the same text before.
    * @param tokens  prompt and output
    */
   draft(tokens: readonly number[]): readonly number[] {
-    const forced = this.#matcher?.forcedTokens() ?? [];
+    const forced = this.#forced?.draft(tokens.length) ?? [];
     return forced.length > 0 ? forced : (this.#lookup?.draft(tokens) ?? []);
   }
 

@@ -15,7 +15,7 @@ import type { BeamOptions, GenerateRequest } from './types.ts';
 const MAX_CANDIDATES = 256;
 
 export interface SearchTools {
-  readonly tokenizer: Pick<Tokenizer, 'streamDecoder'>;
+  readonly tokenizer: Pick<Tokenizer, 'streamDecoder' | 'encode' | 'tokenBytes'>;
   readonly vocabSize: number;
   /** The model's end tokens; the first is the tokenizer's own. */
   readonly eosTokenIds: readonly number[];
@@ -56,7 +56,7 @@ export function createSearch(
   const rankable = isRanked ? { ...sampling, ...ranking } : sampling;
   const choices = Array.from(
     { length: candidates },
-    (_, index) => new Choice({ ...choice, sampling: rankable, index, decoder: newDecoder(), draftLength }),
+    (_, index) => new Choice({ ...choice, sampling: rankable, index, decoder: newDecoder(), tokenizer, draftLength }),
   );
   const search = new ParallelChoices(sequence, choices);
   return isRanked ? new BestOf(search, sampling.n, sampling.logprobs !== null) : search;

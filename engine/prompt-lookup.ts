@@ -3,28 +3,21 @@
  * Source: Saxena, "Prompt Lookup Decoding", 2023.
  */
 
-/**
- * The drafts of one text. A drafted token costs as much as any other where a step is bound by arithmetic, so there are
- * only as many as have lately been right: twice as many after a draft that was, and one at least.
- */
+import { DraftLength } from './draft-length.ts';
+
+/** The drafts of one text. */
 export class PromptLookup {
-  readonly #most: number;
-  #length = 1;
-  /** Tokens of the text with the last draft, if all of it is right. */
-  #hoped = 0;
+  readonly #length: DraftLength;
 
   /** @param most  most tokens of a draft */
   constructor(most: number) {
-    this.#most = most;
+    this.#length = new DraftLength(most, 1);
   }
 
   /** What probably follows `tokens`, which go on from those of the call before. */
   draft(tokens: readonly number[]): readonly number[] {
-    const wrong = this.#hoped - tokens.length + 1;
-    if (this.#hoped > 0) this.#length = wrong > 0 ? Math.max(1, this.#length - wrong) : 2 * this.#length;
-    this.#length = Math.min(this.#length, this.#most);
-    const draft = lookUpDraft(tokens, this.#length);
-    this.#hoped = draft.length > 0 ? tokens.length + draft.length : 0;
+    const draft = lookUpDraft(tokens, this.#length.limit(tokens.length));
+    this.#length.drafted(tokens.length, draft.length);
     return draft;
   }
 }

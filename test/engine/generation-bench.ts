@@ -48,7 +48,11 @@ export class Bench {
 }
 
 export const ids = (text: string): number[] => Array.from(text, (char) => char.charCodeAt(0) - 97);
-const TOKENIZER = { streamDecoder: () => ({ push: letter }) } as unknown as SearchTools['tokenizer'];
+const TOKENIZER = {
+  streamDecoder: () => ({ push: letter }),
+  encode: ids,
+  tokenBytes: (id: number) => new TextEncoder().encode(letter(id)),
+} as unknown as SearchTools['tokenizer'];
 export const letter = (id: number): string => (EOS.includes(id) ? '' : String.fromCharCode(97 + id));
 
 /** The outputs of each choice put together. */
@@ -101,7 +105,9 @@ export function wordGrammar(
         },
         accept: (id) => !(faults.refuse && at === 2) && id === ids(word)[at] && ++at > 0,
         canFinish: () => at === word.length,
-        rollback: () => {},
+        rollback: (count) => {
+          at -= count;
+        },
         forcedTokens: () => [],
         reset: () => {},
       };
