@@ -149,11 +149,9 @@ export class Expressions {
   /** An expression without automata that take every text and only label it. */
   essence(id: number): number {
     const { shape } = this.#all[id];
+    if (shape.kind === 'automaton' && shape.automaton.universal) return ANY_TEXT;
     if (shape.kind !== 'both') return id;
-    const rest = shape.parts.filter((part) => {
-      const inner = this.#all[part].shape;
-      return !(inner.kind === 'automaton' && inner.automaton.universal);
-    });
+    const rest = shape.parts.filter((part) => this.essence(part) !== ANY_TEXT);
     return rest.length === shape.parts.length ? id : this.#both(rest);
   }
 
@@ -169,8 +167,9 @@ export class Expressions {
    * some character leads to a state that is as near to an end. Then a text of every length from the shortest on exists.
    */
   lengths(id: number): Lengths | undefined {
-    const expression = this.#all[id];
-    if (expression.lengths === undefined) this.#findLengths(id);
+    const essence = this.essence(id);
+    const expression = this.#all[essence];
+    if (expression.lengths === undefined) this.#findLengths(essence);
     return expression.lengths ?? undefined;
   }
 

@@ -85,7 +85,10 @@ export class LocalMasks {
 
   /** The trie nodes with more below them at which a terminal may end or go on. */
   open(state: number, local: LocalMask): Exits {
-    local.open ??= this.#openExits(state);
+    if (!local.open) {
+      const unlabelled = this.#unlabelled(state);
+      local.open = unlabelled === undefined ? this.#openExits(state) : this.#openLabelled(state, unlabelled);
+    }
     return local.open;
   }
 
@@ -149,6 +152,14 @@ export class LocalMasks {
     return visited;
   }
 
+  #openLabelled(state: number, unlabelled: number): Exits {
+    const open = new Exits();
+    for (const node of this.open(unlabelled, this.of(unlabelled)).nodes) {
+      open.add(node, this.#bytes.labels(this.#stateAt(state, node))!);
+    }
+    return open;
+  }
+
   #openExits(start: number): Exits {
     const { trie } = this.#vocabulary;
     const bytes = this.#bytes;
@@ -203,15 +214,20 @@ export class LocalMasks {
     });
   }
 
-  /** The mask of a JSON string that an automaton labels: that of the string without labels, but for the labels. */
+  /** The mask of a text that an automaton labels: that of the text without labels, but for the labels. */
   #labelled(state: number): LocalMask | undefined {
-    const expression = this.#bytes.insideExpression(state);
-    if (expression === undefined || !this.#bytes.isJsonString(state)) return undefined;
-    const essence = this.#expressions.essence(expression);
-    if (essence === expression) return undefined;
-    const base = this.of(this.#bytes.withExpression(state, essence));
+    const unlabelled = this.#unlabelled(state);
+    if (unlabelled === undefined) return undefined;
+    const base = this.of(unlabelled);
     const depth = this.#vocabulary.longest;
     return { inside: base.inside, closed: base.closed.map((used) => this.#endingHere(state, used, depth)) };
+  }
+
+  #unlabelled(state: number): number | undefined {
+    const expression = this.#bytes.insideExpression(state);
+    if (expression === undefined) return undefined;
+    const essence = this.#expressions.essence(expression);
+    return essence === expression ? undefined : this.#bytes.withExpression(state, essence);
   }
 
   /**

@@ -28,7 +28,7 @@ const MAX_LISTED = 2000;
 /** As few are listed where each is looked at with all that may follow it. */
 const MAX_LISTED_SCALARS = 200;
 /** Remainders of strings: a prime. Two different strings have the same with a chance of 1 in so many. */
-const REMAINDERS = 1021;
+const REMAINDERS = 509;
 /** Labels from here on are those of texts; below are those of whatever the texts were made of. */
 const FIRST_LABEL = 1 << 24;
 
@@ -167,8 +167,16 @@ export interface ScalarPart {
   readonly among: (labels: readonly number[]) => Terminal;
 }
 
-/** @param written keys of which those that are without end must be none */
-export function scalarParts(lowering: Lowering, value: Value, written: readonly string[]): ScalarPart[] {
+/**
+ * @param written keys of which those that are without end must be none
+ * @param withNumbers false leaves numbers out
+ */
+export function scalarParts(
+  lowering: Lowering,
+  value: Value,
+  written: readonly string[],
+  withNumbers: boolean,
+): ScalarPart[] {
   const parts: ScalarPart[] = [];
   const list = (texts: readonly string[], keyOfText: (text: string) => string, make: (regex: Regex) => Terminal) => {
     const keys = texts.map(keyOfText);
@@ -191,6 +199,7 @@ export function scalarParts(lowering: Lowering, value: Value, written: readonly 
     else if (!listed && lowering.hasText(written.length === 0 ? regex : others)) endless(jsonString(others), hashKey);
   }
 
+  if (!withNumbers) return parts;
   const numbers = both(lowering.numberRegex(lowering.ofType(value, NUMBER)), canonicalNumbers);
   const listed = lowering.texts(numbers, MAX_LISTED_SCALARS);
   if (listed && listed.length > 0) list(listed, (digits) => digits, text);
@@ -263,6 +272,8 @@ function spelledOut(): { automaton: Automaton; textOf: (label: number) => string
         return [code, code, id] as const;
       }),
     accepts: (state) => FIRST_LABEL + state,
+    // Of all texts that it is used with, which are numbers: never alone.
+    universal: true,
   };
   return { automaton, textOf: (label) => (label < FIRST_LABEL ? undefined : texts[label - FIRST_LABEL]) };
 }

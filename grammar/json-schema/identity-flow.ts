@@ -1,6 +1,6 @@
 /**
  * Arrays and objects as items that must be unique. What is kept of an item is its *identity*: the names and scalars from its
- * start up to the third string or number that has many values; the strings by a remainder. Members come in one order, so the
+ * start up to the third string that has many values; strings by a remainder, numbers only before the first string. Members come in one order, so the
  * identities of equal items are equal, or one is the beginning of the other. Where neither is, the items differ; so items
  * are only taken when that is so. Some that differ behind their identities alone are not taken.
  */
@@ -8,7 +8,7 @@
 import { type Flow, type FlowState, type FlowStep, type Node, sequence } from '../ir.ts';
 import { scalarParts } from './distinct.ts';
 import type { Lowering } from './lowering.ts';
-import { ARRAY, OBJECT, type Value } from './values.ts';
+import { ARRAY, NUMBER, OBJECT, type Value } from './values.ts';
 
 /** A flow of an array or an object, and what its steps stand for. */
 export interface ContainerFlow {
@@ -37,6 +37,17 @@ export class Identities {
   text(number: number): string {
     return this.#texts[number];
   }
+}
+
+/** The steps of containers, which many flows follow. */
+const knownSteps = new WeakMap<ContainerFlow, Map<FlowState, readonly FlowStep[]>>();
+
+function stepsOf(container: ContainerFlow, state: FlowState): readonly FlowStep[] {
+  let known = knownSteps.get(container);
+  if (!known) knownSteps.set(container, (known = new Map()));
+  let steps = known.get(state);
+  if (!steps) known.set(state, (steps = container.node.steps(state)));
+  return steps;
 }
 
 /** Where a text is: in the container, with its identity so far. */
@@ -102,7 +113,7 @@ export class IdentityFlow {
   #isEndless(id: FlowState, depth: number): boolean {
     const state = this.#states.get(id);
     if (!state || state.left === 0 || depth > MAX_DEPTH || ++this.#searched > MAX_SEARCHED) return false;
-    return this.#container.node.steps(state.base).some(({ match, next }) => {
+    return stepsOf(this.#container, state.base).some(({ match, next }) => {
       const leaf = this.#container.leafOf(match);
       if (typeof next === 'function') {
         const names = [...this.#container.openNames(state.base)];
@@ -111,7 +122,7 @@ export class IdentityFlow {
         );
       }
       if (!leaf) return this.#isEndless(this.#state(next, state.identity, state.left), depth + 1);
-      const parts = scalarParts(this.#lowering, leaf.value, []);
+      const parts = scalarParts(this.#lowering, leaf.value, [], !hasString(state.identity));
       if (parts.some(({ keys }) => keys === undefined)) return true;
       const key = parts.flatMap(({ keys }) => keys!)[0];
       return key !== undefined && this.#isEndless(this.#afterScalar(state, key, false, next), depth + 1);
@@ -138,7 +149,7 @@ export class IdentityFlow {
     let steps = this.#steps.get(id);
     if (!steps) {
       const state = this.#states.get(id)!;
-      steps = this.#container.node.steps(state.base).flatMap((step) => this.#follow(state, step));
+      steps = stepsOf(this.#container, state.base).flatMap((step) => this.#follow(state, step));
       this.#steps.set(id, steps);
     }
     return steps;
@@ -171,7 +182,13 @@ export class IdentityFlow {
     const lowering = this.#lowering;
     const behind = (node: Node) => (before ? sequence(before, node) : node);
     const steps: FlowStep[] = [];
-    for (const { terminal, keyOf, keys, among } of scalarParts(lowering, value, this.#barred(state, next))) {
+    const withNumbers = !hasString(state.identity);
+    for (const { terminal, keyOf, keys, among } of scalarParts(
+      lowering,
+      value,
+      this.#barred(state, next),
+      withNumbers,
+    )) {
       const after = (label: number) => {
         const key = keyOf(label);
         const grown = key === undefined ? DEAD : this.#afterScalar(state, key, keys === undefined, next);
@@ -181,7 +198,12 @@ export class IdentityFlow {
       if (open?.length === 0) continue;
       steps.push({ match: behind(open && open.length < keys!.length ? among(open) : terminal), next: after });
     }
-    const containers = this.#containersOf(value);
+    const passed = this.#state(next, state.identity, state.left);
+    const numbers = this.#ofTypes(value, NUMBER);
+    if (!withNumbers && numbers && this.#canFinish(passed)) {
+      steps.push({ match: behind(lowering.node(numbers)), next: passed });
+    }
+    const containers = this.#ofTypes(value, ARRAY | OBJECT);
     const grown = `${state.identity}${CONTAINER}`;
     if (containers && !this.#isTaken(grown)) {
       steps.push({ match: behind(lowering.node(containers)), next: this.#state(next, grown, 0) });
@@ -195,10 +217,11 @@ export class IdentityFlow {
     return after === 0 && this.#isTaken(grown) ? DEAD : this.#state(next, grown, after);
   }
 
-  #containersOf(value: Value): Value | undefined {
+  /** What of a set is of some types; undefined when nothing is. */
+  #ofTypes(value: Value, types: number): Value | undefined {
     const { values } = this.#lowering;
-    const containers = values.and(value, values.types(ARRAY | OBJECT));
-    return this.#lowering.satisfiable(containers) ? containers : undefined;
+    const some = values.and(value, values.types(types));
+    return this.#lowering.satisfiable(some) ? some : undefined;
   }
 
   /** Keys of scalars of many values after which the item could not end unlike those before. */
@@ -221,7 +244,7 @@ export class IdentityFlow {
     if (++this.#searched > MAX_SEARCHED || depth > MAX_DEPTH) return false;
     if (this.#taken.some((other) => state.identity.startsWith(other))) return false;
     // The last steps are those to the end.
-    const steps = [...this.#container.node.steps(state.base)].reverse();
+    const steps = [...stepsOf(this.#container, state.base)].reverse();
     const found = steps.some((step) => this.#leads(state, step, depth + 1));
     this.#finishable.set(id, found);
     return found;
@@ -237,13 +260,22 @@ export class IdentityFlow {
       );
     }
     if (!leaf) return this.#canFinish(this.#state(next, identity, left), depth);
-    const parts = scalarParts(this.#lowering, leaf.value, this.#barred(state, next));
+    const withNumbers = !hasString(identity);
+    const parts = scalarParts(this.#lowering, leaf.value, this.#barred(state, next), withNumbers);
     return (
+      (!withNumbers &&
+        this.#ofTypes(leaf.value, NUMBER) !== undefined &&
+        this.#canFinish(this.#state(next, identity, left), depth)) ||
       parts.some(({ keys }) => keys === undefined) ||
-      (!this.#isTaken(`${identity}${CONTAINER}`) && this.#containersOf(leaf.value) !== undefined) ||
+      (!this.#isTaken(`${identity}${CONTAINER}`) && this.#ofTypes(leaf.value, ARRAY | OBJECT) !== undefined) ||
       parts.some(({ keys }) => keys!.some((key) => this.#canFinish(this.#afterScalar(state, key, false, next), depth)))
     );
   }
+}
+
+/** Numbers count only before the first string: each is a text of its own, and all must be looked at. */
+function hasString(identity: string): boolean {
+  return identity.includes('#');
 }
 
 function wholeOf({ identity, left }: State): string {

@@ -11,18 +11,18 @@ const test = suite('unique items');
 
 const flags = { type: 'object', properties: { a: { type: 'boolean' }, b: { type: 'boolean' } }, required: ['a'] };
 const cases: Record<string, { schema: object; valid: unknown[]; invalid: unknown[] }> = {
-  'objects of a choice, a string and a number': {
+  'objects of a number, a choice and a string': {
     schema: {
       items: {
         type: 'object',
-        properties: { t: { enum: ['a', 'b'] }, n: { type: 'string' }, x: { type: 'integer' } },
+        properties: { x: { type: 'integer' }, t: { enum: ['a', 'b'] }, n: { type: 'string' } },
       },
     },
     valid: [
       [{}, { t: 'a' }],
       [{ t: 'a' }, { t: 'b' }],
       [{ t: 'a', n: 'q' }, { t: 'a', n: 'r' }, { n: 'q' }],
-      [{ t: 'a', x: 1 }, { t: 'a', x: 2 }, { t: 'a' }],
+      [{ x: 1, t: 'a' }, { x: 2, t: 'a' }, { t: 'a' }],
     ],
     invalid: [
       [{}, {}],
@@ -89,25 +89,25 @@ const cases: Record<string, { schema: object; valid: unknown[]; invalid: unknown
     schema: {
       items: {
         type: 'object',
-        properties: { a: { anyOf: [{ enum: ['p', 'q'] }, { type: 'string', minLength: 3 }] }, b: { type: 'integer' } },
+        properties: { a: { anyOf: [{ enum: ['p', 'q'] }, { type: 'string', minLength: 3 }] }, b: { type: 'string' } },
         additionalProperties: false,
       },
     },
     valid: [
       [
-        { a: 'p', b: 1 },
-        { a: 'p', b: 2 },
-        { a: 'ppp', b: 1 },
+        { a: 'p', b: '1' },
+        { a: 'p', b: '2' },
+        { a: 'ppp', b: '1' },
       ],
     ],
     invalid: [
       [
-        { a: 'p', b: 1 },
-        { a: 'p', b: 1 },
+        { a: 'p', b: '1' },
+        { a: 'p', b: '1' },
       ],
       [
-        { a: 'ppp', b: 1 },
-        { a: 'ppp', b: 1 },
+        { a: 'ppp', b: '1' },
+        { a: 'ppp', b: '1' },
       ],
     ],
   },
