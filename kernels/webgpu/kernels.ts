@@ -138,6 +138,11 @@ function productFiles(format: WeightFormat, packedDot: boolean) {
   return { dot, weight: [WEIGHT_FILE[format], 'dot-block'], product: 'product-quantized' } as const;
 }
 
+function manyRowsFiles(format: WeightFormat): ShaderName[] {
+  if (isAffine(format)) return ['product-affine', 'linear-many-rows-affine'];
+  return [isQuantized(format) ? 'linear-many-rows-quantized' : 'linear-many-rows-float'];
+}
+
 /** params, step, weights, weight words, out */
 export function embedKernel(format: WeightFormat): Kernel {
   const elements: ShaderName[] = isAffine(format)
@@ -156,7 +161,7 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
   const body: Record<typeof rows, ShaderName[]> = {
     any: [product, 'linear-plain'],
     few: [product, 'linear-few-rows'],
-    many: [isQuantized(format) ? 'linear-many-rows-quantized' : 'linear-many-rows-float'],
+    many: manyRowsFiles(format),
   };
   return {
     name: `linear ${format}, ${rows} rows`,

@@ -91,10 +91,10 @@ function kernelsOfRun(
     return { few: [], others: [kernel('any', (rows) => [Math.ceil(run.rows / ELEMENT_THREADS), rows])] };
   }
 
-  const fewRows = (most: number, times: (rows: number) => number) => {
+  const few = FEW_ROWS.map((most, i) => {
     const { threads, outs, loads } = tileOf(variants, most, run, x.cols, segments);
     const groups = Math.ceil(run.rows / ((outs * threads) / segments));
-    return kernel('few', (rows) => [times(rows) === 0 ? 0 : groups, Math.max(1, times(rows))], {
+    return kernel('few', (rows) => [isWithin(rows, i) ? groups : 0, 1], {
       THREADS: threads,
       ROWS: most,
       OUTS: outs,
@@ -103,13 +103,7 @@ function kernelsOfRun(
       // A CPU compiles each width anew for longer than it runs.
       BLOCKS: recording.gpu.features.software ? 0 : blocks,
     });
-  };
-  const few = FEW_ROWS.map((most, i) => fewRows(most, (rows) => (isWithin(rows, i) ? 1 : 0)));
-  if (isAffine(format)) {
-    // Many rows are taken a few at a time: the tile for prompts has room for one scale a block only.
-    const times = (rows: number) => (rows > MOST_FEW_ROWS ? Math.ceil(rows / MOST_FEW_ROWS) : 0);
-    return { few, others: [fewRows(MOST_FEW_ROWS, times)] };
-  }
+  });
   const many = (least: number, most: number, tileRows: number, tileOuts: number, constants: KernelConstants) =>
     kernel(
       'many',
@@ -120,7 +114,9 @@ function kernelsOfRun(
     const { tile } = variants;
     return { few, others: [many(MOST_FEW_ROWS + 1, Number.POSITIVE_INFINITY, tile, tile, { TILE: tile })] };
   }
-  const { tileRows, tileOuts } = variants;
+  const { tileRows } = variants;
+  // A thread holds half as many outputs where a block has two scales and a min.
+  const tileOuts = isAffine(format) ? variants.tileOuts / 2 : variants.tileOuts;
   const sizes = (rows: number) => ({ TILE_ROWS: rows, TILE_OUTS: tileOuts });
   return {
     few,
