@@ -173,6 +173,9 @@ export function kvBlockBytes(shape: KvShape): number {
   return 2 * shape.layers * pageBytes(shape);
 }
 
+/** What the attention kernels have room for in the 16 KiB that every adapter grants a workgroup. */
+const MAX_HEAD_DIM = 320;
+
 /** Keys and values of every layer, f32; layouts in `shaders/rope-and-cache.wgsl`. */
 export class WebGpuKvCache implements KvCache {
   readonly layers: number;
@@ -188,6 +191,11 @@ export class WebGpuKvCache implements KvCache {
   constructor(memory: GpuMemory, shape: KvShape & { readonly blocks: number }) {
     if (shape.headDim % 4 !== 0) {
       throw new DeviceError(`K/V cache: headDim ${shape.headDim} must be a multiple of 4 on the webgpu device`);
+    }
+    if (shape.headDim > MAX_HEAD_DIM) {
+      throw new DeviceError(
+        `K/V cache: headDim ${shape.headDim} does not fit a workgroup's memory; expected at most ${MAX_HEAD_DIM}`,
+      );
     }
     this.layers = shape.layers;
     this.blocks = shape.blocks;

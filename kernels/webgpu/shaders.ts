@@ -2071,18 +2071,20 @@ var<workgroup> terms: array<f32, THREADS>;
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = id.z;
+  let group = workgroupIndex(id, count);
   let request = row * params.requestStride;
   let result = row * params.foundStride;
-  if (row >= rowsOf(1u) || requests[request] == 0u) {
+  if (row >= rowsOf(1u) || requests[request] == 0u || group >= params.sums) {
     return;
   }
   let threshold = atomicLoad(&found[result + 2u]);
   let greatest = floatOf(atomicLoad(&found[result + 1u]));
   let scale = bitcast<f32>(requests[request + 1u]);
-  let word = id.x * THREADS + thread;
+  let word = group * THREADS + thread;
   var sum = 0.0;
   if (word < params.words) {
     let most = maxima[row * params.words + word];
@@ -2117,10 +2119,10 @@ fn main(
     workgroupBarrier();
   }
   if (thread == 0u) {
-    atomicStore(&found[result + 8u + id.x], bitcast<u32>(terms[0]));
+    atomicStore(&found[result + 8u + group], bitcast<u32>(terms[0]));
   }
   let picks = requests[request + 2u];
-  for (var i = id.x * THREADS + thread; i < picks; i += params.sums * THREADS) {
+  for (var i = group * THREADS + thread; i < picks; i += params.sums * THREADS) {
     let pick = requests[request + 4u + params.words + i];
     atomicStore(&found[result + 8u + params.sums + 2u * CAPACITY + i], bitsOf(row, pick));
   }
@@ -2132,10 +2134,12 @@ fn main(
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = id.z;
-  let word = id.x * THREADS + thread;
+  let group = workgroupIndex(id, count);
+  let word = group * THREADS + thread;
   if (row >= rowsOf(1u) || requests[row * params.requestStride] == 0u || word >= params.words) {
     return;
   }

@@ -4,10 +4,12 @@
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = id.z;
-  let word = id.x * THREADS + thread;
+  let group = workgroupIndex(id, count);
+  let word = group * THREADS + thread;
   if (row >= rowsOf(1u) || requests[row * params.requestStride] == 0u || word >= params.words) {
     return;
   }
