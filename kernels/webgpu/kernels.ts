@@ -191,12 +191,11 @@ export function linearGatedKernel(format: WeightFormat, packedDot: boolean): Ker
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
-export function expertKernel(format: WeightFormat, plain: boolean, packedDot: boolean): Kernel {
+export function expertKernel(format: WeightFormat, routes: 'plain' | 'rows' | 'many', packedDot: boolean): Kernel {
   const { dot, weight, product } = productFiles(format, packedDot);
-  const body: ShaderName = plain ? 'expert-plain' : 'expert-rows';
   return {
-    name: `experts ${format}`,
-    files: [...dot, 'step', ...weight, 'expert-group', product, body],
+    name: `experts ${format}, ${routes}`,
+    files: [...dot, 'step', ...weight, 'expert-group', product, `expert-${routes}`],
     bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write', 'read'],
   };
 }

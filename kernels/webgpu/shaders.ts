@@ -1011,9 +1011,13 @@ struct Params {
 // u32 [routes]
 @group(0) @binding(8) var<storage, read> chosen: array<u32>;
 
-// The row of all experts' rows that makes output o of a route; beyond the last output the last one's.
+// The row of all experts' rows that makes output o; beyond the last output the last one's.
+fn rowOfExpert(expert: u32, o: u32) -> u32 {
+  return expert * params.expertRows + min(o, params.expertRows - 1u);
+}
+
 fn weightRow(route: u32, o: u32) -> u32 {
-  return chosen[route] * params.expertRows + min(o, params.expertRows - 1u);
+  return rowOfExpert(chosen[route], o);
 }
 
 fn isHere(row: u32) -> bool {
@@ -1035,6 +1039,102 @@ fn store(route: u32, o: u32, sum: f32) {
     result += bias[chosen[route] * params.biasStride + column];
   }
   out[route * params.outStride + column] = result;
+}
+`,
+  'expert-many': `// Experts' matrices for many routes (prompts): a workgroup takes OUTS · THREADS / SEGMENTS outputs of one expert, for all
+// routes that go there.
+//
+// It looks through the routes, LIST at a time, and notes the expert's own; of those, ROWS share one reading of the weights.
+// Their order in the list is as the threads happen to come, which changes no result. Sums are those of \`expert-rows.wgsl\`.
+// Follows \`expert-group.wgsl\` and a \`product-*.wgsl\`. Bound by memory, as long as few routes go to an expert.
+
+const THREADS: u32 = 128u;
+const OUTS: u32 = 1u;
+const SEGMENTS: u32 = 32u;
+const LIST: u32 = 128u;
+const ROWS: u32 = 8u;
+const TEAMS: u32 = THREADS / SEGMENTS;
+// One more than there are segments, so that the threads that add them up read from different banks.
+const PITCH: u32 = SEGMENTS + 1u;
+
+var<workgroup> list: array<u32, LIST>;
+var<workgroup> listed: atomic<u32>;
+var<workgroup> found: u32;
+// [TEAMS, OUTS, ROWS], of segments each
+var<workgroup> sums: array<f32, TEAMS * OUTS * ROWS * PITCH>;
+
+// Number of routes from \`first\` on that the list now holds; all threads call it together.
+fn note(first: u32, expert: u32, thread: u32) -> u32 {
+  if (thread == 0u) {
+    atomicStore(&listed, 0u);
+  }
+  workgroupBarrier();
+  let end = min(first + LIST, rowsOf(params.domain));
+  for (var route = first + thread; route < end; route += THREADS) {
+    if (chosen[route] == expert) {
+      list[atomicAdd(&listed, 1u)] = route;
+    }
+  }
+  workgroupBarrier();
+  if (thread == 0u) {
+    found = atomicLoad(&listed);
+  }
+  return workgroupUniformLoad(&found);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let firstOut = workgroupIndex(id, count) * (TEAMS * OUTS);
+  let expert = id.z;
+  if (firstOut >= params.expertRows) {
+    return;
+  }
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
+  var bases = array<u32, OUTS>();
+  for (var j = 0u; j < OUTS; j++) {
+    bases[j] = baseOf(rowOfExpert(expert, firstOut + team * OUTS + j));
+  }
+  for (var start = 0u; start < rowsOf(params.domain); start += LIST) {
+    let routes = note(start, expert, thread);
+    for (var first = 0u; first < routes; first += ROWS) {
+      let rows = min(ROWS, routes - first);
+      // With a value, since not every driver sets a variable without one to zero at each turn of a loop.
+      var partial = array<f32, OUTS * ROWS>();
+      for (var block = segment; block < params.blocks; block += SEGMENTS) {
+        var loaded: array<Block, OUTS>;
+        for (var j = 0u; j < OUTS; j++) {
+          loaded[j] = loadBlock(bases[j], block, params.blocks);
+        }
+        for (var r = 0u; r < ROWS; r++) {
+          if (r < rows) {
+            let row = loadRow(list[first + r], block, params.blocks);
+            for (var j = 0u; j < OUTS; j++) {
+              partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
+            }
+          }
+        }
+      }
+      for (var i = 0u; i < OUTS * ROWS; i++) {
+        sums[(team * OUTS * ROWS + i) * PITCH + segment] = partial[i];
+      }
+      workgroupBarrier();
+      for (var i = thread; i < TEAMS * OUTS * ROWS; i += THREADS) {
+        if (i % ROWS < rows) {
+          var total = 0.0;
+          for (var s = 0u; s < SEGMENTS; s++) {
+            total += sums[i * PITCH + s];
+          }
+          store(list[first + i % ROWS], firstOut + i / ROWS, total);
+        }
+      }
+      workgroupBarrier();
+    }
+  }
 }
 `,
   'expert-plain': `// Experts' matrices in the plainest form: one thread a result, segments walked one after the other.

@@ -72,6 +72,7 @@ const SHAPES: readonly Shape[] = [
   { experts: 8, perToken: 2, cols: 64, outs: 128, format: 'Q8_0', normalize: true },
   { experts: 3, perToken: 3, cols: 32, outs: 64, format: 'Q4_0', normalize: false },
   { experts: 12, perToken: 3, cols: 16, outs: 8, format: 'F32', normalize: false, groups: { count: 4, chosen: 2 } },
+  { experts: 8, perToken: 5, cols: 160, outs: 192, format: 'Q8_0', normalize: true, bias: true },
   { experts: 5, perToken: 1, cols: 40, outs: 16, format: 'F16', normalize: true },
 ];
 

@@ -28,9 +28,13 @@ struct Params {
 // u32 [routes]
 @group(0) @binding(8) var<storage, read> chosen: array<u32>;
 
-// The row of all experts' rows that makes output o of a route; beyond the last output the last one's.
+// The row of all experts' rows that makes output o; beyond the last output the last one's.
+fn rowOfExpert(expert: u32, o: u32) -> u32 {
+  return expert * params.expertRows + min(o, params.expertRows - 1u);
+}
+
 fn weightRow(route: u32, o: u32) -> u32 {
-  return chosen[route] * params.expertRows + min(o, params.expertRows - 1u);
+  return rowOfExpert(chosen[route], o);
 }
 
 fn isHere(row: u32) -> bool {
