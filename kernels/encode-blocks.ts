@@ -63,7 +63,7 @@ export const encodeBlocks: Readonly<Record<QuantizedWeightFormat, Encode>> = {
     const codes = new Uint8Array(32);
     for (let from = 0, at = 0; from < x.length; from += 32, at += 18) {
       const block = x.subarray(from, from + 32);
-      const d = halfToFloat(putScale(out, at, extremeOf(block) / -127));
+      const d = halfToFloat(putScale(out, at, extremeOf(block, 0, 32) / -127));
       for (let i = 0; i < 32; i++) codes[i] = d === 0 ? 8 : nearest(IQ4_VALUES, block[i] / d);
       putNibbles(out, at + 2, codes);
     }
@@ -73,7 +73,7 @@ export const encodeBlocks: Readonly<Record<QuantizedWeightFormat, Encode>> = {
     for (let from = 0, at = 0; from < x.length; from += 32, at += 17) {
       const block = x.subarray(from, from + 32);
       // The greatest value, 6, takes the two lowest exponents above the scale's: OCP MX specification, section 6.3.
-      const most = Math.abs(extremeOf(block));
+      const most = Math.abs(extremeOf(block, 0, 32));
       const e = most === 0 ? 0 : Math.min(254, Math.max(2, Math.floor(Math.log2(most)) - 2 + 127));
       const scale = 2 ** (e - 128);
       out[at] = e;
@@ -83,9 +83,11 @@ export const encodeBlocks: Readonly<Record<QuantizedWeightFormat, Encode>> = {
   },
 };
 
-/** The element of greatest magnitude. */
-function extremeOf(x: Float32Array): number {
-  return x.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+/** The element of greatest magnitude among `count` from `from` on. */
+function extremeOf(x: Float32Array, from: number, count: number): number {
+  let extreme = 0;
+  for (let i = from; i < from + count; i++) if (Math.abs(x[i]) > Math.abs(extreme)) extreme = x[i];
+  return extreme;
 }
 
 /** Index of the value that is nearest to x. */
@@ -124,52 +126,68 @@ interface Affine {
   min: number;
 }
 
-/** The scale ≥ 0 and min of 32 elements from `from` on that keep them best with codes 0 … `most`. */
+/**
+ * The scale ≥ 0 and min of 32 elements from `from` on that keep them best with codes 0 … `most`: of the scales tried, each
+ * with the codes it gives and then the least squares for these codes, the one whose squares are least.
+ */
 function fitAffine(x: Float32Array, from: number, most: number, mayBePositive: boolean): Affine {
-  let least = Infinity;
-  let greatest = -Infinity;
+  let least = x[from];
+  let greatest = least;
+  let x1 = 0;
+  let x2 = 0;
   for (let i = from; i < from + 32; i++) {
-    least = Math.min(least, x[i]);
-    greatest = Math.max(greatest, x[i]);
+    const value = x[i];
+    if (value < least) least = value;
+    if (value > greatest) greatest = value;
+    x1 += value;
+    x2 += value * value;
   }
-  if (!mayBePositive) least = Math.min(0, least);
-  if (!(greatest > least)) return { scale: 0, min: mayBePositive ? least : Math.min(0, least) };
-  let best: Affine = { scale: (greatest - least) / most, min: least };
+  if (!mayBePositive && least > 0) least = 0;
+  if (!(greatest > least)) return { scale: 0, min: least };
+  let bestScale = (greatest - least) / most;
+  let bestMin = least;
   let bestError = Infinity;
   for (const off of TRIED) {
     const inverse = (most + off) / (greatest - least);
-    // Least squares for scale and min, given the codes.
-    let [n, q1, q2, x1, qx] = [32, 0, 0, 0, 0];
+    let q1 = 0;
+    let q2 = 0;
+    let qx = 0;
     for (let i = from; i < from + 32; i++) {
-      const q = Math.max(0, Math.min(most, Math.round((x[i] - least) * inverse)));
+      const q = codeOf((x[i] - least) * inverse, most);
       q1 += q;
       q2 += q * q;
-      x1 += x[i];
       qx += q * x[i];
     }
-    const determinant = n * q2 - q1 * q1;
+    const determinant = 32 * q2 - q1 * q1;
     if (determinant <= 0) continue;
-    let scale = (n * qx - q1 * x1) / determinant;
-    let min = (x1 - scale * q1) / n;
+    let scale = (32 * qx - q1 * x1) / determinant;
+    let min = (x1 - scale * q1) / 32;
     if (!mayBePositive && min > 0) {
       min = 0;
       scale = qx / q2;
     }
-    if (!(scale > 0)) continue;
-    let error = 0;
-    for (let i = from; i < from + 32; i++) {
-      const q = Math.max(0, Math.min(most, Math.round((x[i] - min) / scale)));
-      error += (scale * q + min - x[i]) ** 2;
+    // Σ (x − scale·q − min)² at the least squares' solution.
+    const error = x2 - scale * qx - min * x1;
+    if (scale > 0 && error < bestError) {
+      bestScale = scale;
+      bestMin = min;
+      bestError = error;
     }
-    if (error < bestError) [best, bestError] = [{ scale, min }, error];
   }
-  return best;
+  return { scale: bestScale, min: bestMin };
+}
+
+/** The nearest of 0 … `most`. */
+function codeOf(x: number, most: number): number {
+  const rounded = x + 0.5;
+  if (rounded < 1) return 0;
+  return rounded >= most ? most : rounded | 0;
 }
 
 function putCodes(x: Float32Array, from: number, { scale, min }: Affine, most: number, codes: Uint8Array, to: number) {
   const inverse = scale === 0 ? 0 : 1 / scale;
   for (let i = 0; i < 32; i++) {
-    codes[to + i] = Math.max(0, Math.min(most, Math.round((x[from + i] - min) * inverse)));
+    codes[to + i] = codeOf((x[from + i] - min) * inverse, most);
   }
 }
 
@@ -223,7 +241,7 @@ function encodeQ6(x: Float32Array, out: Uint8Array): void {
   const codes = new Uint8Array(256);
   for (let from = 0, at = 0; from < x.length; from += 256, at += 210) {
     const wanted = Array.from({ length: 16 }, (_, s) => {
-      return extremeOf(x.subarray(from + 16 * s, from + 16 * s + 16)) / -32;
+      return extremeOf(x, from + 16 * s, 16) / -32;
     });
     const greatest = wanted.reduce((most, scale) => (Math.abs(scale) > Math.abs(most) ? scale : most), 0);
     const d = halfToFloat(putScale(out, at + 208, greatest / -128));
@@ -232,7 +250,7 @@ function encodeQ6(x: Float32Array, out: Uint8Array): void {
       out[at + 192 + s] = scale;
       const inverse = scale === 0 ? 0 : 1 / (d * scale);
       for (let i = 16 * s; i < 16 * s + 16; i++) {
-        codes[i] = Math.max(0, Math.min(63, Math.round(x[from + i] * inverse) + 32));
+        codes[i] = codeOf(x[from + i] * inverse + 32, 63);
       }
     });
     for (let half = 0; half < 2; half++) {

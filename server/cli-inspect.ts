@@ -35,6 +35,7 @@ function text(inspection: Inspection): string {
     ...(decoder ? sizes(decoder) : []),
     ['parameters', `${(parameters / 1e6).toLocaleString('en', { maximumFractionDigits: 1 })} million`],
     ['stored as', kinds.join(', ')],
+    ...conversions(formats),
   ];
   const width = Math.max(...tensors.map((tensor) => printable(tensor.name).length));
   const rows = tensors.map(
@@ -42,6 +43,18 @@ function text(inspection: Inspection): string {
       `  ${printable(tensor.name).padEnd(width)}  ${tensor.dtype.padEnd(6)}  ${size(tensor.byteLength).padStart(10)}  ${tensor.shape.join(' × ')}`,
   );
   return `${[...lines.map(([label, value]) => `${label.padEnd(14)}${value}`), 'tensors', ...rows].join('\n')}\n`;
+}
+
+/** What becomes of formats that no kernel reads as they are. */
+function conversions(formats: Inspection['formats']): [string, string][] {
+  const names: Readonly<Record<string, string>> = {
+    Q5_0: 'Q5_0 is kept as Q8_0, with the same values',
+    Q3_K: 'Q3_K is kept as Q6_K, with the same values',
+    Q2_K: 'Q2_K is rounded to Q8_0',
+    IQ4_XS: 'IQ4_XS is rounded to Q8_0',
+  };
+  const found = formats.flatMap(({ dtype }) => names[dtype] ?? []);
+  return found.length > 0 ? [['when loaded', found.join('; ')]] : [];
 }
 
 function sizes({ weightBytes, kvBytesPerToken: kv, ...decoder }: DecoderSizes): [string, string][] {

@@ -150,6 +150,8 @@ const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, Archite
   ],
 ]);
 
+/** Architectures of the layout of Llama, or with experts of that of Mixtral. */
+const LLAMA_KIN: ReadonlySet<string> = new Set(['llama', 'mistral3']);
 const LLAMA: Architecture = { modelType: 'llama' };
 const MIXTRAL: Architecture = {
   modelType: 'mixtral',
@@ -192,12 +194,9 @@ export function configOfGguf(contents: GgufContents): Fields {
 }
 
 function architectureOf(read: Reader): Architecture {
-  const name = read.architecture;
-  if (name === 'llama' || name === 'mistral3') return read.has('expert_count') ? MIXTRAL : LLAMA;
-  const architecture = ARCHITECTURES.get(name);
-  if (architecture !== undefined) return architecture;
-  const known = ['llama', 'mistral3', ...ARCHITECTURES.keys()].join(', ');
-  return read.fail(`general.architecture is ${show(name)}; expected one of ${known}`);
+  const { architecture } = read;
+  if (LLAMA_KIN.has(architecture)) return read.has('expert_count') ? MIXTRAL : LLAMA;
+  return ARCHITECTURES.get(architecture) as Architecture;
 }
 
 /** The member of config.json, with scaling as it is told by keys, or by tensors of factors. */
@@ -260,6 +259,10 @@ class Reader {
     const architecture = contents.metadata.get('general.architecture');
     if (typeof architecture !== 'string') {
       this.fail(`general.architecture is ${show(architecture ?? undefined)}; expected a name`);
+    }
+    if (!LLAMA_KIN.has(architecture) && !ARCHITECTURES.has(architecture)) {
+      const known = [...LLAMA_KIN, ...ARCHITECTURES.keys()].join(', ');
+      this.fail(`general.architecture is ${show(architecture)}; expected one of ${known}`);
     }
     this.architecture = architecture;
     this.hiddenSize = this.integer('embedding_length');
