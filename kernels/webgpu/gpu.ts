@@ -15,6 +15,9 @@ export const USAGE = {
 
 const STORAGE = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
 
+/** Within so long after an operation has failed a device tells that it is lost. */
+const LOSS_MILLISECONDS = 200;
+
 export interface GpuLimits {
   /** Most bytes of one buffer, and of what a kernel sees of it. */
   readonly bufferBytes: number;
@@ -69,7 +72,7 @@ export class Gpu {
       return result;
     } catch (error) {
       // The loss of a device rejects what waits for it before `lost` resolves.
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_MILLISECONDS))]);
       this.assertUsable();
       throw error instanceof DeviceError ? error : new DeviceError(`device webgpu: ${oneLine(String(error))}`);
     }

@@ -70,6 +70,15 @@ async function ask(page: Page, address: string): Promise<{ answer: string; statu
   return { answer: await textOf(page, '.assistant'), status: await textOf(page, '#status') };
 }
 
+/** Does something in the page as soon as the first words of an answer are there. */
+async function whenWriting(page: Page, action: () => unknown): Promise<void> {
+  await page.evaluate(`new MutationObserver((_, observer) => {
+    if (!document.querySelector('.writing:not(:empty)')) return;
+    observer.disconnect();
+    (${action})();
+  }).observe(document.body, { childList: true, subtree: true })`);
+}
+
 async function textOf(page: Page, selector: string): Promise<string> {
   return (await page.locator(selector).textContent()) ?? '';
 }
@@ -119,11 +128,60 @@ test('without the isolation headers it answers on one thread', async () => {
   await context.close();
 });
 
-test('it answers on WebGPU', async () => {
+test('it answers on WebGPU, and again after the device was lost', async () => {
   const context = await browser.newContext();
-  const { answer, status } = await ask(await context.newPage(), `${await serve(ISOLATED)}?device=webgpu`);
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = async function (...args) {
+      const device = await requestDevice.apply(this, args);
+      Object.assign(globalThis, { openedDevice: device });
+      return device;
+    };
+  });
+  const { answer, status } = await ask(page, `${await serve(ISOLATED)}?device=webgpu`);
   assert.match(answer, /Paris/);
   assert.match(status, /tiny-chat on webgpu/);
+
+  await page.click('#fresh');
+  await whenWriting(page, () => (globalThis as unknown as { openedDevice: GPUDevice }).openedDevice.destroy());
+  await page.click('#ideas button:text("story")');
+  await page.waitForSelector('.error');
+  assert.match(await textOf(page, '.error'), /was lost/);
+  await page.fill('#question', 'What is the capital of Norway?');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('main')?.textContent?.includes('Oslo'), undefined, {
+    timeout: 30_000,
+  });
+  await context.close();
+});
+
+test('an answer is stopped by its button or by Escape, and the conversation goes on or begins anew', async () => {
+  const context = await browser.newContext({ viewport: { width: 360, height: 640 }, colorScheme: 'dark' });
+  const page = await context.newPage();
+  await page.goto(`${await serve(ISOLATED)}?device=wasm`);
+  const stops = [
+    () => document.getElementById('send')?.click(),
+    () => document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' })),
+  ];
+  await page.waitForSelector('#question:enabled', { timeout: 30_000 });
+  for (const stop of stops) {
+    await whenWriting(page, stop);
+    await page.click('#ideas button:text("story")');
+    await page.waitForSelector('.assistant:not(.writing):not(:empty)');
+    assert.is(await page.locator('.error').count(), 0);
+    const written = await textOf(page, '.assistant');
+    assert.ok(written.length < 80, written);
+    await page.fill('#question', 'What is the capital of France?');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.querySelector('main')?.textContent?.includes('Paris'));
+    assert.is(await page.locator('.assistant').first().textContent(), written);
+    if (process.env.QUERN_SCREENSHOT) await page.screenshot({ path: `${process.env.QUERN_SCREENSHOT}.narrow.png` });
+    await page.click('#fresh');
+    assert.is(await textOf(page, 'main'), '');
+  }
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= 360, `the page is ${width} pixels wide`);
   await context.close();
 });
 
