@@ -23,7 +23,7 @@ import { choose, MAX_PICKS, queryFor, type RowQuery, type RowSummary } from './r
 import { argmax, largest } from './select.ts';
 import { rankedLogprobs } from './token-logprobs.ts';
 import { TouchedTokens } from './touched-tokens.ts';
-import { weightUnit } from './weights.ts';
+import { totalWeight, weightUnit } from './weights.ts';
 
 export interface SampledToken {
   readonly tokenId: number;
@@ -79,24 +79,35 @@ export class Sampler {
     const row = this.#process(logits, history, mask, bannedIds);
     const best = row === logits ? likeliest : argmax(row);
     if (best < 0) return null;
-    const { greedy, temperature, topK, topP, minP, logprobs, logprobsMode } = this.#sampling;
+    const { greedy, temperature, logprobs, logprobsMode } = this.#sampling;
     if (greedy && logprobs === null) return { tokenId: best };
 
+    const unit = weightUnit(this.#vocabSize);
+    const candidates = greedy ? undefined : this.#candidates(row, best);
+    const tokenId = candidates?.at(this.#draw(history)) ?? best;
+    if (logprobs === null) return { tokenId };
+
+    if (logprobsMode.startsWith('raw')) return { tokenId, logprobs: this.#rawLogprobs(logits, mask, tokenId) };
+    const [origin, logTotal] =
+      logprobsMode === 'processed_logits'
+        ? [0, 0]
+        : [row[best], log((candidates?.total ?? totalWeight(row, row[best], temperature, unit)) / unit)];
+    const isKept = (id: number) => candidates?.has(id) ?? row[id] > Number.NEGATIVE_INFINITY;
+    const logprobOf = (id: number) =>
+      isKept(id) ? (row[id] - origin) / temperature - logTotal : Number.NEGATIVE_INFINITY;
+    const top = largest(row, logprobs).map((id) => ({ tokenId: id, logprob: logprobOf(id) }));
+    return { tokenId, logprobs: { tokenId, logprob: logprobOf(tokenId), top } };
+  }
+
+  /** The tokens that may be drawn. */
+  #candidates(row: Float32Array, best: number): Candidates {
+    const { temperature, topK, topP, minP } = this.#sampling;
     const { candidates } = scratchFor(this.#vocabSize);
     candidates.gather(row, topK);
     candidates.weigh(row[best], temperature);
     if (topP < 1) candidates.keepTopP(topP);
     if (minP > 0) candidates.keepMinP(minP);
-    const tokenId = greedy ? best : candidates.at(this.#draw(history));
-    if (logprobs === null) return { tokenId };
-
-    if (logprobsMode.startsWith('raw')) return { tokenId, logprobs: this.#rawLogprobs(logits, mask, tokenId) };
-    const [origin, logTotal] =
-      logprobsMode === 'processed_logits' ? [0, 0] : [row[best], log(candidates.total / weightUnit(this.#vocabSize))];
-    const logprobOf = (id: number) =>
-      candidates.has(id) ? (row[id] - origin) / temperature - logTotal : Number.NEGATIVE_INFINITY;
-    const top = largest(row, logprobs).map((id) => ({ tokenId: id, logprob: logprobOf(id) }));
-    return { tokenId, logprobs: { tokenId, logprob: logprobOf(tokenId), top } };
+    return candidates;
   }
 
   /** What the model itself says, as far as the grammar allows it. */

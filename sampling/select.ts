@@ -60,9 +60,13 @@ export function thresholdOf(values: Float32Array, weights: Float64Array | null, 
   return { value: keyFloat[0], above };
 }
 
+/** Up to so many largest values are kept in order as they come: most values are then looked at once. */
+const FEW = 64;
+
 /** Indices of the `count` largest values, largest first, the lower index first among equals. */
 export function largest(values: Float32Array, count: number): number[] {
   if (count <= 0) return [];
+  if (count <= FEW) return fewLargest(values, count);
   const threshold = thresholdOf(values, null, count).value;
   const above: number[] = [];
   const equal: number[] = [];
@@ -73,6 +77,21 @@ export function largest(values: Float32Array, count: number): number[] {
   }
   above.sort((a, b) => values[b] - values[a] || a - b);
   return [...above, ...equal].slice(0, count);
+}
+
+function fewLargest(values: Float32Array, count: number): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (found.length === count) {
+      if (value <= values[found[count - 1]]) continue;
+      found.pop();
+    }
+    let at = found.length;
+    while (at > 0 && values[found[at - 1]] < value) at--;
+    found.splice(at, 0, i);
+  }
+  return found;
 }
 
 /** Index of the largest value, the lowest among equals; -1 when all are -Infinity or any is NaN. */

@@ -13,6 +13,13 @@ export function weightUnit(vocabSize: number): number {
   return 2 ** (52 - Math.ceil(Math.log2(Math.max(2, vocabSize))));
 }
 
+/** The weights of all tokens of a row, one unit for `max`. */
+export function totalWeight(row: Float32Array, max: number, temperature: number, unit: number): number {
+  let total = 0;
+  for (let i = 0; i < row.length; i++) total += weightOf((row[i] - max) / temperature, unit);
+  return total;
+}
+
 /** The weight of a token at distance x ≤ 0 from the most likely one, in units of temperature. */
 export function weightOf(x: number, unit: number): number {
   // e^-37 is less than half of 2^-51, the finest of all units.
