@@ -115,8 +115,8 @@ function kvFormat({ kvCacheDtype = 'auto' }: SizeOptions, device: Device): KvFor
     const names = [...KV_FORMATS.keys()].join(', ');
     throw new RequestError(`kvCacheDtype is ${String(kvCacheDtype)}; expected one of ${names}`, 'kvCacheDtype');
   }
-  if (format !== 'F32' && device.kind === 'webgpu') {
-    throw new RequestError(`kvCacheDtype is ${kvCacheDtype}; expected f32 on the webgpu device`, 'kvCacheDtype');
+  if (format === 'I8' && device.kind === 'webgpu') {
+    throw new RequestError(`kvCacheDtype is ${kvCacheDtype}; expected f32 or f16 on the webgpu device`, 'kvCacheDtype');
   }
   return format;
 }

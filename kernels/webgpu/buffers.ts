@@ -17,6 +17,7 @@ import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { type FileFormat, rowBytes, type WeightFormat } from '../formats.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
+import type { GpuKvFormat } from './kernels.ts';
 import { BLOCK, blocksOf, packRows, rowVectors } from './layout.ts';
 
 /** Consecutive rows of a weight: rows `base …` of a buffer. */
@@ -158,30 +159,30 @@ export class WebGpuConstant implements Constant {
   }
 }
 
-/** Bytes of one block's keys (or values) in one layer. */
-function pageBytes(shape: KvShape): number {
-  return 4 * KV_BLOCK_SIZE * shape.kvHeads * shape.headDim;
+/**
+ * Bytes of one block's keys (or values) in one layer.
+ * @throws DeviceError for a format that the kernels do not read
+ */
+function pageBytes({ format = 'F32', kvHeads, headDim }: Omit<KvShape, 'layers'>): number {
+  if (format === 'I8') throw new DeviceError(`K/V cache: ${format} is not for the webgpu device; expected F32 or F16`);
+  return (format === 'F16' ? 2 : 4) * KV_BLOCK_SIZE * kvHeads * headDim;
 }
 
-/**
- * Bytes of one block over all layers, keys and values.
- * @throws DeviceError for other formats than F32, which the kernels do not read
- */
+/** Bytes of one block over all layers, keys and values. @throws DeviceError for a format that the kernels do not read */
 export function kvBlockBytes(shape: KvShape): number {
-  const { format = 'F32' } = shape;
-  if (format !== 'F32') throw new DeviceError(`K/V cache: ${format} is not for the webgpu device; expected F32`);
   return 2 * shape.layers * pageBytes(shape);
 }
 
 /** What the attention kernels have room for in the 16 KiB that every adapter grants a workgroup. */
 const MAX_HEAD_DIM = 320;
 
-/** Keys and values of every layer, f32; layouts in `shaders/rope-and-cache.wgsl`. */
+/** Keys and values of every layer; layouts in `shaders/rope-and-cache.wgsl`. */
 export class WebGpuKvCache implements KvCache {
   readonly layers: number;
   readonly blocks: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly format: GpuKvFormat;
   readonly byteLength: number;
   readonly keys: readonly GPUBuffer[];
   readonly values: readonly GPUBuffer[];
@@ -201,6 +202,7 @@ export class WebGpuKvCache implements KvCache {
     this.blocks = shape.blocks;
     this.kvHeads = shape.kvHeads;
     this.headDim = shape.headDim;
+    this.format = shape.format === 'F16' ? 'F16' : 'F32';
     this.byteLength = shape.blocks * kvBlockBytes(shape);
     const layer = (_: unknown, index: number) =>
       memory.allocate(shape.blocks * pageBytes(shape), `K/V cache of layer ${index}`);

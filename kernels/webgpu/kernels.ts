@@ -200,6 +200,36 @@ export function expertKernel(format: WeightFormat, routes: 'plain' | 'rows' | 'm
   };
 }
 
+/**
+ * The kernels that read keys and values in one of the formats of a cache. Attention and attentionPrompt: params, step, codes,
+ * scales, qkv, keys, values, out, sinks; attentionSplit: params, step, two unused, qkv, keys, values, partials.
+ */
+export function attentionKernels(format: GpuKvFormat): Record<'attention' | 'split' | 'prompt', Kernel> {
+  const cache: ShaderName = format === 'F16' ? 'cache-f16' : 'cache-f32';
+  const attend: ShaderName[] = [cache, 'attention-chunk'];
+  const bindings: BindingKind[] = ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write'];
+  return {
+    attention: {
+      name: 'attention',
+      files: ['step', 'attention-group', 'attention-end', ...attend, 'quantize-four', 'attention'],
+      bindings: [...bindings, 'read'],
+    },
+    split: {
+      name: 'attentionSplit',
+      files: ['step', 'attention-group', ...attend, 'attention-split'],
+      bindings,
+    },
+    prompt: {
+      name: 'attentionPrompt',
+      files: ['step', 'attention-group', 'attention-end', cache, 'quantize-four', 'attention-prompt'],
+      bindings: [...bindings, 'read'],
+    },
+  };
+}
+
+/** Formats of keys and values that the kernels read. */
+export type GpuKvFormat = 'F32' | 'F16';
+
 export const KERNELS = {
   /** params, step, x, add, weight, out, bias */
   norm: {
@@ -225,28 +255,10 @@ export const KERNELS = {
     files: ['step', 'rope-and-cache'],
     bindings: ['uniform', 'read', 'write', 'read', 'read', 'read', 'write', 'write'],
   },
-  /** params, step, codes, scales, qkv, keys, values, out, sinks */
-  attention: {
-    name: 'attention',
-    files: ['step', 'attention-group', 'attention-end', 'cache-f32', 'attention-chunk', 'quantize-four', 'attention'],
-    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write', 'read'],
-  },
-  /** params, step, two unused, qkv, keys, values, partials */
-  attentionSplit: {
-    name: 'attentionSplit',
-    files: ['step', 'attention-group', 'cache-f32', 'attention-chunk', 'attention-split'],
-    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write'],
-  },
   /** params, step, codes, scales, partials, two unused, out, sinks */
   attentionMerge: {
     name: 'attentionMerge',
     files: ['step', 'attention-group', 'attention-end', 'quantize-four', 'attention-merge'],
-    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write', 'read'],
-  },
-  /** params, step, codes, scales, qkv, keys, values, out, sinks */
-  attentionPrompt: {
-    name: 'attentionPrompt',
-    files: ['step', 'attention-group', 'attention-end', 'cache-f32', 'quantize-four', 'attention-prompt'],
     bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write', 'read'],
   },
   /** params, step, x, out */

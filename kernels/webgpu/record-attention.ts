@@ -5,7 +5,7 @@
 
 import type { OpRecorder } from '../contract.ts';
 import type { WebGpuConstant, WebGpuKvCache, WebGpuTensor } from './buffers.ts';
-import { KERNELS, type KernelConstants, type Variants } from './kernels.ts';
+import { attentionKernels, KERNELS, type KernelConstants, type Variants } from './kernels.ts';
 import { BLOCK } from './layout.ts';
 import type { Recorded, Recording } from './recording.ts';
 import { SPLIT, type StepCounts } from './step-buffers.ts';
@@ -25,6 +25,7 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
   const { kvHeads, headDim } = cache;
   const { heads } = op;
   const { variants, step, unused } = recording;
+  const reading = attentionKernels(cache.format);
   const sharing = heads / kvHeads;
   const inRuns = variants.promptRuns && headDim % BLOCK === 0;
   const group = groupSize(sharing, headDim, variants);
@@ -67,7 +68,7 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
     const list: Recorded[] = [
       ...sizes.flatMap(({ size, takes }): Recorded[] => [
         {
-          kernel: KERNELS.attention,
+          kernel: reading.attention,
           args: args(sharing / size),
           buffers: [codes, scales, ...inputs, out.buffer, sinks],
           workgroups: (counts) => {
@@ -77,7 +78,7 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
           constants: { ...chunk(size), ...merging },
         },
         {
-          kernel: KERNELS.attentionSplit,
+          kernel: reading.split,
           args: args(sharing / size),
           buffers: [...unused.write, ...inputs, partials.buffer],
           workgroups: (counts) => {
@@ -97,7 +98,7 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
     ];
     if (inRuns) {
       list.push({
-        kernel: KERNELS.attentionPrompt,
+        kernel: reading.prompt,
         args: args(sharing / lineGroup),
         buffers: [codes, scales, ...inputs, out.buffer, sinks],
         workgroups: (counts) => [(counts.runs * heads) / lineGroup],

@@ -49,7 +49,9 @@ export function ropeKernels(
   op: Parameters<OpRecorder['ropeAndCache']>[0],
 ): readonly Recorded[] | undefined {
   const { heads, rotaryDim, layer, rope } = op;
-  const { kvHeads, headDim, keys, values } = op.cache as WebGpuKvCache;
+  const { kvHeads, headDim, keys, values, format } = op.cache as WebGpuKvCache;
+  // A thread has the two halves of a word only in a kernel of its own.
+  if (format !== 'F32') return undefined;
   if (!recording.variants.fused || !rope || op.qNorm || op.kNorm || rotaryDim !== headDim) return undefined;
   const qkv = op.qkv as WebGpuTensor;
   const linear = takeLinear(recording, qkv, () => true);

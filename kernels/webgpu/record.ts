@@ -140,6 +140,7 @@ export class WebGpuRecorder implements OpRecorder {
         HEAD_DIM: headDim,
         Q_NORM: op.qNorm !== undefined,
         K_NORM: op.kNorm !== undefined,
+        HALVES: cache.format === 'F16',
       },
     });
   }

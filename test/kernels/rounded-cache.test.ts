@@ -2,13 +2,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Device, floatToHalf, halfToFloat, type KvFormat, WasmDevice } from '../../kernels/index.ts';
 import { Random } from '../random.ts';
-import { maxDifference, openBench, referenceDevice, sameBits } from './harness.ts';
+import { gpuKernelDevices, kernelDevices, maxDifference, openBench, referenceDevice, sameBits } from './harness.ts';
 
 const test = suite('keys and values in fewer bits');
 const devices = [0, 2, 3].map((threads) => ({
   name: `wasm ${threads} threads`,
   create: (): Promise<Device> => WasmDevice.create({ threads }),
 }));
+
+/** The webgpu device with the adapter's best kernels, and with those of a GPU. */
+const webgpu = [...(await kernelDevices()).filter(({ name }) => name === 'webgpu'), ...(await gpuKernelDevices())];
 
 interface Shape {
   readonly heads: number;
@@ -65,7 +68,7 @@ test('values are rounded to the nearest half, ties to even, and kept within ±65
   const shape = { heads: 1, kvHeads: 1, headDim: 16 };
   const numbers = [...borders(), ...new Random(3).floats(2000).map((x) => x * 100)];
   // One position sees itself alone, so that its values are what comes out.
-  for (const { name, create } of [referenceDevice, ...devices.slice(0, 1)]) {
+  for (const { name, create } of [referenceDevice, ...devices.slice(0, 1), ...webgpu.slice(0, 1)]) {
     for (let at = 0; at < numbers.length; at += 16) {
       const values = Float32Array.from({ length: 16 }, (_, i) => numbers[at + i] ?? 0);
       const qkv = new Float32Array(48);
@@ -101,6 +104,12 @@ for (const format of ['F16', 'I8'] as const) {
       }
       const oneByOne = await attend(await devices[2].create(), rows.slice(0, 60 * cols), shape, format, 1);
       assert.ok(sameBits(oneByOne, first!.slice(0, oneByOne.length)));
+      for (const { name, create } of format === 'F16' ? webgpu : []) {
+        const got = await attend(await create(), rows, shape, format);
+        assert.ok(maxDifference(got, want) < 5e-6, `${name}: ${maxDifference(got, want)}`);
+        const alone = await attend(await create(), rows.slice(0, 60 * cols), shape, format, 1);
+        assert.ok(sameBits(alone, got.slice(0, alone.length)), name);
+      }
       const rounding = maxDifference(want, full);
       const [least, most] = ROUNDING[format];
       assert.ok(rounding > least && rounding < most, `rounding changes the result by ${rounding}`);
