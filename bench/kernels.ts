@@ -95,7 +95,11 @@ async function measureWebGpu(): Promise<void> {
     for (const set of options.set) {
       const bench = gpu.device(parseVariants(set));
       bench.device.setStepLimits(STEP_LIMITS);
-      results.push(...(await measure(bench, group, set, gpu.peaks.readBandwidth)));
+      try {
+        results.push(...(await measure(bench, group, set, gpu.peaks.readBandwidth)));
+      } catch (error) {
+        console.error(`${group.name} ${set}: ${(error as Error).message}`);
+      }
       await bench.device.close();
     }
   }

@@ -22,10 +22,9 @@ import { openDirectory } from '../engine/node/directory-source.ts';
 import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
 import type { Variants } from '../kernels/webgpu/kernels.ts';
-import type { KernelTime } from '../kernels/webgpu/timestamps.ts';
 import { GpuBench, parseVariants } from './support/bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
-import { measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
+import { kernelTimes, measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
@@ -83,11 +82,13 @@ async function measureOnGpu(shape: string): Promise<void> {
   }
   for (const quantization of options.quantization.split(',')) {
     for (const { set, variants } of sets) {
-      const one = { shape, quantization, set, variants, pp, tg, repeat };
+      const progress = (text: string) => console.error(`${shape} ${quantization} ${set}: ${text}`);
+      // The first setting's prompt is timed; the others are about decode, unless they are asked for alone.
+      const decodeOnly = set !== sets[0].set;
+      const one = { shape, quantization, set, variants, decodeOnly, progress, pp, tg, repeat };
       try {
         const result = await measureWebGpuModel(one, readBandwidth);
         results.push(result);
-        console.error(`${quantization} ${set}: ${rounded(result.gpuMilliseconds, 3)} ms a token, ${result.device}`);
       } catch (error) {
         console.error(`${quantization} ${set}: ${(error as Error).message}`);
       }
@@ -115,8 +116,8 @@ async function measureOnGpu(shape: string): Promise<void> {
       r.quantization,
       r.set,
       rounded(r.loadSeconds),
-      rounded(r.ppTokensPerSecond),
-      rounded(r.ppGigaflops, 0),
+      r.ppTokensPerSecond === undefined ? '' : rounded(r.ppTokensPerSecond),
+      r.ppGigaflops === undefined ? '' : rounded(r.ppGigaflops, 0),
       rounded(r.tgTokensPerSecond),
       rounded(r.queuedTokensPerSecond),
       rounded(r.gigabytesPerSecond),
@@ -128,15 +129,9 @@ async function measureOnGpu(shape: string): Promise<void> {
   );
   for (const { quantization, set, decodeKernels, promptKernels } of results) {
     console.log(`\n${quantization} ${set}, one token: ${kernelTimes(decodeKernels)}`);
-    console.log(`${quantization} ${set}, prompt: ${kernelTimes(promptKernels)}`);
+    if (promptKernels) console.log(`${quantization} ${set}, prompt: ${kernelTimes(promptKernels)}`);
   }
   writeResult(`model-${shape}-${results[0].device}`, { bench: 'model', shape, pp, tg, readBandwidth, results });
-}
-
-function kernelTimes(times: readonly KernelTime[]): string {
-  return times
-    .map(({ name, dispatches, milliseconds }) => `${name} ${dispatches}× ${rounded(1000 * milliseconds, 0)} µs`)
-    .join('; ');
 }
 
 async function measureOnThreads(shape: string): Promise<void> {

@@ -15,6 +15,8 @@ export async function promptStep(model: LoadedModel, length: number): Promise<vo
     blockTables: [blockTable(model)],
     logitRows: [length - 1],
   });
+  // A GPU is done only when something is read.
+  await model.logits(1);
 }
 
 /** `count` tokens of a text that begins with them, one a step, each the likeliest after the last. */

@@ -1,7 +1,7 @@
 /** A whole model on the WebGPU device: by the host's clock with and without waiting for each token, and kernel by kernel. */
 
 import type { ModelSource } from '../../engine/checkpoint/model-source.ts';
-import { loadModel } from '../../engine/load-model.ts';
+import { type LoadedModel, loadModel } from '../../engine/load-model.ts';
 import type { Quantization } from '../../engine/types.ts';
 import { type Device, WebGpuDevice } from '../../kernels/index.ts';
 import type { Variants } from '../../kernels/webgpu/kernels.ts';
@@ -23,6 +23,10 @@ export interface WebGpuModelOptions {
   readonly variants?: Partial<Variants>;
   /** What the variants are called. */
   readonly set: string;
+  /** No prompt is timed: another setting's is near enough. */
+  readonly decodeOnly: boolean;
+  /** Told of each result as soon as it is there. */
+  readonly progress: (text: string) => void;
   readonly pp: number;
   readonly tg: number;
   readonly repeat: number;
@@ -33,8 +37,8 @@ export interface WebGpuModelResult {
   readonly set: string;
   readonly device: string;
   readonly loadSeconds: number;
-  readonly ppTokensPerSecond: number;
-  readonly ppGigaflops: number;
+  readonly ppTokensPerSecond?: number;
+  readonly ppGigaflops?: number;
   /** Each token waited for and read, as the engine does. */
   readonly tgTokensPerSecond: number;
   /** Steps queued one after the other, and waited for at the end: no host, no readback. */
@@ -48,12 +52,14 @@ export interface WebGpuModelResult {
   readonly gpuMilliseconds: number;
   /** A decode step and a prompt step, each kernel in a pass of its own. */
   readonly decodeKernels: readonly KernelTime[];
-  readonly promptKernels: readonly KernelTime[];
+  readonly promptKernels?: readonly KernelTime[];
 }
 
 export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth: number): Promise<WebGpuModelResult> {
-  const { pp, tg, repeat, quantization } = options;
-  const device = await WebGpuDevice.create({ variants: options.variants });
+  const { pp, tg, repeat, quantization, decodeOnly, progress } = options;
+  // Without a prompt only the kernels of single rows are compiled.
+  const variants = decodeOnly ? { ...options.variants, compileAhead: false } : options.variants;
+  const device = await WebGpuDevice.create({ variants });
   const writes = useRepeatedWeights(device);
   const source = withoutLargeReads(await randomModel(options.shape));
   const started = performance.now();
@@ -65,11 +71,12 @@ export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth:
     maxNumBatchedTokens: pp,
   });
   await writes.done();
-  await promptStep(model, pp);
-  const loadSeconds = (performance.now() - started) / 1000;
   await generate(model, WARM_TOKENS);
+  const loadSeconds = (performance.now() - started) / 1000;
+  const [step] = await profile(device, false, () => generate(model, 1));
+  const decodeKernels = await profile(device, true, () => generate(model, 1));
+  progress(`${step.milliseconds.toFixed(3)} ms a token; ${kernelTimes(decodeKernels)}; ${device.description}`);
 
-  const promptSeconds = await medianSeconds(repeat, () => promptStep(model, pp));
   const tokenSeconds = (await medianSeconds(repeat, () => generate(model, tg))) / tg;
   const encoded: number[] = [];
   const queued = await medianSeconds(repeat, async () => {
@@ -90,15 +97,16 @@ export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth:
     await device.idle();
   });
   const queuedSeconds = queued / tg;
-  const [step] = await profile(device, false, () => generate(model, 1));
+  progress(`${(1 / tokenSeconds).toFixed(1)} tokens/s, queued ${(1 / queuedSeconds).toFixed(1)}`);
+  const prompt = decodeOnly ? undefined : await measurePrompt(model, device, pp, repeat);
   const bytes = bytesPerToken(model);
   const result: WebGpuModelResult = {
     quantization,
     set: options.set,
     device: device.description,
     loadSeconds,
-    ppTokensPerSecond: pp / promptSeconds,
-    ppGigaflops: (2 * promptMacs(model, pp)) / promptSeconds / 1e9,
+    ppTokensPerSecond: prompt && pp / prompt.seconds,
+    ppGigaflops: prompt && (2 * promptMacs(model, pp)) / prompt.seconds / 1e9,
     tgTokensPerSecond: 1 / tokenSeconds,
     queuedTokensPerSecond: 1 / queuedSeconds,
     gigabytesPerSecond: bytes / queuedSeconds / 1e9,
@@ -106,12 +114,25 @@ export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth:
     dispatches: step.dispatches,
     encodeMicroseconds: median(encoded),
     gpuMilliseconds: step.milliseconds,
-    decodeKernels: await profile(device, true, () => generate(model, 1)),
-    promptKernels: await profile(device, true, () => promptStep(model, pp)),
+    decodeKernels,
+    promptKernels: prompt?.kernels,
   };
   await model.close();
   await source.close();
   return result;
+}
+
+async function measurePrompt(model: LoadedModel, device: WebGpuDevice, pp: number, repeat: number) {
+  await promptStep(model, pp);
+  const seconds = await medianSeconds(repeat, () => promptStep(model, pp));
+  return { seconds, kernels: await profile(device, true, () => promptStep(model, pp)) };
+}
+
+/** The kernels of a step, the longest first. */
+export function kernelTimes(times: readonly KernelTime[]): string {
+  return times
+    .map(({ name, dispatches, milliseconds }) => `${name} ${dispatches}× ${Math.round(1000 * milliseconds)} µs`)
+    .join(', ');
 }
 
 /** A source that leaves buffers for matrices as they are: what is read is not used. */

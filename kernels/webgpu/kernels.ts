@@ -77,6 +77,7 @@ export const GPU_VARIANTS = {
 /** A CPU that plays GPU pays for every thread that waits at a barrier, and for the length of a kernel when it compiles. */
 const CPU_VARIANTS = {
   ...GPU_VARIANTS,
+  linearTile: { outs: 2, loads: 2 },
   compileAhead: false,
   plainLinear: true,
   fused: false,

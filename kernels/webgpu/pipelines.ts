@@ -47,7 +47,7 @@ export class Pipelines {
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
       const text = kernel.files.map((file) => this.#sources[file]).join('\n');
-      pipeline = this.#create(kernel, specialize(kernel.name, text, constants));
+      pipeline = this.#create(kernel, unrolled(specialize(kernel.name, text, constants)));
       // Whoever waits for it sees the failure; nobody may be waiting yet.
       pipeline.catch(() => undefined);
       this.#pipelines.set(key, pipeline);
@@ -81,4 +81,36 @@ export function specialize(name: string, text: string, constants: KernelConstant
     text = text.replace(declaration, (_, type) => `const ${constant}: ${type} = ${value}${type === 'u32' ? 'u' : ''};`);
   }
   return text;
+}
+
+/**
+ * Writes out the loops of a WGSL text that stand between `//# for i in COUNT` and `//# end`: the lines between once for
+ * each i below the constant COUNT, with the number for `$i`. So values that a loop goes over have names of their own and
+ * stay in registers, where an array might not.
+ * @throws DeviceError for a constant that is no number, or a loop without an end
+ */
+export function unrolled(text: string): string {
+  const lines = text.split('\n');
+  const out: string[] = [];
+  for (let at = 0; at < lines.length; at++) {
+    const [, name, constant] = /^\s*\/\/# for (\w+) in (\w+)$/.exec(lines[at]) ?? [];
+    if (name === undefined) {
+      out.push(lines[at]);
+      continue;
+    }
+    const count = new RegExp(`^const ${constant}: u32 = (\\d+)u;`, 'm').exec(text)?.[1];
+    if (count === undefined)
+      throw new DeviceError(`kernel text: loop to ${constant}, which is not the constant of a number`);
+    const first = at + 1;
+    for (let depth = 1; depth > 0; ) {
+      at++;
+      if (at === lines.length) throw new DeviceError(`kernel text: loop to ${constant} has no end`);
+      if (/^\s*\/\/# for /.test(lines[at])) depth++;
+      if (/^\s*\/\/# end$/.test(lines[at])) depth--;
+    }
+    const body = lines.slice(first, at).join('\n');
+    for (let i = 0; i < Number(count); i++) out.push(body.replaceAll(`$${name}`, String(i)));
+  }
+  const result = out.join('\n');
+  return result.includes('//# for ') ? unrolled(result) : result;
 }

@@ -1512,35 +1512,36 @@ fn main(
   let team = thread / SEGMENTS;
   let segment = thread % SEGMENTS;
   // Rows and outputs beyond the end repeat the last one, and are not stored.
-  var bases = array<u32, OUTS>();
-  for (var j = 0u; j < OUTS; j++) {
-    bases[j] = (params.firstRow + min(firstOut + team * OUTS + j, params.outs - 1u)) * params.vectors;
-  }
-  var partial = array<f32, OUTS * ROWS>();
+  //# for j in OUTS
+  let base$j = (params.firstRow + min(firstOut + team * OUTS + $ju, params.outs - 1u)) * params.vectors;
+  //# for r in ROWS
+  var partial$j_$r = 0.0;
+  //# end
+  //# end
   for (var first = segment; first < blocks; first += SEGMENTS * STEPS) {
-    var loaded: array<Block, OUTS * STEPS>;
-    for (var turn = 0u; turn < STEPS; turn++) {
-      // Beyond the end the last block is loaded again, and not used.
-      let block = select(min(first + turn * SEGMENTS, blocks - 1u), first + turn * SEGMENTS, WHOLE);
-      for (var j = 0u; j < OUTS; j++) {
-        loaded[turn * OUTS + j] = loadBlock(bases[j], block, blocks);
-      }
+    // Beyond the end the last block is loaded again, and not used.
+    //# for s in STEPS
+    let block$s = first + $su * SEGMENTS;
+    //# for j in OUTS
+    let loaded$s_$j = loadBlock(base$j, select(min(block$s, blocks - 1u), block$s, WHOLE), blocks);
+    //# end
+    //# end
+    //# for s in STEPS
+    if (WHOLE || block$s < blocks) {
+      //# for r in ROWS
+      let row$r = loadRow(min(firstRow + $ru, lastRow), block$s, blocks);
+      //# for j in OUTS
+      partial$j_$r = addBlock(loaded$s_$j, row$r, partial$j_$r);
+      //# end
+      //# end
     }
-    for (var turn = 0u; turn < STEPS; turn++) {
-      let block = first + turn * SEGMENTS;
-      if (WHOLE || block < blocks) {
-        for (var r = 0u; r < ROWS; r++) {
-          let row = loadRow(min(firstRow + r, lastRow), block, blocks);
-          for (var j = 0u; j < OUTS; j++) {
-            partial[j * ROWS + r] = addBlock(loaded[turn * OUTS + j], row, partial[j * ROWS + r]);
-          }
-        }
-      }
-    }
+    //# end
   }
-  for (var i = 0u; i < OUTS * ROWS; i++) {
-    sums[(team * OUTS * ROWS + i) * PITCH + segment] = partial[i];
-  }
+  //# for j in OUTS
+  //# for r in ROWS
+  sums[((team * OUTS + $ju) * ROWS + $ru) * PITCH + segment] = partial$j_$r;
+  //# end
+  //# end
   workgroupBarrier();
   for (var i = thread; i < TEAMS * OUTS * ROWS; i += THREADS) {
     var total = 0.0;
@@ -1569,8 +1570,9 @@ const SEGMENTS: u32 = 32u;
 // Of a row; 0 where \`params\` tells.
 const BLOCKS: u32 = 0u;
 const TEAMS: u32 = THREADS / SEGMENTS;
-const PAIRS: u32 = 32u / TEAMS;
-const OUTS: u32 = 2u * PAIRS;
+// 32 / TEAMS, and twice that.
+const PAIRS: u32 = 4u;
+const OUTS: u32 = 8u;
 const PITCH: u32 = SEGMENTS + 1u;
 
 // [TEAMS, gate and up, PAIRS], of segments each; of one row of x.
@@ -1593,24 +1595,32 @@ fn main(
   let team = thread / SEGMENTS;
   let segment = thread % SEGMENTS;
   let firstBase = (params.firstRow + firstOut + team * PAIRS) * params.vectors;
-  var partial = array<f32, OUTS * ROWS>();
+  //# for j in OUTS
+  let base$j = firstBase + ($ju % PAIRS + $ju / PAIRS * half) * params.vectors;
+  //# for r in ROWS
+  var partial$j_$r = 0.0;
+  //# end
+  //# end
   for (var block = segment; block < blocks; block += SEGMENTS) {
-    var loaded: array<Block, OUTS>;
-    for (var j = 0u; j < OUTS; j++) {
-      loaded[j] = loadBlock(firstBase + (j % PAIRS + j / PAIRS * half) * params.vectors, block, blocks);
-    }
-    for (var r = 0u; r < ROWS; r++) {
-      let row = loadRow(min(r, rows - 1u), block, blocks);
-      for (var j = 0u; j < OUTS; j++) {
-        partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
-      }
-    }
+    //# for j in OUTS
+    let loaded$j = loadBlock(base$j, block, blocks);
+    //# end
+    //# for r in ROWS
+    let row$r = loadRow(min($ru, rows - 1u), block, blocks);
+    //# for j in OUTS
+    partial$j_$r = addBlock(loaded$j, row$r, partial$j_$r);
+    //# end
+    //# end
   }
   for (var r = 0u; r < min(ROWS, rows); r++) {
     workgroupBarrier();
-    for (var j = 0u; j < OUTS; j++) {
-      sums[(team * OUTS + j) * PITCH + segment] = partial[j * ROWS + r];
-    }
+    //# for j in OUTS
+    var mine$j = 0.0;
+    //# for r in ROWS
+    mine$j = select(mine$j, partial$j_$r, r == $ru);
+    //# end
+    sums[(team * OUTS + $ju) * PITCH + segment] = mine$j;
+    //# end
     workgroupBarrier();
     if (thread < 64u) {
       var total = 0.0;
@@ -2076,7 +2086,8 @@ const KV_HEADS: u32 = 1u;
 const HEAD_DIM: u32 = 64u;
 const HALF: u32 = HEAD_DIM / 2u;
 const TEAMS: u32 = THREADS / SEGMENTS;
-const OUTS: u32 = 2u * PAIRS;
+// Twice that.
+const OUTS: u32 = 4u;
 const PITCH: u32 = SEGMENTS + 1u;
 
 // [TEAMS, first and second of a pair, PAIRS], of segments each; of one row of x.
@@ -2130,38 +2141,41 @@ fn main(
   let team = thread / SEGMENTS;
   let segment = thread % SEGMENTS;
   // Pairs beyond the end repeat the last one, and are not stored.
-  var bases = array<u32, OUTS>();
-  for (var j = 0u; j < OUTS; j++) {
-    let pair = min(firstPair + team * PAIRS + j % PAIRS, pairs - 1u);
-    bases[j] = (params.firstRow + firstOf(pair) + j / PAIRS * HALF) * params.vectors;
-  }
-  var partial = array<f32, OUTS * ROWS>();
+  //# for j in OUTS
+  let pair$j = min(firstPair + team * PAIRS + $ju % PAIRS, pairs - 1u);
+  let base$j = (params.firstRow + firstOf(pair$j) + $ju / PAIRS * HALF) * params.vectors;
+  //# for r in ROWS
+  var partial$j_$r = 0.0;
+  //# end
+  //# end
   for (var first = segment; first < blocks; first += SEGMENTS * STEPS) {
-    var loaded: array<Block, OUTS * STEPS>;
-    for (var turn = 0u; turn < STEPS; turn++) {
-      // Beyond the end the last block is loaded again, and not used.
-      let block = min(first + turn * SEGMENTS, blocks - 1u);
-      for (var j = 0u; j < OUTS; j++) {
-        loaded[turn * OUTS + j] = loadBlock(bases[j], block, blocks);
-      }
+    // Beyond the end the last block is loaded again, and not used.
+    //# for s in STEPS
+    let block$s = first + $su * SEGMENTS;
+    //# for j in OUTS
+    let loaded$s_$j = loadBlock(base$j, min(block$s, blocks - 1u), blocks);
+    //# end
+    //# end
+    //# for s in STEPS
+    if (block$s < blocks) {
+      //# for r in ROWS
+      let row$r = loadRow(min($ru, rows - 1u), block$s, blocks);
+      //# for j in OUTS
+      partial$j_$r = addBlock(loaded$s_$j, row$r, partial$j_$r);
+      //# end
+      //# end
     }
-    for (var turn = 0u; turn < STEPS; turn++) {
-      let block = first + turn * SEGMENTS;
-      if (block < blocks) {
-        for (var r = 0u; r < ROWS; r++) {
-          let row = loadRow(min(r, rows - 1u), block, blocks);
-          for (var j = 0u; j < OUTS; j++) {
-            partial[j * ROWS + r] = addBlock(loaded[turn * OUTS + j], row, partial[j * ROWS + r]);
-          }
-        }
-      }
-    }
+    //# end
   }
   for (var r = 0u; r < min(ROWS, rows); r++) {
     workgroupBarrier();
-    for (var j = 0u; j < OUTS; j++) {
-      sums[(team * OUTS + j) * PITCH + segment] = partial[j * ROWS + r];
-    }
+    //# for j in OUTS
+    var mine$j = 0.0;
+    //# for r in ROWS
+    mine$j = select(mine$j, partial$j_$r, r == $ru);
+    //# end
+    sums[(team * OUTS + $ju) * PITCH + segment] = mine$j;
+    //# end
     workgroupBarrier();
     for (var i = thread; i < TEAMS * OUTS; i += THREADS) {
       var total = 0.0;
@@ -2478,25 +2492,26 @@ fn main(
   let fours = params.cols / 4u;
   let at = row * fours;
   // A thread keeps its columns: all loads are on their way at once, and nothing is read twice.
-  var kept = array<vec4f, TURNS>();
-  for (var turn = 0u; turn < TURNS; turn++) {
-    let i = turn * THREADS + thread;
-    if (i < fours) {
-      kept[turn] = x[at + i];
-      if (RESIDUAL) {
-        kept[turn] += params.addScale * add[at + i];
-      }
+  //# for t in TURNS
+  let i$t = $tu * THREADS + thread;
+  var kept$t = vec4f(0.0);
+  if (i$t < fours) {
+    kept$t = x[at + i$t];
+    if (RESIDUAL) {
+      kept$t += params.addScale * add[at + i$t];
     }
   }
+  //# end
   var squares = 0.0;
-  for (var turn = 0u; turn < TURNS; turn++) {
-    let i = turn * THREADS + thread;
-    let v = kept[turn];
-    if (RESIDUAL && i < fours) {
-      x[at + i] = v;
-    }
-    squares = fma(v.x, v.x, fma(v.y, v.y, fma(v.z, v.z, fma(v.w, v.w, squares))));
+  //# for t in TURNS
+  if (RESIDUAL && i$t < fours) {
+    x[at + i$t] = kept$t;
   }
+  squares = fma(kept$t.w, kept$t.w, squares);
+  squares = fma(kept$t.z, kept$t.z, squares);
+  squares = fma(kept$t.y, kept$t.y, squares);
+  squares = fma(kept$t.x, kept$t.x, squares);
+  //# end
   sums[thread] = squares;
   workgroupBarrier();
   if (thread < THREADS / TEAM) {
@@ -2512,24 +2527,22 @@ fn main(
     total += teamSums[i];
   }
   let scale = inverseSqrt(total / f32(params.cols) + params.eps);
-  for (var turn = 0u; turn < TURNS; turn++) {
-    let i = turn * THREADS + thread;
-    if (i < fours) {
-      kept[turn] = kept[turn] * scale * weight[i];
-      out[at + i] = kept[turn];
-    }
-    if (QUANTIZE) {
-      noteFour(kept[turn], turn, thread);
-    }
+  //# for t in TURNS
+  if (i$t < fours) {
+    kept$t = kept$t * scale * weight[i$t];
+    out[at + i$t] = kept$t;
   }
   if (QUANTIZE) {
+    noteFour(kept$t, $tu, thread);
+  }
+  //# end
+  if (QUANTIZE) {
     workgroupBarrier();
-    for (var turn = 0u; turn < TURNS; turn++) {
-      let i = turn * THREADS + thread;
-      if (i < fours) {
-        storeCodes(kept[turn], at + i, turn, thread);
-      }
+    //# for t in TURNS
+    if (i$t < fours) {
+      storeCodes(kept$t, at + i$t, $tu, thread);
     }
+    //# end
   }
 }
 `,

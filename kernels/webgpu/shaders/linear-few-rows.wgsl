@@ -42,35 +42,36 @@ fn main(
   let team = thread / SEGMENTS;
   let segment = thread % SEGMENTS;
   // Rows and outputs beyond the end repeat the last one, and are not stored.
-  var bases = array<u32, OUTS>();
-  for (var j = 0u; j < OUTS; j++) {
-    bases[j] = (params.firstRow + min(firstOut + team * OUTS + j, params.outs - 1u)) * params.vectors;
-  }
-  var partial = array<f32, OUTS * ROWS>();
+  //# for j in OUTS
+  let base$j = (params.firstRow + min(firstOut + team * OUTS + $ju, params.outs - 1u)) * params.vectors;
+  //# for r in ROWS
+  var partial$j_$r = 0.0;
+  //# end
+  //# end
   for (var first = segment; first < blocks; first += SEGMENTS * STEPS) {
-    var loaded: array<Block, OUTS * STEPS>;
-    for (var turn = 0u; turn < STEPS; turn++) {
-      // Beyond the end the last block is loaded again, and not used.
-      let block = select(min(first + turn * SEGMENTS, blocks - 1u), first + turn * SEGMENTS, WHOLE);
-      for (var j = 0u; j < OUTS; j++) {
-        loaded[turn * OUTS + j] = loadBlock(bases[j], block, blocks);
-      }
+    // Beyond the end the last block is loaded again, and not used.
+    //# for s in STEPS
+    let block$s = first + $su * SEGMENTS;
+    //# for j in OUTS
+    let loaded$s_$j = loadBlock(base$j, select(min(block$s, blocks - 1u), block$s, WHOLE), blocks);
+    //# end
+    //# end
+    //# for s in STEPS
+    if (WHOLE || block$s < blocks) {
+      //# for r in ROWS
+      let row$r = loadRow(min(firstRow + $ru, lastRow), block$s, blocks);
+      //# for j in OUTS
+      partial$j_$r = addBlock(loaded$s_$j, row$r, partial$j_$r);
+      //# end
+      //# end
     }
-    for (var turn = 0u; turn < STEPS; turn++) {
-      let block = first + turn * SEGMENTS;
-      if (WHOLE || block < blocks) {
-        for (var r = 0u; r < ROWS; r++) {
-          let row = loadRow(min(firstRow + r, lastRow), block, blocks);
-          for (var j = 0u; j < OUTS; j++) {
-            partial[j * ROWS + r] = addBlock(loaded[turn * OUTS + j], row, partial[j * ROWS + r]);
-          }
-        }
-      }
-    }
+    //# end
   }
-  for (var i = 0u; i < OUTS * ROWS; i++) {
-    sums[(team * OUTS * ROWS + i) * PITCH + segment] = partial[i];
-  }
+  //# for j in OUTS
+  //# for r in ROWS
+  sums[((team * OUTS + $ju) * ROWS + $ru) * PITCH + segment] = partial$j_$r;
+  //# end
+  //# end
   workgroupBarrier();
   for (var i = thread; i < TEAMS * OUTS * ROWS; i += THREADS) {
     var total = 0.0;

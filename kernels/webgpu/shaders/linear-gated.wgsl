@@ -16,8 +16,9 @@ const SEGMENTS: u32 = 32u;
 // Of a row; 0 where `params` tells.
 const BLOCKS: u32 = 0u;
 const TEAMS: u32 = THREADS / SEGMENTS;
-const PAIRS: u32 = 32u / TEAMS;
-const OUTS: u32 = 2u * PAIRS;
+// 32 / TEAMS, and twice that.
+const PAIRS: u32 = 4u;
+const OUTS: u32 = 8u;
 const PITCH: u32 = SEGMENTS + 1u;
 
 // [TEAMS, gate and up, PAIRS], of segments each; of one row of x.
@@ -40,24 +41,32 @@ fn main(
   let team = thread / SEGMENTS;
   let segment = thread % SEGMENTS;
   let firstBase = (params.firstRow + firstOut + team * PAIRS) * params.vectors;
-  var partial = array<f32, OUTS * ROWS>();
+  //# for j in OUTS
+  let base$j = firstBase + ($ju % PAIRS + $ju / PAIRS * half) * params.vectors;
+  //# for r in ROWS
+  var partial$j_$r = 0.0;
+  //# end
+  //# end
   for (var block = segment; block < blocks; block += SEGMENTS) {
-    var loaded: array<Block, OUTS>;
-    for (var j = 0u; j < OUTS; j++) {
-      loaded[j] = loadBlock(firstBase + (j % PAIRS + j / PAIRS * half) * params.vectors, block, blocks);
-    }
-    for (var r = 0u; r < ROWS; r++) {
-      let row = loadRow(min(r, rows - 1u), block, blocks);
-      for (var j = 0u; j < OUTS; j++) {
-        partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
-      }
-    }
+    //# for j in OUTS
+    let loaded$j = loadBlock(base$j, block, blocks);
+    //# end
+    //# for r in ROWS
+    let row$r = loadRow(min($ru, rows - 1u), block, blocks);
+    //# for j in OUTS
+    partial$j_$r = addBlock(loaded$j, row$r, partial$j_$r);
+    //# end
+    //# end
   }
   for (var r = 0u; r < min(ROWS, rows); r++) {
     workgroupBarrier();
-    for (var j = 0u; j < OUTS; j++) {
-      sums[(team * OUTS + j) * PITCH + segment] = partial[j * ROWS + r];
-    }
+    //# for j in OUTS
+    var mine$j = 0.0;
+    //# for r in ROWS
+    mine$j = select(mine$j, partial$j_$r, r == $ru);
+    //# end
+    sums[(team * OUTS + $ju) * PITCH + segment] = mine$j;
+    //# end
     workgroupBarrier();
     if (thread < 64u) {
       var total = 0.0;

@@ -26,7 +26,8 @@ const KV_HEADS: u32 = 1u;
 const HEAD_DIM: u32 = 64u;
 const HALF: u32 = HEAD_DIM / 2u;
 const TEAMS: u32 = THREADS / SEGMENTS;
-const OUTS: u32 = 2u * PAIRS;
+// Twice that.
+const OUTS: u32 = 4u;
 const PITCH: u32 = SEGMENTS + 1u;
 
 // [TEAMS, first and second of a pair, PAIRS], of segments each; of one row of x.
@@ -80,38 +81,41 @@ fn main(
   let team = thread / SEGMENTS;
   let segment = thread % SEGMENTS;
   // Pairs beyond the end repeat the last one, and are not stored.
-  var bases = array<u32, OUTS>();
-  for (var j = 0u; j < OUTS; j++) {
-    let pair = min(firstPair + team * PAIRS + j % PAIRS, pairs - 1u);
-    bases[j] = (params.firstRow + firstOf(pair) + j / PAIRS * HALF) * params.vectors;
-  }
-  var partial = array<f32, OUTS * ROWS>();
+  //# for j in OUTS
+  let pair$j = min(firstPair + team * PAIRS + $ju % PAIRS, pairs - 1u);
+  let base$j = (params.firstRow + firstOf(pair$j) + $ju / PAIRS * HALF) * params.vectors;
+  //# for r in ROWS
+  var partial$j_$r = 0.0;
+  //# end
+  //# end
   for (var first = segment; first < blocks; first += SEGMENTS * STEPS) {
-    var loaded: array<Block, OUTS * STEPS>;
-    for (var turn = 0u; turn < STEPS; turn++) {
-      // Beyond the end the last block is loaded again, and not used.
-      let block = min(first + turn * SEGMENTS, blocks - 1u);
-      for (var j = 0u; j < OUTS; j++) {
-        loaded[turn * OUTS + j] = loadBlock(bases[j], block, blocks);
-      }
+    // Beyond the end the last block is loaded again, and not used.
+    //# for s in STEPS
+    let block$s = first + $su * SEGMENTS;
+    //# for j in OUTS
+    let loaded$s_$j = loadBlock(base$j, min(block$s, blocks - 1u), blocks);
+    //# end
+    //# end
+    //# for s in STEPS
+    if (block$s < blocks) {
+      //# for r in ROWS
+      let row$r = loadRow(min($ru, rows - 1u), block$s, blocks);
+      //# for j in OUTS
+      partial$j_$r = addBlock(loaded$s_$j, row$r, partial$j_$r);
+      //# end
+      //# end
     }
-    for (var turn = 0u; turn < STEPS; turn++) {
-      let block = first + turn * SEGMENTS;
-      if (block < blocks) {
-        for (var r = 0u; r < ROWS; r++) {
-          let row = loadRow(min(r, rows - 1u), block, blocks);
-          for (var j = 0u; j < OUTS; j++) {
-            partial[j * ROWS + r] = addBlock(loaded[turn * OUTS + j], row, partial[j * ROWS + r]);
-          }
-        }
-      }
-    }
+    //# end
   }
   for (var r = 0u; r < min(ROWS, rows); r++) {
     workgroupBarrier();
-    for (var j = 0u; j < OUTS; j++) {
-      sums[(team * OUTS + j) * PITCH + segment] = partial[j * ROWS + r];
-    }
+    //# for j in OUTS
+    var mine$j = 0.0;
+    //# for r in ROWS
+    mine$j = select(mine$j, partial$j_$r, r == $ru);
+    //# end
+    sums[(team * OUTS + $ju) * PITCH + segment] = mine$j;
+    //# end
     workgroupBarrier();
     for (var i = thread; i < TEAMS * OUTS; i += THREADS) {
       var total = 0.0;

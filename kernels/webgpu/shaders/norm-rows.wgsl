@@ -42,25 +42,26 @@ fn main(
   let fours = params.cols / 4u;
   let at = row * fours;
   // A thread keeps its columns: all loads are on their way at once, and nothing is read twice.
-  var kept = array<vec4f, TURNS>();
-  for (var turn = 0u; turn < TURNS; turn++) {
-    let i = turn * THREADS + thread;
-    if (i < fours) {
-      kept[turn] = x[at + i];
-      if (RESIDUAL) {
-        kept[turn] += params.addScale * add[at + i];
-      }
+  //# for t in TURNS
+  let i$t = $tu * THREADS + thread;
+  var kept$t = vec4f(0.0);
+  if (i$t < fours) {
+    kept$t = x[at + i$t];
+    if (RESIDUAL) {
+      kept$t += params.addScale * add[at + i$t];
     }
   }
+  //# end
   var squares = 0.0;
-  for (var turn = 0u; turn < TURNS; turn++) {
-    let i = turn * THREADS + thread;
-    let v = kept[turn];
-    if (RESIDUAL && i < fours) {
-      x[at + i] = v;
-    }
-    squares = fma(v.x, v.x, fma(v.y, v.y, fma(v.z, v.z, fma(v.w, v.w, squares))));
+  //# for t in TURNS
+  if (RESIDUAL && i$t < fours) {
+    x[at + i$t] = kept$t;
   }
+  squares = fma(kept$t.w, kept$t.w, squares);
+  squares = fma(kept$t.z, kept$t.z, squares);
+  squares = fma(kept$t.y, kept$t.y, squares);
+  squares = fma(kept$t.x, kept$t.x, squares);
+  //# end
   sums[thread] = squares;
   workgroupBarrier();
   if (thread < THREADS / TEAM) {
@@ -76,23 +77,21 @@ fn main(
     total += teamSums[i];
   }
   let scale = inverseSqrt(total / f32(params.cols) + params.eps);
-  for (var turn = 0u; turn < TURNS; turn++) {
-    let i = turn * THREADS + thread;
-    if (i < fours) {
-      kept[turn] = kept[turn] * scale * weight[i];
-      out[at + i] = kept[turn];
-    }
-    if (QUANTIZE) {
-      noteFour(kept[turn], turn, thread);
-    }
+  //# for t in TURNS
+  if (i$t < fours) {
+    kept$t = kept$t * scale * weight[i$t];
+    out[at + i$t] = kept$t;
   }
   if (QUANTIZE) {
+    noteFour(kept$t, $tu, thread);
+  }
+  //# end
+  if (QUANTIZE) {
     workgroupBarrier();
-    for (var turn = 0u; turn < TURNS; turn++) {
-      let i = turn * THREADS + thread;
-      if (i < fours) {
-        storeCodes(kept[turn], at + i, turn, thread);
-      }
+    //# for t in TURNS
+    if (i$t < fours) {
+      storeCodes(kept$t, at + i$t, $tu, thread);
     }
+    //# end
   }
 }
