@@ -1,5 +1,6 @@
 /** Arrays whose items must be unique: scalars, arrays, objects; equal ones are never taken, and no walk is stuck. */
 
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GrammarError } from '../../grammar/index.ts';
@@ -138,6 +139,62 @@ for (const [name, { schema, valid, invalid }] of Object.entries(cases)) {
     for (let seed = 0; seed < 6; seed++) randomWalk(grammar, new Random(seed), 40);
   });
 }
+
+/** Sets of items, with some of their values. */
+const random = new Random(11);
+const pick = <T>(list: readonly T[]): T => list[Math.floor(random.uniform() * list.length)];
+
+const scalars: readonly [schema: object, values: readonly unknown[]][] = [
+  [{ enum: ['a', 'b'] }, ['a', 'b']],
+  [{ type: 'boolean' }, [true, false]],
+  [{ type: 'string' }, ['', 'a', 'x']],
+  [{ type: 'string', maxLength: 1 }, ['', 'a', 'b']],
+  [{ type: 'integer' }, [0, 1, 2]],
+  [{ enum: [1, 'a', null] }, [1, 'a', null]],
+  [{ anyOf: [{ enum: ['x'] }, { type: 'string' }] }, ['x', 'y']],
+  [{ type: 'array', items: { type: 'boolean' } }, [[], [true]]],
+  [{ type: 'object' }, [{}]],
+];
+
+function randomItems(): { schema: object; value: () => unknown } {
+  const members = ['x', 'y', 'z'].slice(0, 1 + Math.floor(random.uniform() * 3)).map((name) => {
+    const [schema, values] = pick(scalars);
+    return { name, schema, values };
+  });
+  const required = random.uniform() < 0.5 ? [pick(members).name] : [];
+  const properties = Object.fromEntries(members.map(({ name, schema }) => [name, schema]));
+  const schema = { type: 'object', properties, required, additionalProperties: pick([true, false]) };
+  const value = () => {
+    const written = members.filter(({ name }) => required.includes(name) || random.uniform() < 0.6);
+    return Object.fromEntries(written.map(({ name, values }) => [name, pick(values)]));
+  };
+  return { schema, value };
+}
+
+test('random sets of objects: what is taken or walked validates, and most of what validates is taken', () => {
+  const ajv = new Ajv2020({ strict: false });
+  const counts = { valid: 0, taken: 0 };
+  for (let i = 0; i < 30; i++) {
+    const { schema: items, value } = randomItems();
+    const schema = { type: 'array', uniqueItems: true, maxItems: 6, items };
+    const validates = ajv.compile(schema);
+    const grammar = newCompiler().jsonSchema(schema);
+    for (let walk = 0; walk < 3; walk++) {
+      const { text, done } = randomWalk(grammar, random, 40);
+      if (done) assert.ok(validates(JSON.parse(text)), `${text} of ${JSON.stringify(schema)}`);
+    }
+    for (let k = 0; k < 8; k++) {
+      const instance = Array.from({ length: 1 + Math.floor(random.uniform() * 3) }, value);
+      const taken = takes(grammar, JSON.stringify(instance));
+      if (taken) assert.ok(validates(instance), `${JSON.stringify(instance)} of ${JSON.stringify(schema)}`);
+      if (!validates(instance)) continue;
+      counts.valid++;
+      if (taken) counts.taken++;
+    }
+  }
+  console.log(`\nnote: unique items: ${counts.taken} of ${counts.valid} valid instances taken`);
+  assert.ok(counts.taken > 0.8 * counts.valid);
+});
 
 test('what cannot be told apart is refused with its place', () => {
   const named = (a: string, b: string) => ({
