@@ -15,7 +15,6 @@ import { Engine } from '../engine/index.ts';
 import { loadModel } from '../engine/load-model.ts';
 import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
-import { plotSvg } from './support/plot.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
@@ -93,6 +92,8 @@ console.log(
 );
 console.log(`\n${JSON.stringify({ bench: 'serve', ...machine(), name, threads, input, output, levels, prefix })}`);
 if (options.svg !== undefined) {
+  // Only here, since the package comes without the library.
+  const { plotSvg } = await import('./support/plot.ts');
   const x = { name: 'clients', labels: concurrencies };
   const series = (title: string, of: (level: Level) => number) => ({ name: title, values: levels.map(of) });
   const plots = [

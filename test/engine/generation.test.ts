@@ -187,22 +187,24 @@ test('a newcomer joins the running batch', async () => {
   assert.ok(bench.model.steps <= 31, `${bench.model.steps} steps`);
 });
 
-test('a failed forward pass ends the requests of that step and no others', async () => {
-  const bench = new Bench({ maxSeqs: 2 });
-  let steps = 0;
-  bench.model.beforeStep = () => {
-    if (++steps === 3) throw new Error('bit flip');
-  };
-  const params = { maxTokens: 10, ignoreEos: true };
-  const results = await Promise.allSettled(['a', 'b', 'c'].map((prompt) => collect(bench.start(prompt, params))));
-  assert.equal(
-    results.map(({ status }) => status),
-    ['rejected', 'rejected', 'fulfilled'],
-  );
-  assert.match((results[0] as PromiseRejectedResult).reason.message, 'the forward pass failed: bit flip');
-  assert.ok(bench.isIdle());
-  assert.is((await collect(bench.start('d', params)))[0].tokenIds.length, 10);
-});
+for (const failure of [new Error('bit flip'), new DeviceError('bit flip')]) {
+  test(`a forward pass that fails with ${failure.name} ends the requests of that step and no others`, async () => {
+    const bench = new Bench({ maxSeqs: 2 });
+    let steps = 0;
+    bench.model.beforeStep = () => {
+      if (++steps === 3) throw failure;
+    };
+    const params = { maxTokens: 10, ignoreEos: true };
+    const results = await Promise.allSettled(['a', 'b', 'c'].map((prompt) => collect(bench.start(prompt, params))));
+    assert.equal(
+      results.map(({ status }) => status),
+      ['rejected', 'rejected', 'fulfilled'],
+    );
+    assert.match((results[0] as PromiseRejectedResult).reason.message, 'the forward pass failed: bit flip');
+    assert.ok(bench.isIdle());
+    assert.is((await collect(bench.start('d', params)))[0].tokenIds.length, 10);
+  });
+}
 
 test('when the device is gone for good every request ends and new ones are refused', async () => {
   const bench = new Bench({ maxSeqs: 1 });

@@ -108,6 +108,12 @@ test('a prompt that begins like an earlier one computes only the rest, and says 
     assert.is(await cachedOf({ tokens, sampling, cacheSalt: 'mine' }), 0);
     assert.is(await cachedOf({ tokens, sampling, cacheSalt: 'mine' }), 96);
     assert.is(await cachedOf({ tokens, sampling, cacheSalt: 'yours' }), 0);
+    // What is computed of a whole text is not found by requests.
+    const others = tokens.map((id) => id + 100);
+    await engine.logits(others);
+    await engine.embed(others);
+    await engine.promptLogprobs(others, 0);
+    assert.is(await cachedOf({ tokens: others, sampling }), 0);
   });
 });
 
