@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { CheckpointError } from '../../errors.ts';
 import { causeOf, type FileInfo, type HubClient, PassingError, STALL_MS } from './client.ts';
@@ -81,7 +81,8 @@ async function fetchRest(client: HubClient, job: Download, partial: string, have
     throw new WrongBytes(`${file}: the server answers with another range than was asked for`);
   }
   const most = info.size ?? Number.MAX_SAFE_INTEGER;
-  const handle = await open(partial, start > 0 ? 'r+' : 'w').catch((error) => failWriting(file, error));
+  // Not cut short: another process that fetches the same file writes the same bytes to the same places.
+  const handle = await open(partial, constants.O_RDWR | constants.O_CREAT).catch((error) => failWriting(file, error));
   let end = start;
   try {
     for await (const chunk of chunksOf(response, file)) {
@@ -93,6 +94,7 @@ async function fetchRest(client: HubClient, job: Download, partial: string, have
       end += chunk.length;
       onBytes(end);
     }
+    if (info.size === undefined) await handle.truncate(end);
   } finally {
     clearTimeout(timer);
     await handle.close();
