@@ -1,0 +1,67 @@
+/** Masks over a vocabulary so large that they are made from each other: each is what trying all tokens gives. */
+
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { GrammarCompiler } from '../../grammar/index.ts';
+import { Random } from '../random.ts';
+
+const test = suite('masks of a large vocabulary');
+
+const LETTERS = [...'abcdefghijklmnopqrst'];
+const ENDINGS = ['"', '",', '":', '": "', '"}', '","', '-', '.', '@', ' ', '1', '12', '\\n', '\\u00e9', 'é', '😀'];
+const pairs = LETTERS.flatMap((a) => LETTERS.map((b) => a + b));
+const words = pairs.flatMap((pair) => LETTERS.map((letter) => pair + letter));
+const long = words.filter((_, i) => i % 40 === 0).flatMap((word) => [word.repeat(4), word.repeat(12)]);
+const texts = [
+  ...pairs,
+  ...words,
+  ...long,
+  ...[...LETTERS, ...pairs].flatMap((word) => ENDINGS.map((end) => word + end)),
+  ...ENDINGS,
+];
+const tokens = [
+  new Uint8Array(0),
+  ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
+  ...[...new Set(texts)].map((text) => new TextEncoder().encode(text)),
+];
+const compiler = new GrammarCompiler({ tokens, eosTokenIds: [0] });
+
+const schemas: Record<string, object> = {
+  'an address of bounded length': { type: 'string', format: 'email', maxLength: 40 },
+  'a label with counts': { type: 'string', pattern: '^[a-z][a-z0-9-]{0,41}[a-z0-9]$' },
+  'a pattern anywhere': { type: 'string', pattern: 'abc.*(d|e)f' },
+  'few characters': { type: 'string', minLength: 3, maxLength: 9 },
+  'declared, patterned and other names': {
+    type: 'object',
+    properties: { abc: { type: 'string', maxLength: 20 }, abd: { type: 'integer' } },
+    patternProperties: { '^x[a-c]{1,20}$': { type: 'string' } },
+    minProperties: 2,
+  },
+  'names that must not repeat': { type: 'object', minProperties: 3, additionalProperties: { type: 'integer' } },
+  'unique strings': { type: 'array', uniqueItems: true, items: { type: 'string', minLength: 1 } },
+  'a bounded number': { type: 'number', minimum: 0, maximum: 1000, multipleOf: 0.25 },
+};
+
+for (const [name, schema] of Object.entries(schemas)) {
+  test(name, () => {
+    const random = new Random(2);
+    const matcher = compiler.jsonSchema(schema).matcher();
+    const mask = new Uint32Array((tokens.length + 31) >> 5);
+    for (let step = 0; step < 9; step++) {
+      matcher.fillMask(mask);
+      const allowed: number[] = [];
+      for (let id = 0; id < tokens.length; id++) {
+        const inMask = ((mask[id >> 5] >>> (id & 31)) & 1) === 1;
+        const accepted = matcher.accept(id);
+        if (accepted) matcher.rollback(1);
+        if (inMask !== accepted)
+          assert.unreachable(`step ${step}: token ${JSON.stringify(new TextDecoder().decode(tokens[id]))}`);
+        if (accepted && id > 0) allowed.push(id);
+      }
+      if (allowed.length === 0) break;
+      matcher.accept(allowed[Math.floor(random.uniform() * allowed.length)]);
+    }
+  });
+}
+
+test.run();
