@@ -80,7 +80,7 @@ export const HELP = `Usage:
   quern --help | --version
 
 Flags of serve and chat:
-  --model MODEL          a Hugging Face directory; org/name[@revision][:file], fetched from the Hugging Face hub
+  --model MODEL          a Hugging Face directory; a GGUF file; org/name[@revision][:file], fetched from the Hugging Face hub
                          (HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE); or tiny-chat, the embedded model (default)
   --device KIND          auto (default), webgpu, wasm or reference
   --threads N            threads of the wasm device
