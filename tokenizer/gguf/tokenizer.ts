@@ -183,19 +183,23 @@ function sentencePieceParts(metadata: GgufMetadata, vocabulary: GgufVocabulary):
   };
 }
 
-/** Longest token that is taken apart, in UTF-16 units: each of its cuts is looked up. */
-const MAX_MERGED_LENGTH = 256;
+/** Most places, in all tokens together, at which a token may be cut: each cut is looked up. */
+const MAX_CUTS = 8 * 2 ** 20;
 
 /** Every way to put a token together from two others, by falling score of the token. */
 function mergesByScore({ tokens, types }: GgufVocabulary, scores: ArrayLike<number>): [string, string][] {
   const merges = (id: number) => types[id] !== CONTROL && types[id] !== UNKNOWN && types[id] !== BYTE;
   const known = new Set(tokens.filter((_, id) => merges(id)));
   const order = tokens.flatMap((token, id) => (merges(id) && token.length > 1 ? id : []));
+  const cuts = order.reduce((sum, id) => sum + tokens[id].length - 1, 0);
+  if (cuts > MAX_CUTS) {
+    throw new TokenizerError(`tokenizer.ggml.tokens has ${cuts} characters; at most ${MAX_CUTS} are taken apart`);
+  }
   order.sort((a, b) => scores[b] - scores[a] || a - b);
   return order.flatMap((id) => {
     const token = tokens[id];
     const pairs: [string, string][] = [];
-    for (let cut = 1; cut < token.length && token.length <= MAX_MERGED_LENGTH; cut++) {
+    for (let cut = 1; cut < token.length; cut++) {
       const left = token.slice(0, cut);
       if (!known.has(left)) continue;
       const right = token.slice(cut);
