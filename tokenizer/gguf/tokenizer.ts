@@ -183,14 +183,17 @@ function sentencePieceParts(metadata: GgufMetadata, vocabulary: GgufVocabulary):
   };
 }
 
-/** Most places, in all tokens together, at which a token may be cut: each cut is looked up. */
+/** Longest token that is taken apart, in UTF-16 units. */
+const MAX_MERGED_LENGTH = 256;
+/** Most places, in all tokens together, at which one may be cut: each cut is looked up. */
 const MAX_CUTS = 8 * 2 ** 20;
 
 /** Every way to put a token together from two others, by falling score of the token. */
 function mergesByScore({ tokens, types }: GgufVocabulary, scores: ArrayLike<number>): [string, string][] {
   const merges = (id: number) => types[id] !== CONTROL && types[id] !== UNKNOWN && types[id] !== BYTE;
   const known = new Set(tokens.filter((_, id) => merges(id)));
-  const order = tokens.flatMap((token, id) => (merges(id) && token.length > 1 ? id : []));
+  const isCut = (length: number) => length > 1 && length <= MAX_MERGED_LENGTH;
+  const order = tokens.flatMap((token, id) => (merges(id) && isCut(token.length) ? id : []));
   const cuts = order.reduce((sum, id) => sum + tokens[id].length - 1, 0);
   if (cuts > MAX_CUTS) {
     throw new TokenizerError(`tokenizer.ggml.tokens has ${cuts} characters; at most ${MAX_CUTS} are taken apart`);
