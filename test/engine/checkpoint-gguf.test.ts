@@ -110,6 +110,14 @@ test('what is wrong is said in one line', async () => {
   for (const [file, message] of cases) await rejects(() => read(file), message);
 });
 
+test('an array that would take far more memory than its bytes is refused', async () => {
+  const flags = ggufFile([['k', 'bool[]', [true]]]);
+  const file = new Uint8Array(flags.length + 2 ** 24);
+  file.set(flags);
+  new DataView(file.buffer).setBigUint64(41, 2n ** 23n + 1n, true);
+  await rejects(() => read(file), /"k" has 8388609 elements; expected at most 8388608 strings, booleans/);
+});
+
 test('invalid UTF-8 is refused, in a short text and a long one', async () => {
   for (const text of ['ab', 'a'.repeat(40)]) {
     const file = ggufFile([['k', 'string', text]]);

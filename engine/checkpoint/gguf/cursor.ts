@@ -38,6 +38,8 @@ const LEAST_BYTES: readonly number[] = SIZES.map((size, type) => (type === STRIN
 const NUMBER_ARRAYS = [Uint8Array, Int8Array, Uint16Array, Int16Array, Uint32Array, Int32Array, Float32Array];
 
 const MAX_NAME_BYTES = 65_535;
+/** Longest array of what takes more memory than its bytes in the file. */
+const MAX_OBJECTS = 2 ** 23;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export class GgufCursor {
@@ -141,6 +143,9 @@ export class GgufCursor {
     if (type === ARRAY) this.fail(`${what} is an array of arrays, which is not supported`);
     if (type >= SIZES.length) this.fail(`${what} is an array of type ${type}; expected 0 to ${SIZES.length - 1}`);
     const count = this.count(`length of ${what}`, LEAST_BYTES[type]);
+    if (type >= NUMBER_ARRAYS.length && count > MAX_OBJECTS) {
+      this.fail(`${what} has ${count} elements; expected at most ${MAX_OBJECTS} strings, booleans or 64-bit numbers`);
+    }
     if (type === STRING) return this.#strings(count, what);
     const bytes = count * SIZES[type];
     const at = this.#take(bytes, what);
