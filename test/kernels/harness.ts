@@ -135,11 +135,8 @@ async function webgpuDevices(): Promise<NamedDevice[]> {
   const best = bestVariants(gpu.features);
   return [
     webgpuDevice(gpu, 'webgpu', 'webgpu', best),
-    webgpuDevice(gpu, 'webgpu, other linear', 'webgpu', {
-      ...best,
-      packedDot: false,
-      plainLinear: !best.plainLinear,
-    }),
+    webgpuDevice(gpu, 'webgpu, other linear', 'webgpu', { ...best, plainLinear: !best.plainLinear }),
+    webgpuDevice(gpu, 'webgpu, plain products', 'webgpu', { ...best, packedDot: false }),
     ...(process.env.QUERN_TEST_FULL === '1' ? await gpuKernelDevices() : []),
   ];
 }
