@@ -44,7 +44,7 @@ export function chooseSizes(
     throw new RequestError(`maxNumSeqs is ${maxSeqs}; expected at most maxNumBatchedTokens, ${maxRows}`, 'maxNumSeqs');
   }
   const { maxPositions, kvHeads, headDim } = description;
-  const shape = { layers: description.layers.length, kvHeads, headDim, format: kvFormat(options, device) };
+  const shape = { layers: description.layers.length, kvHeads, headDim, format: kvFormat(options) };
   const blockBytes = device.kvBlockBytes(shape);
   const givenBytes = positiveInteger(options, 'kvCacheBytes');
   const share = shareBytes(options, device, weightBytes);
@@ -109,14 +109,11 @@ const KV_FORMATS: ReadonlyMap<unknown, KvFormat> = new Map([
   ['int8', 'I8'],
 ]);
 
-function kvFormat({ kvCacheDtype = 'auto' }: SizeOptions, device: Device): KvFormat {
+function kvFormat({ kvCacheDtype = 'auto' }: SizeOptions): KvFormat {
   const format = KV_FORMATS.get(kvCacheDtype);
   if (format === undefined) {
     const names = [...KV_FORMATS.keys()].join(', ');
     throw new RequestError(`kvCacheDtype is ${String(kvCacheDtype)}; expected one of ${names}`, 'kvCacheDtype');
-  }
-  if (format === 'I8' && device.kind === 'webgpu') {
-    throw new RequestError(`kvCacheDtype is ${kvCacheDtype}; expected f32 or f16 on the webgpu device`, 'kvCacheDtype');
   }
   return format;
 }

@@ -4,6 +4,7 @@ import type {
   BlockCopy,
   Constant,
   KvCache,
+  KvFormat,
   KvShape,
   Routes,
   RowDomain,
@@ -17,7 +18,6 @@ import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { type FileFormat, rowBytes, type WeightFormat } from '../formats.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
-import type { GpuKvFormat } from './kernels.ts';
 import { BLOCK, blocksOf, packRows, rowVectors } from './layout.ts';
 
 /** Consecutive rows of a weight: rows `base …` of a buffer. */
@@ -159,16 +159,20 @@ export class WebGpuConstant implements Constant {
   }
 }
 
-/**
- * Bytes of one block's keys (or values) in one layer.
- * @throws DeviceError for a format that the kernels do not read
- */
-function pageBytes({ format = 'F32', kvHeads, headDim }: Omit<KvShape, 'layers'>): number {
-  if (format === 'I8') throw new DeviceError(`K/V cache: ${format} is not for the webgpu device; expected F32 or F16`);
-  return (format === 'F16' ? 2 : 4) * KV_BLOCK_SIZE * kvHeads * headDim;
+/** Bytes of an element of keys and values, and of a position's scale. */
+const KV_BYTES: Readonly<Record<KvFormat, readonly [element: number, scale: number]>> = {
+  F32: [4, 0],
+  F16: [2, 0],
+  I8: [1, 4],
+};
+
+/** Bytes of one block's keys (or values) in one layer. */
+function pageBytes({ kvHeads, headDim, format = 'F32' }: KvShape): number {
+  const [element, scale] = KV_BYTES[format];
+  return KV_BLOCK_SIZE * kvHeads * (headDim * element + scale);
 }
 
-/** Bytes of one block over all layers, keys and values. @throws DeviceError for a format that the kernels do not read */
+/** Bytes of one block over all layers, keys and values. */
 export function kvBlockBytes(shape: KvShape): number {
   return 2 * shape.layers * pageBytes(shape);
 }
@@ -176,13 +180,13 @@ export function kvBlockBytes(shape: KvShape): number {
 /** What the attention kernels have room for in the 16 KiB that every adapter grants a workgroup. */
 const MAX_HEAD_DIM = 320;
 
-/** Keys and values of every layer; layouts in `shaders/rope-and-cache.wgsl`. */
+/** Keys and values of every layer; layouts in `shaders/cache-*.wgsl`. */
 export class WebGpuKvCache implements KvCache {
   readonly layers: number;
   readonly blocks: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly format: GpuKvFormat;
+  readonly format: KvFormat;
   readonly byteLength: number;
   readonly keys: readonly GPUBuffer[];
   readonly values: readonly GPUBuffer[];
@@ -202,7 +206,7 @@ export class WebGpuKvCache implements KvCache {
     this.blocks = shape.blocks;
     this.kvHeads = shape.kvHeads;
     this.headDim = shape.headDim;
-    this.format = shape.format === 'F16' ? 'F16' : 'F32';
+    this.format = shape.format ?? 'F32';
     this.byteLength = shape.blocks * kvBlockBytes(shape);
     const layer = (_: unknown, index: number) =>
       memory.allocate(shape.blocks * pageBytes(shape), `K/V cache of layer ${index}`);

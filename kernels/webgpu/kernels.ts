@@ -1,6 +1,6 @@
 /** The kernels as data: which WGSL files make one, what it binds, and which of its constants a pipeline may set. */
 
-import type { Activation } from '../contract.ts';
+import type { Activation, KvFormat } from '../contract.ts';
 import { isQuantized, type WeightFormat } from '../formats.ts';
 import type { AdapterFeatures } from './adapter.ts';
 import { isAffine } from './layout.ts';
@@ -201,12 +201,16 @@ export function expertKernel(format: WeightFormat, routes: 'plain' | 'rows' | 'm
   };
 }
 
+/** What reads and what writes keys and values of a format. */
+const CACHE_FILE: Readonly<Record<KvFormat, ShaderName>> = { F32: 'cache-f32', F16: 'cache-f16', I8: 'cache-i8' };
+const STORE_FILE: Readonly<Record<KvFormat, ShaderName>> = { F32: 'store-f32', F16: 'store-f16', I8: 'store-i8' };
+
 /**
  * The kernels that read keys and values in one of the formats of a cache. Attention and attentionPrompt: params, step, codes,
  * scales, qkv, keys, values, out, sinks; attentionSplit: params, step, two unused, qkv, keys, values, partials.
  */
-export function attentionKernels(format: GpuKvFormat): Record<'attention' | 'split' | 'prompt', Kernel> {
-  const cache: ShaderName = format === 'F16' ? 'cache-f16' : 'cache-f32';
+export function attentionKernels(format: KvFormat): Record<'attention' | 'split' | 'prompt', Kernel> {
+  const cache = CACHE_FILE[format];
   const attend: ShaderName[] = [cache, 'attention-chunk'];
   const bindings: BindingKind[] = ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write'];
   return {
@@ -228,8 +232,14 @@ export function attentionKernels(format: GpuKvFormat): Record<'attention' | 'spl
   };
 }
 
-/** Formats of keys and values that the kernels read. */
-export type GpuKvFormat = 'F32' | 'F16';
+/** params, step, qkv, rope, q norm, k norm, keys, values */
+export function ropeAndCacheKernel(format: KvFormat): Kernel {
+  return {
+    name: 'ropeAndCache',
+    files: ['step', 'rope-and-cache', STORE_FILE[format]],
+    bindings: ['uniform', 'read', 'write', 'read', 'read', 'read', 'write', 'write'],
+  };
+}
 
 export const KERNELS = {
   /** params, step, x, add, weight, out, bias */
@@ -249,12 +259,6 @@ export const KERNELS = {
     name: 'quantizeRows',
     files: ['step', 'quantize-rows'],
     bindings: ['uniform', 'read', 'read', 'write', 'write'],
-  },
-  /** params, step, qkv, rope, q norm, k norm, keys, values */
-  ropeAndCache: {
-    name: 'ropeAndCache',
-    files: ['step', 'rope-and-cache'],
-    bindings: ['uniform', 'read', 'write', 'read', 'read', 'read', 'write', 'write'],
   },
   /** params, step, codes, scales, partials, two unused, out, sinks */
   attentionMerge: {

@@ -52,7 +52,7 @@ export function ropeKernels(
 ): readonly Recorded[] | undefined {
   const { heads, rotaryDim, layer, rope } = op;
   const { kvHeads, headDim, keys, values, format } = op.cache as WebGpuKvCache;
-  // A thread has the two halves of a word only in a kernel of its own.
+  // A word of the cache has elements of several threads then.
   if (format !== 'F32') return undefined;
   if (!recording.variants.fused || !rope || op.qNorm || op.kNorm || rotaryDim !== headDim) return undefined;
   const qkv = op.qkv as WebGpuTensor;

@@ -3,7 +3,7 @@
 import type { OpRecorder } from '../contract.ts';
 import { WebGpuConstant, type WebGpuKvCache, type WebGpuTensor, type WebGpuWeight } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
-import { ACTIVATION_CODE, embedKernel, KERNELS, type Variants } from './kernels.ts';
+import { ACTIVATION_CODE, embedKernel, KERNELS, ropeAndCacheKernel, type Variants } from './kernels.ts';
 import { BLOCK, blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
@@ -131,7 +131,7 @@ export class WebGpuRecorder implements OpRecorder {
     const withLinear = ropeKernels(this.#recording, op);
     const least = withLinear ? MOST_FEW_ROWS + 1 : 1;
     this.#recording.add([qkv], ...(withLinear ?? []), {
-      kernel: KERNELS.ropeAndCache,
+      kernel: ropeAndCacheKernel(cache.format),
       args: [heads, kvHeads, qkv.stride, rotaryDim, { float: op.normEps ?? 0 }],
       buffers: [qkv.buffer, ...constants, cache.keys[layer], cache.values[layer]],
       workgroups: ({ rows }) => [rows < least ? 0 : rows * (heads + 2 * kvHeads)],
@@ -140,7 +140,6 @@ export class WebGpuRecorder implements OpRecorder {
         HEAD_DIM: headDim,
         Q_NORM: op.qNorm !== undefined,
         K_NORM: op.kNorm !== undefined,
-        HALVES: cache.format === 'F16',
       },
     });
   }

@@ -804,6 +804,32 @@ fn valueAt(page: u32, i: u32, inPage: u32) -> vec4f {
   return values[(page * 16u + inPage) * FOURS + i];
 }
 `,
+  'cache-i8': `// Keys and values as bytes, four a word. A page, a K/V head of a block, begins with the scales of its 16 positions as floats.
+//
+// keys    [blocks, kvHeads, 16 scales then HEAD_DIM/4 × 16 positions]
+// values  [blocks, kvHeads, 16 scales then 16 positions × HEAD_DIM/4]
+
+@group(0) @binding(5) var<storage, read> keys: array<u32>;
+@group(0) @binding(6) var<storage, read> values: array<u32>;
+
+const PAGE_WORDS: u32 = 16u + 16u * FOURS;
+
+fn fourBytes(word: u32) -> vec4f {
+  let bytes = vec4i(vec4u(word << 24u, word << 16u, word << 8u, word));
+  return vec4f(bytes >> vec4u(24u));
+}
+
+// Columns 4i … 4i+3 of a position's key; \`page\` counts the K/V heads of all blocks.
+fn keyAt(page: u32, i: u32, inPage: u32) -> vec4f {
+  let at = page * PAGE_WORDS;
+  return fourBytes(keys[at + 16u + i * 16u + inPage]) * bitcast<f32>(keys[at + inPage]);
+}
+
+fn valueAt(page: u32, i: u32, inPage: u32) -> vec4f {
+  let at = page * PAGE_WORDS;
+  return fourBytes(values[at + 16u + inPage * FOURS + i]) * bitcast<f32>(values[at + inPage]);
+}
+`,
   'codes-bytes': `// Weights of eight bits a column: a row begins with two vectors of signed bytes for each block of 32 columns. What the codes
 // mean is told by a \`factors-*.wgsl\`.
 
@@ -2840,11 +2866,9 @@ fn main(
 // qkv           f32 [token rows, stride]: heads, then kvHeads of k, then kvHeads of v, HEAD_DIM each
 // rope          f32 [positions, rotaryDim]: rotaryDim/2 cosines, then as many sines
 // qNorm, kNorm  f32 [HEAD_DIM]
-// keys          f32 [blocks, kvHeads, HEAD_DIM/4, 16 positions, 4]: four columns of 16 positions side by side, so that
-//               threads that take a position each read along
-// values        f32 [blocks, kvHeads, 16 positions, HEAD_DIM]; with HALVES both in half precision, two to a word
 //
-// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). Bound by memory.
+// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). A \`store-*.wgsl\` follows, which writes k and v in
+// the cache's format. Bound by memory.
 // Source: Su et al., arXiv:2104.09864.
 
 struct Params {
@@ -2860,17 +2884,22 @@ struct Params {
 @group(0) @binding(3) var<storage, read> rope: array<f32>;
 @group(0) @binding(4) var<storage, read> qNorm: array<f32>;
 @group(0) @binding(5) var<storage, read> kNorm: array<f32>;
-@group(0) @binding(6) var<storage, read_write> keys: array<u32>;
-@group(0) @binding(7) var<storage, read_write> values: array<u32>;
 
 const THREADS: u32 = 64u;
 const HEAD_DIM: u32 = 64u;
+const FOURS: u32 = HEAD_DIM / 4u;
 const Q_NORM: bool = false;
 const K_NORM: bool = false;
-const HALVES: bool = false;
 
 var<workgroup> head: array<f32, HEAD_DIM>;
 var<workgroup> sums: array<f32, THREADS>;
+// What goes to the cache.
+var<workgroup> turned: array<f32, HEAD_DIM>;
+
+// Columns 4i … 4i+3 of it.
+fn fourOf(i: u32) -> vec4f {
+  return vec4f(turned[4u * i], turned[4u * i + 1u], turned[4u * i + 2u], turned[4u * i + 3u]);
+}
 
 fn rotated(i: u32, ropeRow: u32) -> f32 {
   let half = params.rotaryDim / 2u;
@@ -2884,18 +2913,6 @@ fn rotated(i: u32, ropeRow: u32) -> f32 {
     return fma(head[i], cos, -(head[i + half] * sin));
   }
   return fma(head[i], cos, head[i - half] * sin);
-}
-
-// The nearest half, ties to even, at most ±65504; by integers, since drivers round as they like.
-fn halfOf(value: f32) -> u32 {
-  let bits = bitcast<u32>(value);
-  let sign = (bits >> 16u) & 0x8000u;
-  let magnitude = min(bits & 0x7fffffffu, 0x477fe000u);
-  if (magnitude < 0x38800000u) {
-    // Below the normal halves: the addend's last bit is the last of a half, and the sum is rounded to it.
-    return sign | (bitcast<u32>(bitcast<f32>(magnitude) + 0.5) - 0x3f000000u);
-  }
-  return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
 }
 
 @compute @workgroup_size(THREADS)
@@ -2919,13 +2936,10 @@ fn main(
 
   if (h >= params.heads + params.kvHeads) {
     for (var i = thread; i < HEAD_DIM; i += THREADS) {
-      let to = ((page + kvHead) * 16u + inPage) * HEAD_DIM + i;
-      if (!HALVES) {
-        values[to] = bitcast<u32>(qkv[at + i]);
-      } else if (i % 2u == 0u) {
-        values[to / 2u] = halfOf(qkv[at + i]) | (halfOf(qkv[at + i + 1u]) << 16u);
-      }
+      turned[i] = qkv[at + i];
     }
+    workgroupBarrier();
+    storeValue(page + kvHead, inPage, thread);
     return;
   }
 
@@ -2955,14 +2969,13 @@ fn main(
     let value = rotated(i, ropeRowOf(row));
     if (isQuery) {
       qkv[at + i] = value;
-      continue;
+    } else {
+      turned[i] = value;
     }
-    let to = (((page + kvHead) * (HEAD_DIM / 4u) + i / 4u) * 16u + inPage) * 4u + i % 4u;
-    if (!HALVES) {
-      keys[to] = bitcast<u32>(value);
-    } else if (i % 2u == 0u) {
-      keys[to / 2u] = halfOf(value) | (halfOf(rotated(i + 1u, ropeRowOf(row))) << 16u);
-    }
+  }
+  if (!isQuery) {
+    workgroupBarrier();
+    storeKey(page + kvHead, inPage, thread);
   }
 }
 `,
@@ -3193,6 +3206,108 @@ fn blockOf(slot: u32, i: u32) -> u32 {
 // More workgroups than one dimension holds are folded into x and y.
 fn workgroupIndex(id: vec3u, count: vec3u) -> u32 {
   return id.y * count.x + id.x;
+}
+`,
+  'store-f16': `// Writes the head in \`turned\` to the cache as \`cache-f16.wgsl\` reads it; follows \`rope-and-cache.wgsl\`. Rounded here, to the
+// nearest half and of two the even one: WGSL leaves open how \`pack2x16float\` rounds.
+
+@group(0) @binding(6) var<storage, read_write> keys: array<vec2u>;
+@group(0) @binding(7) var<storage, read_write> values: array<vec2u>;
+
+fn halfOf(x: f32) -> u32 {
+  let bits = bitcast<u32>(clamp(x, -65504.0, 65504.0));
+  let sign = (bits >> 16u) & 0x8000u;
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude < 0x38800000u) {
+    // A subnormal half counts in units of 2^-24.
+    return sign | u32(round(bitcast<f32>(magnitude) * 16777216.0));
+  }
+  return sign | (((magnitude + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u) - (112u << 10u));
+}
+
+fn halvesOf(four: vec4f) -> vec2u {
+  return vec2u(halfOf(four.x) | (halfOf(four.y) << 16u), halfOf(four.z) | (halfOf(four.w) << 16u));
+}
+
+fn storeKey(page: u32, inPage: u32, thread: u32) {
+  for (var i = thread; i < FOURS; i += THREADS) {
+    keys[(page * FOURS + i) * 16u + inPage] = halvesOf(fourOf(i));
+  }
+}
+
+fn storeValue(page: u32, inPage: u32, thread: u32) {
+  for (var i = thread; i < FOURS; i += THREADS) {
+    values[(page * 16u + inPage) * FOURS + i] = halvesOf(fourOf(i));
+  }
+}
+`,
+  'store-f32': `// Writes the head in \`turned\` to the cache as \`cache-f32.wgsl\` reads it; follows \`rope-and-cache.wgsl\`.
+
+@group(0) @binding(6) var<storage, read_write> keys: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> values: array<vec4f>;
+
+fn storeKey(page: u32, inPage: u32, thread: u32) {
+  for (var i = thread; i < FOURS; i += THREADS) {
+    keys[(page * FOURS + i) * 16u + inPage] = fourOf(i);
+  }
+}
+
+fn storeValue(page: u32, inPage: u32, thread: u32) {
+  for (var i = thread; i < FOURS; i += THREADS) {
+    values[(page * 16u + inPage) * FOURS + i] = fourOf(i);
+  }
+}
+`,
+  'store-i8': `// Writes the head in \`turned\` to the cache as \`cache-i8.wgsl\` reads it; follows \`rope-and-cache.wgsl\`. An element becomes the
+// nearest multiple, of two the even one, of 1/127 of the greatest of the head.
+
+@group(0) @binding(6) var<storage, read_write> keys: array<u32>;
+@group(0) @binding(7) var<storage, read_write> values: array<u32>;
+
+const PAGE_WORDS: u32 = 16u + 16u * FOURS;
+const LEAST_SCALED: f32 = 1e-30;
+
+// The scale, which every thread finds for itself, and its inverse; both 0 for a head of zeros.
+fn scaleOfHead() -> vec2f {
+  var most = 0.0;
+  for (var i = 0u; i < FOURS; i++) {
+    let four = abs(fourOf(i));
+    most = max(most, max(max(four.x, four.y), max(four.z, four.w)));
+  }
+  if (!(most > LEAST_SCALED)) {
+    return vec2f(0.0);
+  }
+  // A quotient may be off by some units in the last place; what is left over corrects it.
+  let near = most / 127.0;
+  let step = near + fma(-127.0, near, most) / 127.0;
+  return vec2f(step, 1.0 / step);
+}
+
+fn bytesOf(four: vec4f, inverse: f32) -> u32 {
+  let bytes = vec4u(vec4i(round(four * inverse))) & vec4u(255u);
+  return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+}
+
+fn storeKey(page: u32, inPage: u32, thread: u32) {
+  let scale = scaleOfHead();
+  let at = page * PAGE_WORDS;
+  if (thread == 0u) {
+    keys[at + inPage] = bitcast<u32>(scale.x);
+  }
+  for (var i = thread; i < FOURS; i += THREADS) {
+    keys[at + 16u + i * 16u + inPage] = bytesOf(fourOf(i), scale.y);
+  }
+}
+
+fn storeValue(page: u32, inPage: u32, thread: u32) {
+  let scale = scaleOfHead();
+  let at = page * PAGE_WORDS;
+  if (thread == 0u) {
+    values[at + inPage] = bitcast<u32>(scale.x);
+  }
+  for (var i = thread; i < FOURS; i += THREADS) {
+    values[at + 16u + inPage * FOURS + i] = bytesOf(fourOf(i), scale.y);
+  }
 }
 `,
   'weight-affine': `// Single elements of a weight of codes, scales and mins, for the embedding; follows a \`codes-*\` and a \`factors-*\` file.

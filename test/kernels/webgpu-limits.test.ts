@@ -6,6 +6,7 @@ import {
   blockShape,
   type Device,
   DeviceError,
+  type KvFormat,
   type OpRecorder,
   quantize,
   WebGpuDevice,
@@ -85,13 +86,16 @@ interface LayerShape {
   readonly headDim: number;
   readonly ffn: number;
   readonly format: Format;
+  readonly cacheFormat?: KvFormat;
 }
 
+/** Beside weights of some formats. */
+const CACHES: Partial<Record<Format, KvFormat>> = { F16: 'F16', Q8_0: 'F16', Q4_K: 'I8' };
 const LOGIT_ROWS = 2;
 
 /** Every op once and more, with weights side by side and experts. */
 function recordLayer(device: Device, shape: LayerShape, maxRows: number, make: MakeWeight) {
-  const { hidden, heads, kvHeads, headDim, ffn, format } = shape;
+  const { hidden, heads, kvHeads, headDim, ffn, format, cacheFormat } = shape;
   const vocab = 1000;
   const tensor = (cols: number, perRow = 1) =>
     device.createTensor({ name: 'activations', maxRows: perRow * maxRows, cols, perRow });
@@ -100,7 +104,7 @@ function recordLayer(device: Device, shape: LayerShape, maxRows: number, make: M
       'constant',
       Float32Array.from({ length }, (_, i) => Math.cos(i)),
     );
-  const cache = device.createKvCache({ layers: 1, blocks: 2, kvHeads, headDim });
+  const cache = device.createKvCache({ layers: 1, blocks: 2, kvHeads, headDim, format: cacheFormat });
   const routes = device.createRoutes({ experts: 4, perToken: 2 });
   const [x, normed, added] = [tensor(hidden), tensor(hidden), tensor(hidden)];
   const [qkv, turned] = [tensor((heads + 2 * kvHeads) * headDim), tensor((heads + 2 * kvHeads) * headDim)];
@@ -197,7 +201,7 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
           const own = cols % blockShape(wanted).elements === 0 ? wanted : 'Q8_0';
           return device.createWeight({ name: 'w', rows, cols, format: own, matrices });
         };
-        recordLayer(device, { ...shape, format }, 40, make);
+        recordLayer(device, { ...shape, format, cacheFormat: CACHES[format] }, 40, make);
         await device.close();
       }
     }

@@ -3,11 +3,9 @@
 // qkv           f32 [token rows, stride]: heads, then kvHeads of k, then kvHeads of v, HEAD_DIM each
 // rope          f32 [positions, rotaryDim]: rotaryDim/2 cosines, then as many sines
 // qNorm, kNorm  f32 [HEAD_DIM]
-// keys          f32 [blocks, kvHeads, HEAD_DIM/4, 16 positions, 4]: four columns of 16 positions side by side, so that
-//               threads that take a position each read along
-// values        f32 [blocks, kvHeads, 16 positions, HEAD_DIM]; with HALVES both in half precision, two to a word
 //
-// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). Bound by memory.
+// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). A `store-*.wgsl` follows, which writes k and v in
+// the cache's format. Bound by memory.
 // Source: Su et al., arXiv:2104.09864.
 
 struct Params {
@@ -23,17 +21,22 @@ struct Params {
 @group(0) @binding(3) var<storage, read> rope: array<f32>;
 @group(0) @binding(4) var<storage, read> qNorm: array<f32>;
 @group(0) @binding(5) var<storage, read> kNorm: array<f32>;
-@group(0) @binding(6) var<storage, read_write> keys: array<u32>;
-@group(0) @binding(7) var<storage, read_write> values: array<u32>;
 
 const THREADS: u32 = 64u;
 const HEAD_DIM: u32 = 64u;
+const FOURS: u32 = HEAD_DIM / 4u;
 const Q_NORM: bool = false;
 const K_NORM: bool = false;
-const HALVES: bool = false;
 
 var<workgroup> head: array<f32, HEAD_DIM>;
 var<workgroup> sums: array<f32, THREADS>;
+// What goes to the cache.
+var<workgroup> turned: array<f32, HEAD_DIM>;
+
+// Columns 4i … 4i+3 of it.
+fn fourOf(i: u32) -> vec4f {
+  return vec4f(turned[4u * i], turned[4u * i + 1u], turned[4u * i + 2u], turned[4u * i + 3u]);
+}
 
 fn rotated(i: u32, ropeRow: u32) -> f32 {
   let half = params.rotaryDim / 2u;
@@ -47,18 +50,6 @@ fn rotated(i: u32, ropeRow: u32) -> f32 {
     return fma(head[i], cos, -(head[i + half] * sin));
   }
   return fma(head[i], cos, head[i - half] * sin);
-}
-
-// The nearest half, ties to even, at most ±65504; by integers, since drivers round as they like.
-fn halfOf(value: f32) -> u32 {
-  let bits = bitcast<u32>(value);
-  let sign = (bits >> 16u) & 0x8000u;
-  let magnitude = min(bits & 0x7fffffffu, 0x477fe000u);
-  if (magnitude < 0x38800000u) {
-    // Below the normal halves: the addend's last bit is the last of a half, and the sum is rounded to it.
-    return sign | (bitcast<u32>(bitcast<f32>(magnitude) + 0.5) - 0x3f000000u);
-  }
-  return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
 }
 
 @compute @workgroup_size(THREADS)
@@ -82,13 +73,10 @@ fn main(
 
   if (h >= params.heads + params.kvHeads) {
     for (var i = thread; i < HEAD_DIM; i += THREADS) {
-      let to = ((page + kvHead) * 16u + inPage) * HEAD_DIM + i;
-      if (!HALVES) {
-        values[to] = bitcast<u32>(qkv[at + i]);
-      } else if (i % 2u == 0u) {
-        values[to / 2u] = halfOf(qkv[at + i]) | (halfOf(qkv[at + i + 1u]) << 16u);
-      }
+      turned[i] = qkv[at + i];
     }
+    workgroupBarrier();
+    storeValue(page + kvHead, inPage, thread);
     return;
   }
 
@@ -118,13 +106,12 @@ fn main(
     let value = rotated(i, ropeRowOf(row));
     if (isQuery) {
       qkv[at + i] = value;
-      continue;
+    } else {
+      turned[i] = value;
     }
-    let to = (((page + kvHead) * (HEAD_DIM / 4u) + i / 4u) * 16u + inPage) * 4u + i % 4u;
-    if (!HALVES) {
-      keys[to] = bitcast<u32>(value);
-    } else if (i % 2u == 0u) {
-      keys[to / 2u] = halfOf(value) | (halfOf(rotated(i + 1u, ropeRowOf(row))) << 16u);
-    }
+  }
+  if (!isQuery) {
+    workgroupBarrier();
+    storeKey(page + kvHead, inPage, thread);
   }
 }
