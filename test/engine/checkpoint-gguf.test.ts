@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { describeDecoder } from '../../engine/architectures/index.ts';
 import { matchTensors } from '../../engine/architectures/match-tensors.ts';
 import { openCheckpoint } from '../../engine/checkpoint/checkpoint.ts';
-import { readGgufHeader } from '../../engine/checkpoint/gguf/header.ts';
+import { parseGgufHeader, readGgufHeader } from '../../engine/checkpoint/gguf/header.ts';
 import { CheckpointError } from '../../engine/errors.ts';
 import { ChatTemplate, Tokenizer, TokenizerError } from '../../tokenizer/index.ts';
 import { type GgufEntry, type GgufTensor, ggufFile } from './gguf-file.ts';
@@ -61,6 +61,11 @@ test('metadata of every type, and tensors with row-major shapes', async () => {
   const [a, b] = [...tensors.values()];
   assert.equal([a.shape, a.dtype, a.byteLength, a.offset % 32], [[2, 3], 'F32', 24, 0]);
   assert.equal([b.shape, b.dtype, b.byteLength, b.offset], [[32], 'Q8_0', 34, a.offset + 32]);
+});
+
+test('a Buffer is read like any other bytes', () => {
+  const file = Buffer.from(ggufFile([['ints', 'i32[]', [1, -2]]]));
+  assert.equal(parseGgufHeader('m.gguf', file, file.length).metadata.get('ints'), Int32Array.of(1, -2));
 });
 
 test('a header longer than the first read is read whole', async () => {

@@ -150,7 +150,8 @@ export class GgufCursor {
     const bytes = count * SIZES[type];
     const at = this.#take(bytes, what);
     if (type === BOOL) return Array.from({ length: count }, (_, i) => this.#bool(at + i, what));
-    const copy = this.#bytes.slice(at, at + bytes).buffer;
+    // Not `slice`, which for a Buffer of Node's gives no copy.
+    const copy = new Uint8Array(this.#bytes.subarray(at, at + bytes)).buffer;
     if (type < NUMBER_ARRAYS.length) return new NUMBER_ARRAYS[type](copy);
     if (type === 12) return new Float64Array(copy);
     return Array.from(type === 10 ? new BigUint64Array(copy) : new BigInt64Array(copy));
