@@ -26,7 +26,6 @@ import {
   STEP_LIMITS,
   stepOf,
 } from './support/kernel-cases.ts';
-import { plotSvg } from './support/plot.ts';
 import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
@@ -84,7 +83,7 @@ async function measureWasm(threads: number): Promise<void> {
   for (const group of groups) results.push(...(await measure(bench, group, '', bandwidth)));
   const { description } = bench.device;
   await bench.device.close();
-  report(results, description, { readBandwidth: bandwidth });
+  await report(results, description, { readBandwidth: bandwidth });
 }
 
 /** A device for each group of cases, since a GPU's memory does not hold the weights of all. */
@@ -104,7 +103,7 @@ async function measureWebGpu(): Promise<void> {
     }
   }
   gpu.close();
-  report(results, gpu.gpu.features.description, gpu.peaks);
+  await report(results, gpu.gpu.features.description, gpu.peaks);
 }
 
 /** Tries every candidate tile on the weights of a layer, one row of x at a time, and keeps the best of each. */
@@ -181,7 +180,7 @@ async function measureCase(bench: BenchDevice, one: KernelCase, set: string, ban
   };
 }
 
-function report(results: readonly Result[], device: string, peaks: Partial<GpuPeaks>): void {
+async function report(results: readonly Result[], device: string, peaks: Partial<GpuPeaks>): Promise<void> {
   console.log(`${device}; ${machine().cpu}, Node ${process.version}`);
   for (const [name, value] of Object.entries(peaks)) {
     console.log(
@@ -201,11 +200,14 @@ function report(results: readonly Result[], device: string, peaks: Partial<GpuPe
       r.share === undefined ? '' : `${rounded(100 * r.share, 0)}%`,
     ]),
   );
-  writeResult(`kernels-${device}`, { bench: 'kernels', device, peaks, results }, plot(results, device));
+  writeResult(`kernels-${device}`, { bench: 'kernels', device, peaks, results }, await plot(results, device));
 }
 
 /** What is bound by memory as GB/s, and products as GFLOP/s, for each setting. */
-function plot(results: readonly Result[], device: string): string {
+async function plot(results: readonly Result[], device: string): Promise<string | undefined> {
+  // Figures are wanted too where the plotting library is not installed.
+  const { plotSvg } = await import('./support/plot.ts').catch(() => ({ plotSvg: undefined }));
+  if (!plotSvg) return undefined;
   const figures = [
     { name: 'GB/s', of: (r: Result) => r.gigabytes, rows: (r: Result) => r.rows === 1 },
     { name: 'GFLOP/s', of: (r: Result) => r.gigaflops, rows: (r: Result) => r.rows > 1 },

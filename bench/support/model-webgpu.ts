@@ -14,7 +14,7 @@ import { median } from './table.ts';
 /** Bytes that are of a matrix, rather than of a header or a vector. */
 const LARGE_READ = 2 ** 18;
 /** Generated before anything is timed. */
-const WARM_TOKENS = 8;
+const WARM_TOKENS = 64;
 
 export interface WebGpuModelOptions {
   readonly shape: string;
@@ -73,10 +73,6 @@ export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth:
   await writes.done();
   await generate(model, WARM_TOKENS);
   const loadSeconds = (performance.now() - started) / 1000;
-  const [step] = await profile(device, false, () => generate(model, 1));
-  const decodeKernels = await profile(device, true, () => generate(model, 1));
-  progress(`${step.milliseconds.toFixed(3)} ms a token; ${kernelTimes(decodeKernels)}; ${device.description}`);
-
   const tokenSeconds = (await medianSeconds(repeat, () => generate(model, tg))) / tg;
   const encoded: number[] = [];
   const queued = await medianSeconds(repeat, async () => {
@@ -97,6 +93,10 @@ export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth:
     await device.idle();
   });
   const queuedSeconds = queued / tg;
+  // After the GPU has been busy for a while: fresh from idling its clocks are low, and all takes three times as long.
+  const [step] = await profile(device, false, () => generate(model, 1));
+  const decodeKernels = await profile(device, true, () => generate(model, 1));
+  progress(`${step.milliseconds.toFixed(3)} ms a token; ${kernelTimes(decodeKernels)}; ${device.description}`);
   progress(`${(1 / tokenSeconds).toFixed(1)} tokens/s, queued ${(1 / queuedSeconds).toFixed(1)}`);
   const prompt = decodeOnly ? undefined : await measurePrompt(model, device, pp, repeat);
   const bytes = bytesPerToken(model);
