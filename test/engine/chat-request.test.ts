@@ -276,7 +276,7 @@ const refused: [fields: object, param: string | null, ...says: string[]][] = [
   [{ repetition_detection: { max_pattern_size: 3 } }, 'repetition_detection', 'min_count'],
   [{ thinking_token_budget: 5 }, 'thinking_token_budget', 'thinks'],
   [{ thinking_token_budget: 1.5 }, 'thinking_token_budget', 'integer'],
-  [{ max_completion_tokens: 0 }, 'max_tokens', 'at least 1'],
+  [{ max_completion_tokens: 0, max_tokens: 5 }, 'max_completion_tokens', 'at least 1'],
   [{ max_completion_tokens: 'many' }, 'max_completion_tokens', 'integer'],
   [{ guided_whitespace_pattern: 5 }, 'guided_whitespace_pattern', 'string'],
   [{ grammar: '' }, 'grammar', 'empty'],

@@ -99,11 +99,15 @@ export function parseChatRequest(body: unknown): ChatRequest {
   return readBody(chatRequestSchema, body, checkBetweenFields);
 }
 
-/** The sampling parameters of a chat request. */
+/** The sampling parameters of a chat request. @throws RequestError for max_completion_tokens, in its own name */
 export function chatSampling(request: ChatRequest): GenerateSampling {
+  const { max_completion_tokens: most } = request;
+  if (most !== undefined && most < 1) {
+    throw new RequestError(`max_completion_tokens must be at least 1, got ${most}`, 'max_completion_tokens');
+  }
   return {
     ...samplingOf(request),
-    maxTokens: request.max_completion_tokens ?? request.max_tokens,
+    maxTokens: most ?? request.max_tokens,
     logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
   };
 }
