@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { build, createLogger } from 'vite';
 
 const test = suite('package');
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -49,6 +50,25 @@ test('every entry imports in plain Node, and the embedded model answers', () => 
      await engine.close();`,
   );
   assert.match(run(process.execPath, ['consumer.js']), /Paris/);
+});
+
+test('it bundles for a browser, without anything of Node', async () => {
+  writeFileSync(join(folder, 'page.js'), `import { Engine } from 'quern'; globalThis.load = Engine.load;`);
+  const warnings: string[] = [];
+  const output = await build({
+    root: folder,
+    configFile: false,
+    logLevel: 'warn',
+    customLogger: { ...createLogger('silent'), warn: (text) => warnings.push(text) },
+    build: { write: false, target: 'es2023', rolldownOptions: { input: join(folder, 'page.js') } },
+  });
+  const chunks = [output].flat().flatMap((result) => ('output' in result ? result.output : []));
+  assert.ok(chunks.length > 0);
+  for (const chunk of chunks) {
+    if (chunk.type === 'chunk')
+      assert.not.match(chunk.code, /(from|import)\s*\(?\s*["'`]node:|__vite-browser-external/);
+  }
+  assert.equal(warnings, []);
 });
 
 test('its types check in a strict consumer', () => {
