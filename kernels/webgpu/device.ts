@@ -155,6 +155,7 @@ export class WebGpuDevice implements Device {
   createRoutes(shape: { experts: number; perToken: number }): Routes {
     this.#assertUsable();
     if (!this.#step) throw new DeviceError('createRoutes: setStepLimits must come first');
+    this.#assertRows(this.#step.limits.maxRows * shape.perToken, `routes of ${this.#step.limits.maxRows} tokens`);
     return new WebGpuRoutes(this.#memory, shape, this.#step.limits);
   }
 
@@ -182,6 +183,7 @@ export class WebGpuDevice implements Device {
 
   setStepLimits(limits: StepLimits): void {
     this.#assertUsable();
+    this.#assertRows(limits.maxRows, 'tokens');
     this.#step = new StepBuffers(this.#gpu, this.#memory, limits);
   }
 
@@ -286,6 +288,12 @@ export class WebGpuDevice implements Device {
     this.#closed = true;
     this.#memory.freeAll();
     if (this.#ownsGpu) this.#gpu.close();
+  }
+
+  /** Kernels number rows by the third dimension of a dispatch, which is not folded. */
+  #assertRows(rows: number, what: string): void {
+    const most = this.#gpu.device.limits.maxComputeWorkgroupsPerDimension;
+    if (rows > most) throw new DeviceError(`a step of ${rows} ${what}: expected at most ${most} on this adapter`);
   }
 
   #assertUsable(): void {

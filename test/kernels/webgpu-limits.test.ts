@@ -316,6 +316,21 @@ onGpu('a cache or a table that no buffer holds is refused in one line that names
   gpu.close();
 });
 
+onGpu('a step of more rows than a dispatch has is refused before anything is made', async () => {
+  const { gpu, device } = await open({});
+  const limits = { maxLogitRows: 1, maxSlots: 1, maxBlocksPerSlot: 1 };
+  assert.match(
+    await message(() => device.setStepLimits({ maxRows: 65_536, ...limits })),
+    /^a step of 65536 tokens: expected at most 65535/,
+  );
+  device.setStepLimits({ maxRows: 8192, ...limits });
+  assert.match(
+    await message(() => device.createRoutes({ experts: 60, perToken: 8 })),
+    /^a step of 65536 routes of 8192 tokens: expected at most 65535/,
+  );
+  gpu.close();
+});
+
 onGpu('memory that the GPU does not have is said with what it was for, by every later call', async () => {
   const { gpu, device } = await open({});
   const { device: raw } = gpu;
