@@ -3,7 +3,7 @@
  * that computes wrongly looks like a model that talks nonsense; so nothing is served before this has passed.
  */
 
-import type { Device, OpRecorder, ReducedLogits, StepInput, Tensor } from '../contract.ts';
+import type { Device, KvFormat, OpRecorder, ReducedLogits, StepInput, Tensor } from '../contract.ts';
 import { quantize, type WeightFormat } from '../formats.ts';
 import { ReferenceDevice } from '../reference/device.ts';
 
@@ -107,7 +107,14 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
   const rope = device.createConstant('rope', waves(MAX_ROWS * HEAD_DIM));
   const qkv = tensor('qkv', (HEADS + 2 * KV_HEADS) * HEAD_DIM);
   const qkvTable = await weight('F32', MAX_ROWS, qkv.cols, waves(MAX_ROWS * qkv.cols));
-  const cache = device.createKvCache({ layers: 1, blocks: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM });
+  const kvCache = (format: KvFormat) =>
+    device.createKvCache({ layers: 1, blocks: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM, format });
+  const cache = kvCache('F32');
+  const roundedCaches = (['F16', 'I8'] as const).map((format) => ({
+    cache: kvCache(format),
+    qkv: tensor(`qkv for ${format}`, qkv.cols),
+    out: output(`ropeAndCache and attention, ${format}`, HEADS * HEAD_DIM),
+  }));
   const normed = output('norm', COLS);
   const attended = output('ropeAndCache and attention', HEADS * HEAD_DIM);
   const centered = output('norm, centred', COLS);
@@ -176,6 +183,12 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     record.ropeAndCache({ qkv: turned, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });
     // The scores must be small: a weight of nearly one would hide the others.
     record.attention({ qkv: turned, heads: HEADS, scale: 1e-4, cache, layer: 0, out: attendedLinear });
+    for (const { cache, qkv, out } of roundedCaches) {
+      record.embed({ table: qkvTable, out: qkv });
+      record.ropeAndCache({ qkv, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });
+      // Small scores, too: a key that falls between two bytes may be rounded to either.
+      record.attention({ qkv, heads: HEADS, scale: 0.02, cache, layer: 0, out });
+    }
     record.gatherRows({ x: normed, out: gathered });
   };
 }

@@ -11,12 +11,12 @@ export async function load(
   device: TestDevice,
   path: string,
   maxNumSeqs: number,
-  quantize?: LoadModelOptions['quantize'],
+  options: Pick<LoadModelOptions, 'quantize' | 'kvCacheDtype'> = {},
 ): Promise<LoadedModel> {
   const source = await openDirectory(new URL(path, import.meta.url).pathname);
   try {
     const limits = { maxNumSeqs, maxModelLen: 320, maxNumBatchedTokens: 1536 };
-    return await loadModel(source, { device: await device.create(), quantize, ...limits });
+    return await loadModel(source, { device: await device.create(), ...options, ...limits });
   } finally {
     await source.close();
   }

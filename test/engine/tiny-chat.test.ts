@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { LoadModelOptions } from '../../engine/load-model.ts';
 import { DEVICES } from './devices.ts';
-import { greedy, load, logprobs } from './model-runs.ts';
+import { greedy, load, logprobs, sameBits } from './model-runs.ts';
 
 interface TinyChatReference {
   readonly entries: readonly {
@@ -28,8 +28,11 @@ for (const device of DEVICES) {
   const [answers, length] =
     brief || device.kind === 'reference' ? [3, 12] : [entries.length, entries[0].greedy_ids.length];
 
+  const open = (options?: Parameters<typeof load>[3]) =>
+    load(device, '../../models/tiny-chat', entries.length, options);
+
   async function answer(chosen: typeof entries, quantize?: LoadModelOptions['quantize']) {
-    const model = await load(device, '../../models/tiny-chat', entries.length, quantize);
+    const model = await open({ quantize });
     const prompts = chosen.map(({ prompt_ids }) => prompt_ids);
     return greedy(model, prompts, length).finally(() => model.close());
   }
@@ -44,6 +47,22 @@ for (const device of DEVICES) {
         assert.ok(Math.abs(found[id] - logprob) <= 2e-3, `entry ${i}, token ${id}: ${found[id]}, not ${logprob}`);
       }
     }
+  });
+
+  test('with keys and values in bytes the answers stay, and each is bit for bit what it is alone', async () => {
+    const chosen = entries.filter((entry) => entry.smallest_gap_in_answer > 1).slice(0, 3);
+    const prompts = chosen.map(({ prompt_ids }) => prompt_ids);
+    const model = await open({ kvCacheDtype: 'int8' });
+    const together = await greedy(model, prompts, 12);
+    for (const [i, { greedy_ids, greedy_answer_tokens }] of chosen.entries()) {
+      const count = Math.min(12, greedy_answer_tokens);
+      assert.equal(together.tokens[i].slice(0, count), greedy_ids.slice(0, count), `answer ${i}`);
+      const alone = await greedy(model, [prompts[i]], 12);
+      for (const [at, row] of alone.logits[0].entries()) {
+        assert.ok(sameBits(row, together.logits[i][at]), `answer ${i}, token ${at}`);
+      }
+    }
+    await model.close();
   });
 
   for (const quantize of ['q8_0', 'q4_0'] as const) {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type BlockCopy, type Device, DeviceError } from '../../kernels/index.ts';
+import { type BlockCopy, type Device, DeviceError, type KvFormat } from '../../kernels/index.ts';
 import { Random } from '../random.ts';
 import { kernelDevices, openBench, referenceDevice, sameBits } from './harness.ts';
 
@@ -17,12 +17,12 @@ const [heads, kvHeads, headDim, layers] = [4, 2, 16, 2];
  * Writes positions 0 to 18 of a sequence through the blocks 3 and 5, and gives what every layer attends to from position
  * 19 through the blocks `table`, in a step that copies blocks first.
  */
-async function attendAfter(device: Device, table: readonly number[], copies?: readonly BlockCopy[]) {
+async function attendAfter(device: Device, format: KvFormat, table: readonly number[], copies?: readonly BlockCopy[]) {
   const bench = await openBench(device);
   const cols = (heads + 2 * kvHeads) * headDim;
   const rows = bench.input('qkv', new Random(7).floats(LENGTH * cols), cols);
   const rope = bench.constant(new Float32Array(LENGTH * headDim).fill(0.5));
-  const cache = bench.cache({ layers, blocks: 12, kvHeads, headDim });
+  const cache = device.createKvCache({ layers, blocks: 12, kvHeads, headDim, format });
   const [qkv, ...outs] = [bench.output(cols), ...Array.from({ length: layers }, () => bench.output(heads * headDim))];
   const step = (positions: readonly number[], blocks: readonly number[], more = {}) =>
     bench.run(
@@ -55,32 +55,34 @@ async function attendAfter(device: Device, table: readonly number[], copies?: re
 }
 
 for (const { name, create } of devices) {
-  test(`${name}: a copied block stands for the original in every layer, before the first op of the step`, async () => {
-    const original = await attendAfter(await create(), [3, 5]);
-    const ways: [number[], BlockCopy[]][] = [
-      [[3, 8], [{ from: 5, to: 8 }]],
-      [
-        [0, 11],
+  for (const format of ['F32', 'I8'] as const) {
+    test(`${name}, ${format}: a copied block stands for the original in every layer, before the first op of the step`, async () => {
+      const original = await attendAfter(await create(), format, [3, 5]);
+      const ways: [number[], BlockCopy[]][] = [
+        [[3, 8], [{ from: 5, to: 8 }]],
         [
-          { from: 3, to: 0 },
-          { from: 5, to: 11 },
+          [0, 11],
+          [
+            { from: 3, to: 0 },
+            { from: 5, to: 11 },
+          ],
         ],
-      ],
-      [
-        [9, 3],
         [
-          { from: 3, to: 9 },
-          { from: 5, to: 3 },
+          [9, 3],
+          [
+            { from: 3, to: 9 },
+            { from: 5, to: 3 },
+          ],
         ],
-      ],
-    ];
-    for (const [table, copies] of ways) {
-      const copied = await attendAfter(await create(), table, copies);
-      for (const [layer, out] of copied.entries()) assert.ok(sameBits(out, original[layer]), `layer ${layer}`);
-    }
-    const without = await attendAfter(await create(), [3, 8]);
-    assert.not(sameBits(without[0], original[0]), 'the test would not see a copy');
-  });
+      ];
+      for (const [table, copies] of ways) {
+        const copied = await attendAfter(await create(), format, table, copies);
+        for (const [layer, out] of copied.entries()) assert.ok(sameBits(out, original[layer]), `layer ${layer}`);
+      }
+      const without = await attendAfter(await create(), format, [3, 8]);
+      assert.not(sameBits(without[0], original[0]), 'the test would not see a copy');
+    });
+  }
 
   test(`${name}: blocks that are not there are refused`, async () => {
     for (const copy of [
@@ -88,7 +90,7 @@ for (const { name, create } of devices) {
       { from: 1, to: -1 },
     ]) {
       try {
-        await attendAfter(await create(), [3, 5], [copy]);
+        await attendAfter(await create(), 'F32', [3, 5], [copy]);
         assert.unreachable();
       } catch (error) {
         assert.instance(error, DeviceError);

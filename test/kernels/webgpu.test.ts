@@ -7,6 +7,7 @@ import { openAdapter } from '../../kernels/webgpu/adapter.ts';
 import { Gpu, type GpuLimits } from '../../kernels/webgpu/gpu.ts';
 import { bestVariants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
+import { findFault } from '../../kernels/webgpu/self-check.ts';
 import { SHADERS, type ShaderName } from '../../kernels/webgpu/shaders.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
@@ -60,6 +61,16 @@ onGpu('a kernel that computes wrongly is refused by name', async () => {
   const norm = planted('norm', '(x[at + i] - shift) * scale', '(x[at + i] - shift) * 1.01 * scale');
   const text = await message(() => WebGpuDevice.create({ shaders: { norm } }));
   assert.match(text, /kernel norm computes wrongly on .+: off by 1\.0% of the greatest value/);
+});
+
+onGpu('kernels for keys and values in bytes are checked, too', async () => {
+  const text = planted('cache-i8', 'bitcast<f32>(keys[at + inPage])', '1.02 * bitcast<f32>(keys[at + inPage])');
+  const gpu = (await testGpu()) as Gpu;
+  const pipelines = new Pipelines(gpu, { 'cache-i8': text });
+  const device = WebGpuDevice.share(gpu, pipelines, bestVariants(gpu.features));
+  const fault = await findFault(device);
+  assert.is(fault?.kernel, 'ropeAndCache and attention, I8');
+  await device.close();
 });
 
 onGpu('an adapter steps down to plainer kernels where its best ones compute wrongly', async () => {
