@@ -12,7 +12,7 @@
 import { parseArgs } from 'node:util';
 import { type LoadedModel, loadModel } from '../engine/load-model.ts';
 import type { Quantization } from '../engine/types.ts';
-import { type LogitReduction, WasmDevice } from '../kernels/index.ts';
+import { KV_BLOCK_SIZE, type LogitReduction, WasmDevice } from '../kernels/index.ts';
 import { resolveSampling, Sampler, type SamplingParams } from '../sampling/index.ts';
 import { randomModel } from './support/random-model.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
@@ -88,7 +88,8 @@ async function decodeStep(model: LoadedModel): Promise<number> {
     const start = performance.now();
     await model.forward({
       tokens: slots.map((slot) => (slot * 7919 + position) % model.vocabSize),
-      positions: slots.map(() => position),
+      // Each sequence has one block.
+      positions: slots.map(() => position % KV_BLOCK_SIZE),
       slots,
       blockTables: slots.map((slot) => [slot]),
       logitRows: slots,
