@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { RequestError } from '../../errors.ts';
 import { isGiven, readList, readObject, readString, refuse, refuseBecause, shown } from './coercion.ts';
-import { boolean, field, oneOf, readJsonObject, string } from './fields.ts';
+import { boolean, field, oneOf, readJsonObject, readJsonText, readObjectOrText, string } from './fields.ts';
 
 const MAX_CHOICES = 10_000;
 
@@ -43,7 +43,7 @@ const structuredOutputs = z.object({
   structural_tag: field<object | string, object>(
     'Free text until one of the triggers, then one of the structures (begin, schema, end), then free text again; or any format of XGrammar.',
     { type: ['object', 'string'] },
-    readStructuralTag,
+    readObjectOrText,
   ),
   whitespace_pattern: string('As guided_whitespace_pattern.'),
   disable_any_whitespace: boolean('Nothing stands between the tokens of JSON.', { default: false }),
@@ -170,27 +170,8 @@ function readResponseFormat(value: unknown): Constraint | null {
 
 /** A schema may come as its JSON text. */
 function readSchema(value: unknown): unknown {
-  if (typeof value === 'boolean') return value;
-  if (typeof value !== 'string') return readJsonObject(value);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(value);
-  } catch {
-    refuse('a JSON Schema', value);
-  }
-  return typeof parsed === 'boolean' ? parsed : readJsonObject(parsed);
-}
-
-/** A structural tag may come as its JSON text. */
-function readStructuralTag(value: unknown): object {
-  if (typeof value !== 'string') return readJsonObject(value);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(value);
-  } catch {
-    refuse('JSON', value);
-  }
-  return readJsonObject(parsed);
+  const schema = typeof value === 'string' ? readJsonText(value, 'a JSON Schema') : value;
+  return typeof schema === 'boolean' ? schema : readJsonObject(schema);
 }
 
 function readText(value: unknown): string {

@@ -97,6 +97,20 @@ export function readJsonObject(value: unknown): Readonly<Record<string, unknown>
   return result;
 }
 
+/** What a JSON text stands for; `expected` is in words what it should have been. */
+export function readJsonText(text: string, expected: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return refuse(expected, text);
+  }
+}
+
+/** An object, or its JSON text. */
+export function readObjectOrText(value: unknown): Readonly<Record<string, unknown>> {
+  return readJsonObject(typeof value === 'string' ? readJsonText(value, 'JSON') : value);
+}
+
 function isShallow(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return true;
   return depth > 0 && Object.values(value).every((member) => isShallow(member, depth - 1));

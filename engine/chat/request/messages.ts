@@ -12,7 +12,7 @@ import {
   required,
   shown,
 } from './coercion.ts';
-import { readJsonObject } from './fields.ts';
+import { readJsonObject, readObjectOrText } from './fields.ts';
 
 const MAX_MESSAGES = 2048;
 const MAX_PARTS = 1024;
@@ -151,15 +151,7 @@ function readToolName(value: unknown): string {
 
 /** Arguments come as JSON text and go to the template as an object. */
 function readArguments(value: unknown): Readonly<Record<string, unknown>> {
-  if (value === '') return {};
-  if (typeof value !== 'string') return readJsonObject(value);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(value);
-  } catch {
-    refuse('JSON', value);
-  }
-  return readJsonObject(parsed);
+  return value === '' ? {} : readObjectOrText(value);
 }
 
 function withArguments(call: z.output<typeof toolCall>) {
