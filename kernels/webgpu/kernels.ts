@@ -121,14 +121,15 @@ const WEIGHT_FILE: Readonly<Record<Exclude<WeightFormat, AffineFormat>, ShaderNa
   Q4_0: 'weight-q4-0',
 };
 
-const AFFINE_FILES: Readonly<Record<AffineFormat, readonly [codes: ShaderName, factors: ShaderName]>> = {
+/** What reads a format's codes, and what reads its scales and mins. */
+const AFFINE_FILES: Readonly<Record<AffineFormat, readonly ShaderName[]>> = {
   Q4_1: ['codes-nibbles', 'factors-half-min'],
   Q5_1: ['codes-bytes', 'factors-half-min'],
   Q4_K: ['codes-nibbles', 'factors-k'],
   Q5_K: ['codes-bytes', 'factors-k'],
   Q6_K: ['codes-bytes', 'factors-q6-k'],
-  IQ4_NL: ['codes-iq4-nl', 'factors-half'],
-  MXFP4: ['codes-mxfp4', 'factors-exponent'],
+  IQ4_NL: ['table-iq4-nl', 'codes-table', 'factors-half'],
+  MXFP4: ['table-mxfp4', 'codes-table', 'factors-exponent'],
 };
 
 /** What reads a format's weights, and what multiplies a block of them by one of x. */

@@ -848,72 +848,6 @@ fn codesOf(base: u32, block: u32) -> Codes {
   return Codes(weights[at], weights[at + 1u]);
 }
 `,
-  'codes-iq4-nl': `// IQ4_NL weights: as \`codes-nibbles.wgsl\`, but a nibble stands for one of 16 values.
-
-@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
-
-// 32 signed bytes, four columns a word.
-struct Codes {
-  low: vec4u,
-  high: vec4u,
-}
-
-const CODE_VECTORS: u32 = 1u;
-// −127 −104 −83 −65 −49 −35 −22 −10 1 13 25 38 53 69 89 113, as bytes
-const VALUES = vec4u(0xbfad9881u, 0xf6eaddcfu, 0x26190d01u, 0x71594535u);
-
-// The values of four nibbles, a byte each.
-fn lookUp(nibbles: u32) -> u32 {
-  var values = 0u;
-  for (var shift = 0u; shift < 32u; shift += 8u) {
-    let nibble = (nibbles >> shift) & 15u;
-    values |= ((VALUES[nibble >> 2u] >> (8u * (nibble & 3u))) & 0xffu) << shift;
-  }
-  return values;
-}
-
-fn lookUpAll(nibbles: vec4u) -> vec4u {
-  return vec4u(lookUp(nibbles.x), lookUp(nibbles.y), lookUp(nibbles.z), lookUp(nibbles.w));
-}
-
-fn codesOf(base: u32, block: u32) -> Codes {
-  let pairs = weights[base + block];
-  return Codes(lookUpAll(pairs & vec4u(0x0f0f0f0fu)), lookUpAll((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
-}
-`,
-  'codes-mxfp4': `// MXFP4 weights: as \`codes-nibbles.wgsl\`, but a nibble stands for one of 16 values.
-
-@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
-
-// 32 signed bytes, four columns a word.
-struct Codes {
-  low: vec4u,
-  high: vec4u,
-}
-
-const CODE_VECTORS: u32 = 1u;
-// Twice 0 0.5 1 1.5 2 3 4 6, then the same negated, as bytes
-const VALUES = vec4u(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
-
-// The values of four nibbles, a byte each.
-fn lookUp(nibbles: u32) -> u32 {
-  var values = 0u;
-  for (var shift = 0u; shift < 32u; shift += 8u) {
-    let nibble = (nibbles >> shift) & 15u;
-    values |= ((VALUES[nibble >> 2u] >> (8u * (nibble & 3u))) & 0xffu) << shift;
-  }
-  return values;
-}
-
-fn lookUpAll(nibbles: vec4u) -> vec4u {
-  return vec4u(lookUp(nibbles.x), lookUp(nibbles.y), lookUp(nibbles.z), lookUp(nibbles.w));
-}
-
-fn codesOf(base: u32, block: u32) -> Codes {
-  let pairs = weights[base + block];
-  return Codes(lookUpAll(pairs & vec4u(0x0f0f0f0fu)), lookUpAll((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
-}
-`,
   'codes-nibbles': `// Weights of four bits a column: a row begins with one vector for each block of 32 columns, whose byte i holds column i in
 // its low nibble and column i + 16 in its high one. What the codes mean is told by a \`factors-*.wgsl\`.
 
@@ -930,6 +864,37 @@ const CODE_VECTORS: u32 = 1u;
 fn codesOf(base: u32, block: u32) -> Codes {
   let pairs = weights[base + block];
   return Codes(pairs & vec4u(0x0f0f0f0fu), (pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu));
+}
+`,
+  'codes-table': `// As \`codes-nibbles.wgsl\`, but a nibble stands for one of the 16 values of a \`table-*.wgsl\` before this.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4u>;
+
+// 32 signed bytes, four columns a word.
+struct Codes {
+  low: vec4u,
+  high: vec4u,
+}
+
+const CODE_VECTORS: u32 = 1u;
+
+// The values of four nibbles, a byte each.
+fn lookUp(nibbles: u32) -> u32 {
+  var values = 0u;
+  for (var shift = 0u; shift < 32u; shift += 8u) {
+    let nibble = (nibbles >> shift) & 15u;
+    values |= ((VALUES[nibble >> 2u] >> (8u * (nibble & 3u))) & 0xffu) << shift;
+  }
+  return values;
+}
+
+fn lookUpAll(nibbles: vec4u) -> vec4u {
+  return vec4u(lookUp(nibbles.x), lookUp(nibbles.y), lookUp(nibbles.z), lookUp(nibbles.w));
+}
+
+fn codesOf(base: u32, block: u32) -> Codes {
+  let pairs = weights[base + block];
+  return Codes(lookUpAll(pairs & vec4u(0x0f0f0f0fu)), lookUpAll((pairs >> vec4u(4u)) & vec4u(0x0f0f0f0fu)));
 }
 `,
   'dot-block': `// Σ code · activation over a block of 32 columns, exact; follows a file that declares \`dotBytes\` and one with \`Codes\`.
@@ -3309,6 +3274,16 @@ fn storeValue(page: u32, inPage: u32, thread: u32) {
     values[at + 16u + inPage * FOURS + i] = bytesOf(fourOf(i), scale.y);
   }
 }
+`,
+  'table-iq4-nl': `// What the nibbles of IQ4_NL weights stand for.
+
+// −127 −104 −83 −65 −49 −35 −22 −10 1 13 25 38 53 69 89 113, as bytes
+const VALUES = vec4u(0xbfad9881u, 0xf6eaddcfu, 0x26190d01u, 0x71594535u);
+`,
+  'table-mxfp4': `// What the nibbles of MXFP4 weights stand for.
+
+// Twice 0 0.5 1 1.5 2 3 4 6, then the same negated, as bytes
+const VALUES = vec4u(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
 `,
   'weight-affine': `// Single elements of a weight of codes, scales and mins, for the embedding; follows a \`codes-*\` and a \`factors-*\` file.
 
