@@ -7,8 +7,8 @@
  */
 
 import { parseArgs } from 'node:util';
-import { compare, distributions, oracleModel, tinyChat } from './support/distributions.ts';
-import { machine, printTable } from './support/table.ts';
+import { compare, distributions, oracleModel, printDivergences, tinyChat } from './support/distributions.ts';
+import { machine } from './support/table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -26,15 +26,8 @@ for (const one of cases) {
   for (const format of FORMATS)
     results.push({ model: one.name, format, ...compare(exact, await distributions(one, { kvCacheDtype: format })) });
 }
-printTable(
-  ['model', 'K/V', 'positions', 'mean KL', 'largest KL', 'same likeliest token'],
-  results.map(({ model, format, positions, meanKl, maxKl, agreement }) => [
-    model,
-    format,
-    positions,
-    meanKl.toExponential(1),
-    maxKl.toExponential(1),
-    `${(100 * agreement).toFixed(1)}%`,
-  ]),
+printDivergences(
+  'K/V',
+  results.map((result) => ({ ...result, way: result.format })),
 );
 console.log(`\n${JSON.stringify({ bench: 'kv-cache', ...machine(), results })}`);

@@ -10,8 +10,8 @@
 import { parseArgs } from 'node:util';
 import { QUANTIZATIONS } from '../engine/types.ts';
 import { ReferenceDevice } from '../kernels/index.ts';
-import { compare, distributions, oracleModel, tinyChat } from './support/distributions.ts';
-import { machine, printTable } from './support/table.ts';
+import { compare, distributions, oracleModel, printDivergences, tinyChat } from './support/distributions.ts';
+import { machine } from './support/table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -30,15 +30,8 @@ for (const one of [tinyChat(most), ...options.models.split(',').map((name) => or
     results.push({ model: one.name, quantize, ...compare(exact, await distributions(one, { quantize }, device())) });
   }
 }
-printTable(
-  ['model', 'weights', 'positions', 'mean KL', 'largest KL', 'same likeliest token'],
-  results.map(({ model, quantize, positions, meanKl, maxKl, agreement }) => [
-    model,
-    quantize,
-    positions,
-    meanKl.toExponential(1),
-    maxKl.toExponential(1),
-    `${(100 * agreement).toFixed(1)}%`,
-  ]),
+printDivergences(
+  'weights',
+  results.map((result) => ({ ...result, way: result.quantize })),
 );
 console.log(`\n${JSON.stringify({ bench: 'quantization', device: options.device, ...machine(), results })}`);

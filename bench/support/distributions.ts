@@ -6,6 +6,7 @@ import { loadModel } from '../../engine/load-model.ts';
 import { openDirectory } from '../../engine/node/directory-source.ts';
 import type { LoadOptions } from '../../engine/types.ts';
 import { type Device, KV_BLOCK_SIZE, WasmDevice } from '../../kernels/index.ts';
+import { printTable } from './table.ts';
 
 /** Where a model lies, and the token ids of texts for it. */
 export interface Case {
@@ -86,6 +87,24 @@ export function compare(exact: readonly Float64Array[], rounded: readonly Float6
     maxKl: Math.max(...divergences),
     agreement: same / exact.length,
   };
+}
+
+/** Prints what {@link compare} found; `what` names the way of rounding of each row. */
+export function printDivergences(
+  what: string,
+  rows: readonly ({ readonly model: string; readonly way: string } & ReturnType<typeof compare>)[],
+): void {
+  printTable(
+    ['model', what, 'positions', 'mean KL', 'largest KL', 'same likeliest token'],
+    rows.map(({ model, way, positions, meanKl, maxKl, agreement }) => [
+      model,
+      way,
+      positions,
+      meanKl.toExponential(1),
+      maxKl.toExponential(1),
+      `${(100 * agreement).toFixed(1)}%`,
+    ]),
+  );
 }
 
 function likeliest(row: Float64Array): number {
