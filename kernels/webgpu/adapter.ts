@@ -12,19 +12,38 @@ const TOGGLES = [
   'disable_polyfills_on_integer_div_and_mod',
   // NVIDIA's driver has halves, which Dawn hides.
   'vulkan_enable_f16_on_nvidia',
+  // Matrix units are an experiment of Dawn's.
+  'allow_unsafe_apis',
 ];
 
-/** Optional features that benches use where an adapter has them; the kernels need none. */
-const FEATURES = ['timestamp-query', 'shader-f16'] as const satisfies GPUFeatureName[];
+/** Optional features that variants of kernels and benches use where an adapter has them; no kernel is without a plain form. */
+const FEATURES = ['timestamp-query', 'shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'];
 
 /** `hardware` refuses adapters that compute on the CPU; `any` takes them too. */
 export type AdapterChoice = 'any' | 'hardware';
+
+/** A product of an m × k matrix and a k × n one, both of `component`, that a subgroup computes as one. */
+export interface MatrixShape {
+  readonly component: 'f32' | 'f16' | 'u8' | 'i8';
+  readonly result: 'f32' | 'f16' | 'u32' | 'i32';
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
 
 /** What the kernels know of the machine. */
 export interface AdapterFeatures {
   readonly description: string;
   /** WGSL has `dot4I8Packed`. */
   readonly packedDot: boolean;
+  /** Bounds of the threads that a subgroup has (`subgroups`); undefined where kernels cannot use them. */
+  readonly subgroupThreads: { readonly least: number; readonly most: number } | undefined;
+  /** WGSL has `f16` (`shader-f16`). */
+  readonly halves: boolean;
+  /** What the adapter's matrix units multiply (`chromium-experimental-subgroup-matrix`). */
+  readonly matrixShapes: readonly MatrixShape[];
+  /** Bytes of `var<immediate>` that a kernel may have; 0 where WGSL has none. */
+  readonly immediateBytes: number;
   /** The adapter computes on the CPU. */
   readonly software: boolean;
   /** The GPU can tell when a pass begins and ends. */
@@ -46,7 +65,8 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
   const gpu = await findGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new DeviceError('device webgpu: this machine has no WebGPU adapter; use --device wasm');
-  const { info, limits } = adapter;
+  const limits: ExperimentalLimits = adapter.limits;
+  const info: ExperimentalInfo = adapter.info;
   const software = info.isFallbackAdapter || info.architecture === 'swiftshader';
   const description = info.description || info.device || info.architecture || info.vendor || 'unnamed adapter';
   if (choice === 'hardware' && software) {
@@ -55,7 +75,7 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
   const { maxBufferSize, maxStorageBufferBindingSize } = limits;
   const device = await adapter
     .requestDevice({
-      requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+      requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
       requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
     })
     .catch((error) => {
@@ -67,10 +87,45 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
     features: {
       description,
       packedDot: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
+      subgroupThreads: subgroupThreads(device, info),
+      halves: device.features.has('shader-f16'),
+      matrixShapes: matrixShapes(device, info),
+      immediateBytes: gpu.wgslLanguageFeatures.has('immediate_address_space') ? (limits.maxImmediateSize ?? 0) : 0,
       software,
       timestamps: device.features.has('timestamp-query'),
     },
   };
+}
+
+/** What adapters tell of beyond what TypeScript's own types know. */
+interface ExperimentalLimits extends GPUSupportedLimits {
+  readonly maxImmediateSize?: number;
+}
+
+interface ExperimentalInfo extends GPUAdapterInfo {
+  readonly subgroupMatrixConfigs?: readonly {
+    readonly componentType: MatrixShape['component'];
+    readonly resultComponentType: MatrixShape['result'];
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }[];
+}
+
+function subgroupThreads({ features }: GPUDevice, { subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo) {
+  if (!features.has('subgroups') || !subgroupMinSize || !subgroupMaxSize) return undefined;
+  return { least: subgroupMinSize, most: subgroupMaxSize };
+}
+
+function matrixShapes({ features }: GPUDevice, { subgroupMatrixConfigs = [] }: ExperimentalInfo): MatrixShape[] {
+  if (!features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName)) return [];
+  return subgroupMatrixConfigs.map(({ componentType, resultComponentType, M, N, K }) => ({
+    component: componentType,
+    result: resultComponentType,
+    m: M,
+    n: N,
+    k: K,
+  }));
 }
 
 async function findGpu(): Promise<GPU> {

@@ -24,7 +24,7 @@ import type { FileFormat } from '../formats.ts';
 import { type AdapterChoice, openAdapter } from './adapter.ts';
 import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuRoutes, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { Gpu, type GpuLimits, GpuMemory } from './gpu.ts';
-import { bestVariants, PLAIN_VARIANTS, UNFUSED_VARIANTS, type Variants } from './kernels.ts';
+import { bestVariants, stepDowns, type Variants } from './kernels.ts';
 import { Pipelines } from './pipelines.ts';
 import { encodePass, PlanEncoder, type Work } from './plan-encoder.ts';
 import { Readback } from './readback.ts';
@@ -306,7 +306,7 @@ export class WebGpuDevice implements Device {
 async function soundVariants(gpu: Gpu, pipelines: Pipelines): Promise<Variants> {
   const best = bestVariants(gpu.features);
   let fault: Fault | undefined;
-  for (const variants of [best, { ...best, packedDot: false }, { ...best, ...UNFUSED_VARIANTS }, PLAIN_VARIANTS]) {
+  for (const variants of [best, ...stepDowns(best)]) {
     const device = WebGpuDevice.share(gpu, pipelines, variants);
     try {
       fault = await findFault(device);

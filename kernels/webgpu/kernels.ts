@@ -30,10 +30,14 @@ export interface LinearTile {
   readonly loads: number;
 }
 
-/** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
-export interface Variants {
+/** Variants of kernels that an adapter may have no feature for. */
+export interface FeatureVariants {
   /** Products of signed bytes by `dot4I8Packed`. */
   readonly packedDot: boolean;
+}
+
+/** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
+export interface Variants extends FeatureVariants {
   /** Linear by one thread a result, rather than by workgroups that share what they read. */
   readonly plainLinear: boolean;
   /** Kernels that make rows also round them to 8 bits, where a linear op wants that. */
@@ -89,15 +93,34 @@ const CPU_VARIANTS = {
 };
 
 /** What suits an adapter best. */
-export function bestVariants({ packedDot, software }: AdapterFeatures): Variants {
-  return { packedDot, ...(software ? CPU_VARIANTS : GPU_VARIANTS) };
+export function bestVariants(features: AdapterFeatures): Variants {
+  return { ...featureVariants(features), ...(features.software ? CPU_VARIANTS : GPU_VARIANTS) };
+}
+
+/** The variants that hang on a feature, each used where the adapter has it. */
+export function featureVariants({ packedDot }: AdapterFeatures): FeatureVariants {
+  return { packedDot };
 }
 
 /** One op a kernel, each row of attention for itself. */
 export const UNFUSED_VARIANTS = { fused: false, promptRuns: false };
 
+/** No variant that hangs on a feature. */
+const FEATURELESS: FeatureVariants = { packedDot: false };
+
 /** What asks least of an adapter and its compiler. */
-export const PLAIN_VARIANTS: Variants = { packedDot: false, ...CPU_VARIANTS };
+export const PLAIN_VARIANTS: Variants = { ...FEATURELESS, ...CPU_VARIANTS };
+
+/** What to run instead where some of `best` compute wrongly, in this order: without each feature, without all, one op a kernel. */
+export function stepDowns(best: Variants): Variants[] {
+  const used = (Object.keys(FEATURELESS) as (keyof FeatureVariants)[]).filter((name) => best[name]);
+  return [
+    ...used.map((name) => ({ ...best, [name]: FEATURELESS[name] })),
+    ...(used.length > 1 ? [{ ...best, ...FEATURELESS }] : []),
+    { ...best, ...UNFUSED_VARIANTS },
+    PLAIN_VARIANTS,
+  ];
+}
 
 /** Value of `ACTIVATION` in `activate.wgsl`. */
 export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = {

@@ -21,7 +21,7 @@ import {
 import { chooseDotMethods, type DotMethods } from '../../kernels/wasm/features.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import type { Gpu } from '../../kernels/webgpu/gpu.ts';
-import { bestVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
+import { bestVariants, featureVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { testGpu } from '../webgpu.ts';
 
@@ -145,8 +145,8 @@ async function webgpuDevices(): Promise<NamedDevice[]> {
 export async function gpuKernelDevices(): Promise<NamedDevice[]> {
   const gpu = await testGpu();
   if (!gpu) return [];
-  const { packedDot } = gpu.features;
-  return [webgpuDevice(gpu, 'webgpu, as on a GPU', 'webgpu, as on a GPU', { packedDot, ...GPU_VARIANTS })];
+  const variants = { ...featureVariants(gpu.features), ...GPU_VARIANTS };
+  return [webgpuDevice(gpu, 'webgpu, as on a GPU', 'webgpu, as on a GPU', variants)];
 }
 
 const pipelines = new Map<Gpu, Pipelines>();
