@@ -6,16 +6,19 @@
  *   npm run bench -- kernels --only "linear Q4_0" --threads 2 --dots wide
  *   npm run bench -- kernels --device webgpu        all kernels at the shapes of a 7B model, by the GPU's own clock
  *   npm run bench -- kernels --device webgpu --only "linear Q4_0" --rows 1,4 --set outs=2,threads=64 --set packedDot=false
- *   npm run bench -- kernels --device webgpu --only "linear Q4_0" --tune
+ *   npm run bench -- kernels --device webgpu --tune --model path/to/model
  *
- * `--set` may be given several times: each is measured, side by side. `--tune` tries the tiles of linear for one row and
- * keeps the best for each weight, for `bench model --tiles`. Results go to bench/results/ too, with a plot.
+ * `--set` may be given several times: each is measured, side by side. `--tune` tries the tiles of linear for one row on the
+ * matrices of a model, and keeps the best of each in the user's cache folder, where the engine finds them. Results go to
+ * bench/results/ too, with a plot.
  */
 
 import { parseArgs } from 'node:util';
+import { keepTunedTiles } from '../engine/node/tuned-tiles.ts';
 import type { DotMethods } from '../kernels/wasm/features.ts';
 import type { LinearTile } from '../kernels/webgpu/kernels.ts';
-import { type BenchDevice, candidateTiles, GpuBench, openWasm, parseVariants } from './support/bench-device.ts';
+import { TILE_SIZES } from '../kernels/webgpu/tuned-tiles.ts';
+import { type BenchDevice, GpuBench, openWasm, parseVariants } from './support/bench-device.ts';
 import type { GpuPeaks } from './support/gpu-peaks.ts';
 import {
   type CaseGroup,
@@ -26,6 +29,7 @@ import {
   STEP_LIMITS,
   stepOf,
 } from './support/kernel-cases.ts';
+import { modelShape } from './support/model-shape.ts';
 import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
@@ -34,6 +38,7 @@ const { values: options } = parseArgs({
     device: { type: 'string', default: 'wasm' },
     only: { type: 'string', default: '' },
     shape: { type: 'string' },
+    model: { type: 'string' },
     rows: { type: 'string' },
     set: { type: 'string', multiple: true, default: [''] },
     tune: { type: 'boolean', default: false },
@@ -65,7 +70,7 @@ interface Result {
 }
 
 const groups = caseGroups({
-  shape: KERNEL_SHAPES[options.shape ?? (onGpu ? '7b' : '0.5b')],
+  shape: options.model ? await modelShape(options.model) : KERNEL_SHAPES[options.shape ?? (onGpu ? '7b' : '0.5b')],
   rows: (options.rows ?? (onGpu ? '1,2,4,8,16,64,512' : '1,2,4,8,64,512')).split(',').map(Number),
   weightBytes: Number(options.megabytes ?? (onGpu ? 256 : 128)) * 2 ** 20,
   widest: !onGpu,
@@ -106,14 +111,15 @@ async function measureWebGpu(): Promise<void> {
   await report(results, gpu.gpu.features.description, gpu.peaks);
 }
 
-/** Tries every candidate tile on the weights of a layer, one row of x at a time, and keeps the best of each. */
+/** Tries every tile on the weights of a layer, one row of x at a time, and keeps the best of each. */
 async function tune(): Promise<void> {
   const gpu = await GpuBench.open();
+  const candidates = candidateTiles();
   const tiles: Record<string, LinearTile> = {};
   const times: Record<string, number[]> = {};
   for (const group of groups.filter(isWanted)) {
-    for (const [i, tile] of candidateTiles().entries()) {
-      const bench = gpu.device({ linearTile: tile });
+    for (const [i, tile] of candidates.entries()) {
+      const bench = gpu.device({ linearTile: tile, plainLinear: false });
       bench.device.setStepLimits(STEP_LIMITS);
       for (const one of await group.cases(bench)) {
         // Two matrices of a layer may be of one shape.
@@ -127,14 +133,22 @@ async function tune(): Promise<void> {
     }
   }
   gpu.close();
-  const candidates = candidateTiles();
   for (const [key, all] of Object.entries(times)) {
     const best = [...all.keys()].sort((a, b) => all[a] - all[b]).slice(0, 5);
     const worst = rounded(Math.max(...all));
     const shown = best.map((i) => `${rounded(all[i])} µs ${JSON.stringify(candidates[i])}`);
     console.log(`${key}: ${shown.join(', ')}; worst ${worst} µs`);
   }
-  writeResult(`tiles-${gpu.gpu.features.description}`, { bench: 'tiles', tiles, times });
+  const { description: adapter, software } = gpu.gpu.features;
+  writeResult(`tiles-${adapter}`, { bench: 'tiles', tiles, times });
+  console.log(`kept in ${await keepTunedTiles({ adapter, tiles })}`);
+  if (software) console.log('this adapter computes on the CPU, where models run without tiles');
+}
+
+function candidateTiles(): LinearTile[] {
+  return TILE_SIZES.threads.flatMap((threads) =>
+    TILE_SIZES.outs.flatMap((outs) => TILE_SIZES.loads.map((loads) => ({ threads, outs, loads }))),
+  );
 }
 
 /** Groups whose names have nothing of what is wanted are not made at all; what is left is told apart by its own name. */

@@ -8,20 +8,19 @@
  *   npm run bench -- model                                   Qwen2.5-0.5B shape, Q8_0 and Q4_0, 1 and 2 threads
  *   npm run bench -- model --model DIR --quantization none --threads 2 --pp 512 --tg 128 --repeat 5
  *   npm run bench -- model --device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,none
- *   npm run bench -- model --device webgpu --shape mistral-7b --set "" --set fused=false --tiles bench/results/tiles-….json
+ *   npm run bench -- model --device webgpu --shape mistral-7b --set "" --set fused=false --tuned
  *
  * On the WebGPU device weights are a few made-up rows repeated, so that a 7B shape is there in seconds, and each kernel's
- * share of a step is told by the GPU's own clock.
+ * share of a step is told by the GPU's own clock. `--tuned` measures once more with the tiles that `bench kernels --tune` found.
  */
 
-import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
+import { readTunedTiles } from '../engine/node/tuned-tiles.ts';
 import type { Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
-import type { Variants } from '../kernels/webgpu/kernels.ts';
 import { GpuBench, parseVariants } from './support/bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
 import { kernelTimes, measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
@@ -37,7 +36,7 @@ const { values: options } = parseArgs({
     quantization: { type: 'string', default: 'q8_0,q4_0' },
     threads: { type: 'string', default: '1,2' },
     set: { type: 'string', multiple: true, default: [''] },
-    tiles: { type: 'string' },
+    tuned: { type: 'boolean', default: false },
     pp: { type: 'string', default: '512' },
     tg: { type: 'string', default: '128' },
     repeat: { type: 'string', default: '5' },
@@ -76,9 +75,13 @@ async function measureOnGpu(shape: string): Promise<void> {
   bench.close();
   const results: WebGpuModelResult[] = [];
   const sets = options.set.map((set) => ({ set, variants: set ? parseVariants(set) : undefined }));
-  if (options.tiles) {
-    const { tiles } = JSON.parse(readFileSync(options.tiles, 'utf8')) as { tiles: Variants['linearTiles'] };
-    sets.push({ set: 'tuned tiles', variants: { ...parseVariants(''), linearTiles: tiles } });
+  if (options.tuned) {
+    const tuned = await readTunedTiles(bench.gpu.features.description, console.error);
+    if (tuned) sets.push({ set: 'tuned tiles', variants: { linearTiles: tuned.tiles } });
+    else
+      console.error(
+        'no tuned tiles of this adapter and these kernels; bench kernels --device webgpu --tune finds them',
+      );
   }
   for (const quantization of options.quantization.split(',')) {
     for (const { set, variants } of sets) {

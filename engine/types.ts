@@ -1,7 +1,7 @@
 /** The public types of the engine: how it is loaded, what it is asked, what it gives. */
 
 import type { Grammar } from '../grammar/index.ts';
-import type { DeviceKind } from '../kernels/index.ts';
+import type { DeviceKind, TunedTiles } from '../kernels/index.ts';
 import type { LogprobsMode, SamplingParams, TokenLogprobs } from '../sampling/index.ts';
 import type { ChatMessage, ChatTool } from '../tokenizer/index.ts';
 import type { CallFormatName } from './chat/index.ts';
@@ -26,6 +26,11 @@ export interface LoadOptions {
   readonly maxNumBatchedTokens?: number;
   /** Threads of the WASM device. Default: the number of physical cores, as far as it can be told. */
   readonly threads?: number;
+  /**
+   * Tiles of the WebGPU device that `quern bench kernels --device webgpu --tune` found on the same adapter. Default: in Node
+   * those that it left in the user's cache folder.
+   */
+  readonly tunedTiles?: TunedTiles;
   /**
    * Bytes for keys and values. Default: room for `maxNumSeqs` sequences of `maxModelLen`, an eighth of the memory at most;
    * 1 GiB where the device does not tell how much there is.
@@ -55,6 +60,8 @@ export interface LoadOptions {
   readonly logprobsMode?: LogprobsMode;
   /** Called as the files and then the weights come in. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Told in one line of a file that is passed over. Default: `console.warn`. */
+  readonly onWarning?: (message: string) => void;
   /** Told when the device is lost: running requests end with an error, and the model is about to be loaded again. */
   readonly onDeviceLost?: (error: Error) => void;
   /** Gives up loading; what was loaded is freed and the promise rejects with the signal's reason. */

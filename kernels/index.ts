@@ -53,3 +53,5 @@ export type { WasmDeviceOptions } from './wasm/device.ts';
 export { WasmDevice } from './wasm/device.ts';
 export type { WebGpuDeviceOptions } from './webgpu/device.ts';
 export { WebGpuDevice } from './webgpu/device.ts';
+export type { TunedTiles } from './webgpu/tuned-tiles.ts';
+export { checkTunedTiles } from './webgpu/tuned-tiles.ts';

@@ -19,7 +19,8 @@ export async function serveCommand(args: readonly string[]): Promise<void> {
   onSignals(stop);
 
   const onDeviceLost = ({ message }: Error) => log.warning('loading the model again', { reason: message });
-  const load = { ...command.load, onDeviceLost };
+  const onWarning = (message: string) => log.warning(message);
+  const load = { ...command.load, onDeviceLost, onWarning };
   const engine = await loadUntil(stop.signal, { ...command, load });
   if (!engine) return;
   try {

@@ -109,10 +109,3 @@ export function parseVariants(text: string): Partial<Variants> {
 }
 
 const TILE_FIELDS = new Set<string>(['threads', 'outs', 'loads'] satisfies (keyof LinearTile)[]);
-
-/** The tiles of linear for few rows that a tuner tries. */
-export function candidateTiles(): LinearTile[] {
-  return [64, 128, 256].flatMap((threads) =>
-    [1, 2, 4].flatMap((outs) => [4, 8, 16].map((loads) => ({ threads, outs, loads }))),
-  );
-}

@@ -9,7 +9,7 @@ import {
   WEIGHT_FORMATS,
   type WeightFormat,
 } from '../../kernels/index.ts';
-import { tileKey } from '../../kernels/webgpu/kernels.ts';
+import { tileKey } from '../../kernels/webgpu/tuned-tiles.ts';
 import type { BenchDevice } from './bench-device.ts';
 
 /** The sizes of a model that kernels depend on. */

@@ -35,6 +35,7 @@ import { type Fault, findFault } from './self-check.ts';
 import type { ShaderName } from './shaders.ts';
 import { StepBuffers } from './step-buffers.ts';
 import { type KernelTime, Timestamps, timesByKernel } from './timestamps.ts';
+import { checkTunedTiles, type TunedTiles, tiledKernels } from './tuned-tiles.ts';
 
 /** Uploads wait for the GPU when so many bytes are on their way, so that loading needs no second copy of the model. */
 const UPLOAD_BYTES = 64 * 2 ** 20;
@@ -46,6 +47,11 @@ export interface WebGpuDeviceOptions {
   readonly limits?: Partial<GpuLimits>;
   /** WGSL files that stand in for the package's own, by name, for work on a kernel. */
   readonly shaders?: Partial<Record<ShaderName, string>>;
+  /**
+   * What `bench kernels --tune` found, or what looks it up by the adapter's description. Tiles of another adapter or of other
+   * kernels are left aside.
+   */
+  readonly tunedTiles?: TunedTiles | ((adapter: string) => Promise<TunedTiles | undefined>);
   /** Variants and tile sizes other than those that suit the adapter best, not checked; for work on a kernel. */
   readonly variants?: Partial<Variants>;
 }
@@ -77,15 +83,16 @@ export class WebGpuDevice implements Device {
   /**
    * Opens an adapter and checks its kernels against the reference. Where the best ones compute wrongly, plainer ones are
    * taken.
-   * @throws DeviceError when there is no adapter of the wanted kind, or even its plainest kernels compute wrongly
+   * @throws DeviceError when there is no adapter of the wanted kind, even its plainest kernels compute wrongly, or
+   * `tunedTiles` is none
    */
   static async create(options: WebGpuDeviceOptions = {}): Promise<WebGpuDevice> {
     const gpu = new Gpu(await openAdapter(options.adapter ?? 'any'), options.limits);
     const pipelines = new Pipelines(gpu, options.shaders);
     try {
-      const variants = options.variants
-        ? { ...bestVariants(gpu.features), ...options.variants }
-        : await soundVariants(gpu, pipelines);
+      const linearTiles = await usedTiles(options.tunedTiles, gpu.features.description);
+      const best = { ...bestVariants(gpu.features), linearTiles };
+      const variants = options.variants ? { ...best, ...options.variants } : await soundVariants(gpu, pipelines, best);
       return new WebGpuDevice(gpu, pipelines, variants, true);
     } catch (error) {
       gpu.close();
@@ -108,7 +115,9 @@ export class WebGpuDevice implements Device {
     const unused = () => this.#memory.allocate(16, 'unused');
     this.#unused = { read: unused(), write: [unused(), unused()] };
     const products = `${variants.packedDot ? 'packed' : 'plain'} integer products`;
-    this.description = `webgpu (${gpu.features.description}, ${products}${variants.plainLinear ? ', plain linear' : ''})`;
+    const isTuned = Object.keys(variants.linearTiles).length > 0;
+    const linear = variants.plainLinear ? ', plain linear' : isTuned ? ', tuned tiles' : '';
+    this.description = `webgpu (${gpu.features.description}, ${products}${linear})`;
   }
 
   /** WebGPU does not tell. */
@@ -302,9 +311,16 @@ export class WebGpuDevice implements Device {
   }
 }
 
+/** The tiles that were measured with these kernels on this adapter. */
+async function usedTiles(tuned: WebGpuDeviceOptions['tunedTiles'], adapter: string): Promise<TunedTiles['tiles']> {
+  const found = typeof tuned === 'function' ? await tuned(adapter) : tuned;
+  if (found === undefined) return {};
+  const { tiles, ...measured } = checkTunedTiles(found);
+  return measured.adapter === adapter && measured.kernels === tiledKernels() ? tiles : {};
+}
+
 /** The best variants that pass the self-check. */
-async function soundVariants(gpu: Gpu, pipelines: Pipelines): Promise<Variants> {
-  const best = bestVariants(gpu.features);
+async function soundVariants(gpu: Gpu, pipelines: Pipelines, best: Variants): Promise<Variants> {
   let fault: Fault | undefined;
   for (const variants of [best, ...stepDowns(best)]) {
     const device = WebGpuDevice.share(gpu, pipelines, variants);

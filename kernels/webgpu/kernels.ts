@@ -6,6 +6,7 @@ import type { AdapterFeatures } from './adapter.ts';
 import { isAffine } from './layout.ts';
 import type { AffineFormat } from './pack-affine.ts';
 import type { ShaderName } from './shaders.ts';
+import type { TunedTiles } from './tuned-tiles.ts';
 
 /** How a kernel uses a buffer; binding i of a kernel is entry i of its list. */
 export type BindingKind = 'uniform' | 'read' | 'write';
@@ -45,7 +46,7 @@ export interface Variants extends FeatureVariants {
   /** Of linear for few rows: what is set here instead of what the shape suggests, */
   readonly linearTile: Partial<LinearTile>;
   /** and for single rows of x and the weights that `tileKey` names, as measured. */
-  readonly linearTiles: Readonly<Record<string, LinearTile>>;
+  readonly linearTiles: TunedTiles['tiles'];
   /** Pipelines compile when a plan is recorded, not when a step first needs them. */
   readonly compileAhead: boolean;
   /** Rows and outputs of a tile of linear for many rows, quantised. */
@@ -130,11 +131,6 @@ export const ACTIVATION_CODE: Readonly<Record<Activation, number>> = {
   gelu: 3,
   relu: 4,
 };
-
-/** Names the weights that a tile is for in {@link Variants.linearTiles}. */
-export function tileKey(format: string, rows: number, cols: number): string {
-  return `${format} ${rows}×${cols}`;
-}
 
 const WEIGHT_FILE: Readonly<Record<Exclude<WeightFormat, AffineFormat>, ShaderName>> = {
   F32: 'weight-f32',

@@ -3,10 +3,11 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
-import { type KernelConstants, type LinearTile, linearKernel, tileKey, type Variants } from './kernels.ts';
+import { type KernelConstants, type LinearTile, linearKernel, type Variants } from './kernels.ts';
 import { isAffine, sumShape } from './layout.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
+import { tileKey } from './tuned-tiles.ts';
 
 type Linear = Parameters<OpRecorder['linear']>[0];
 

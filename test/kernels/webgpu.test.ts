@@ -9,6 +9,7 @@ import { bestVariants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
 import { findFault } from '../../kernels/webgpu/self-check.ts';
 import { SHADERS, type ShaderName } from '../../kernels/webgpu/shaders.ts';
+import { type TunedTiles, tiledKernels, tileKey } from '../../kernels/webgpu/tuned-tiles.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
 import { SHADER_MODULE, shaderModule } from './embed-shaders.ts';
@@ -83,6 +84,46 @@ onGpu('an adapter steps down to plainer kernels where its best ones compute wron
 onGpu('a kernel that does not compile is refused with the compiler’s message', async () => {
   const text = await message(() => WebGpuDevice.create({ shaders: { norm: `${SHADERS.norm}\nfn broken(` } }));
   assert.match(text, /kernel norm does not compile: .*error/s);
+});
+
+onGpu('tuned tiles of this adapter and these kernels are used, with the same bits', async () => {
+  const { description } = (await testGpu())!.features;
+  const [cols, outs] = [256, 70];
+  const tiles = { [tileKey('Q8_0', outs, cols)]: { threads: 64, outs: 4, loads: 16 } };
+  const tuned = { adapter: description, kernels: tiledKernels(), tiles };
+  const cases: [tunedTiles: TunedTiles | undefined, areUsed: boolean][] = [
+    [undefined, false],
+    [tuned, true],
+    [{ ...tuned, adapter: 'another' }, false],
+    [{ ...tuned, kernels: '00000000' }, false],
+  ];
+  const results: Float32Array[] = [];
+  for (const [tunedTiles, areUsed] of cases) {
+    const device = await WebGpuDevice.create({ tunedTiles, variants: { plainLinear: false, compileAhead: false } });
+    assert.is(device.description.includes('tuned tiles'), areUsed);
+    const random = new Random(41);
+    const bench = await openBench(device);
+    const weight = await bench.weight('w', random.floats(outs * cols), cols, 'Q8_0');
+    const table = bench.input('x', random.floats(cols), cols);
+    const [x, out] = [bench.output(cols), bench.output(outs)];
+    const ops = (record: OpRecorder) => {
+      record.embed({ table, out: x });
+      record.linear({ x, weights: [weight], out });
+    };
+    await bench.run(ops, plainStep(1));
+    results.push(await bench.read(out, 1));
+    await device.close();
+  }
+  assert.ok(results[0].some((value) => value !== 0));
+  assert.ok(results.every((result) => sameBits(result, results[0])));
+});
+
+onGpu('tuned tiles that are none are refused', async () => {
+  const tunedTiles = { adapter: 'any', kernels: tiledKernels(), tiles: { 'Q8_0 32×32': { threads: 65 } } } as never;
+  assert.match(
+    await message(() => WebGpuDevice.create({ tunedTiles })),
+    /threads of Q8_0 32×32 is 65; expected one of/,
+  );
 });
 
 onGpu('experts larger than a binding are split, with the same bits', async () => {

@@ -4,8 +4,8 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder, type Environment, pathOf } from '../cache-folder.ts';
 
 export interface HubSettings {
   /** Address of the hub, without a slash at its end. */
@@ -18,12 +18,9 @@ export interface HubSettings {
   readonly offline: boolean;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 export function hubSettings(environment: Environment): HubSettings {
-  const home = homedir();
-  const path = (name: string) => environment[name]?.replace(/^~(?=\/|$)/, home) || undefined;
-  const hfHome = path('HF_HOME') ?? join(path('XDG_CACHE_HOME') ?? join(home, '.cache'), 'huggingface');
+  const path = (name: string) => pathOf(environment, name);
+  const hfHome = path('HF_HOME') ?? join(cacheFolder(environment), 'huggingface');
   return {
     endpoint: (environment.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, ''),
     cache: path('HF_HUB_CACHE') ?? path('HUGGINGFACE_HUB_CACHE') ?? join(hfHome, 'hub'),
