@@ -17,7 +17,7 @@ import type {
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
 import { type FileFormat, rowBytes, type WeightFormat } from '../formats.ts';
-import type { Gpu, GpuMemory } from './gpu.ts';
+import { type Gpu, type GpuMemory, STORAGE, USAGE } from './gpu.ts';
 import { BLOCK, blocksOf, packRows, rowVectors } from './layout.ts';
 
 /** Consecutive rows of a weight: rows `base …` of a buffer. */
@@ -146,6 +146,9 @@ export class WebGpuRoutes implements Routes {
   }
 }
 
+/** Floats of a constant that a kernel may bind as a uniform on every adapter. */
+const MAX_UNIFORM_LENGTH = 16384;
+
 export class WebGpuConstant implements Constant {
   readonly name: string;
   readonly length: number;
@@ -154,8 +157,13 @@ export class WebGpuConstant implements Constant {
   constructor(gpu: Gpu, memory: GpuMemory, name: string, values: Float32Array) {
     this.name = name;
     this.length = values.length;
-    this.buffer = memory.allocate(values.byteLength, `constant ${name}`);
+    this.buffer = memory.allocate(values.byteLength, `constant ${name}`, STORAGE | USAGE.UNIFORM);
     gpu.device.queue.writeBuffer(this.buffer, 0, values.slice());
+  }
+
+  /** Kernels bind it as a uniform where they have no storage binding left. */
+  get isUniform(): boolean {
+    return this.length <= MAX_UNIFORM_LENGTH;
   }
 }
 

@@ -13,7 +13,8 @@ export const USAGE = {
   QUERY_RESOLVE: 0x0200,
 } as const;
 
-const STORAGE = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
+/** What a buffer of kernels is for. */
+export const STORAGE = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
 
 /** Within so long after an operation has failed a device tells that it is lost. */
 const LOSS_MILLISECONDS = 200;

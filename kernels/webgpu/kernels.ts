@@ -191,17 +191,17 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
   };
 }
 
-/** params, step, weights, rope, codes of x, scales of x, keys, out, values */
-export function linearRopeKernel(format: WeightFormat, packedDot: boolean): Kernel {
+/** params, step, weights, rope, x or its codes, scales of x, keys, out, values, bias */
+export function linearRopeKernel(format: WeightFormat, cache: 'F32' | 'F16', packedDot: boolean): Kernel {
   const { dot, weight, product } = productFiles(format, packedDot);
   return {
     name: `linear ${format}, rope`,
-    files: [...dot, 'step', ...weight, 'linear-group', product, 'linear-rope'],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'write', 'write', 'write'],
+    files: [...dot, 'step', ...weight, 'linear-group', product, 'linear-rope', STORE_FILE[cache]],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'write', 'write', 'write', 'uniform'],
   };
 }
 
-/** params, step, weights, activated, codes of x, scales of x, codes and out and scales of the result */
+/** params, step, weights, activated, x or its codes, scales of x, codes and out and scales of the result */
 export function linearGatedKernel(format: WeightFormat, packedDot: boolean): Kernel {
   const { dot, weight, product } = productFiles(format, packedDot);
   return {
@@ -256,7 +256,7 @@ export function attentionKernels(format: KvFormat): Record<'attention' | 'split'
 export function ropeAndCacheKernel(format: KvFormat): Kernel {
   return {
     name: 'ropeAndCache',
-    files: ['step', 'rope-and-cache', STORE_FILE[format]],
+    files: ['step', 'rope-and-cache', STORE_FILE[format], ...(format === 'I8' ? [] : (['store-head'] as const))],
     bindings: ['uniform', 'read', 'write', 'read', 'read', 'read', 'write', 'write'],
   };
 }

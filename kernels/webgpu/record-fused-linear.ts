@@ -13,8 +13,16 @@ import { domainCode, type Quantized, type Recorded, type Recording, rowsOf } fro
 
 /** Threads of a workgroup that takes 32 columns of a gated activation. */
 const GATED_THREADS = 256;
-/** Threads of a workgroup that takes pairs of a head's elements, pairs that each team of them takes, blocks at a time. */
-const [ROPE_THREADS, ROPE_PAIRS, ROPE_STEPS] = [128, 2, 2];
+/** Elements of a head that one thread rotates and stores. */
+const COUPLE = 8;
+/**
+ * Threads of a workgroup that takes pairs of a head's elements, pairs that each team of them takes, blocks at a time. The
+ * pairs of a workgroup are whole couples.
+ */
+const ROPE_TILE = { threads: 128, pairs: 2, steps: 2 };
+/** With fewer weight rows than this there are few workgroups, which take more threads to have as many loads on their way. */
+const SMALL_ROPE_ROWS = 4096;
+const SMALL_ROPE_TILE = { threads: 256, pairs: 1, steps: 4 };
 
 /** Kernels for few rows that do a gated activation with the linear before it; none where the two do not suit. */
 export function gatedKernels(
@@ -22,7 +30,7 @@ export function gatedKernels(
   op: Parameters<OpRecorder['gatedActivation']>[0],
 ): ((form: Quantized, constants: KernelConstants) => readonly Recorded[]) | undefined {
   const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-  const linear = takeLinear(recording, x, (segments) => GATED_THREADS / segments <= BLOCK);
+  const linear = takeLinear(recording, x, (segments, bias) => !bias && GATED_THREADS / segments <= BLOCK);
   if (!linear) return undefined;
   const args = [...linear.args, { float: op.limit ?? 0 }];
   const { run, codes, scales } = linear;
@@ -50,49 +58,72 @@ export function ropeKernels(
   recording: Recording,
   op: Parameters<OpRecorder['ropeAndCache']>[0],
 ): readonly Recorded[] | undefined {
-  const { heads, rotaryDim, layer, rope } = op;
+  const { heads, rotaryDim, layer } = op;
+  const rope = op.rope as WebGpuConstant | undefined;
   const { kvHeads, headDim, keys, values, format } = op.cache as WebGpuKvCache;
-  // A word of the cache has elements of several threads then.
-  if (format !== 'F32') return undefined;
-  if (!recording.variants.fused || !rope || op.qNorm || op.kNorm || rotaryDim !== headDim) return undefined;
+  // A norm, and the scale of bytes, need the whole head.
+  if (!recording.variants.fused || op.qNorm || op.kNorm || format === 'I8') return undefined;
+  if (headDim % COUPLE !== 0 || rotaryDim % COUPLE !== 0) return undefined;
   const qkv = op.qkv as WebGpuTensor;
-  const linear = takeLinear(recording, qkv, () => true);
+  const linear = takeLinear(recording, qkv, (_, bias) => !bias || bias.isUniform);
   if (!linear) return undefined;
-  const { args, run, codes, scales, segments } = linear;
-  const perGroup = (ROPE_THREADS / segments) * ROPE_PAIRS;
+  const { args, run, codes, scales, bias, segments } = linear;
+  const { unused } = recording;
+  const { threads, pairs, steps } = run.rows < SMALL_ROPE_ROWS ? SMALL_ROPE_TILE : ROPE_TILE;
+  const perGroup = (threads / segments) * pairs;
   const groups = Math.ceil(((heads + 2 * kvHeads) * headDim) / 2 / perGroup);
   return FEW_ROWS.map((most, i) => ({
-    kernel: linearRopeKernel(run.format, recording.variants.packedDot),
+    kernel: linearRopeKernel(run.format, format, recording.variants.packedDot),
     args,
-    buffers: [run.buffer, (rope as WebGpuConstant).buffer, codes, scales, keys[layer], qkv.buffer, values[layer]],
+    buffers: [
+      run.buffer,
+      rope?.buffer ?? unused.read,
+      codes,
+      scales,
+      keys[layer],
+      qkv.buffer,
+      values[layer],
+      bias?.buffer ?? unused.uniform,
+    ],
     workgroups: (counts) => [isWithin(counts.rows, i) ? groups : 0],
     constants: {
       ...linear.constants,
-      THREADS: ROPE_THREADS,
+      THREADS: threads,
       ROWS: most,
-      PAIRS: ROPE_PAIRS,
-      OUTS: 2 * ROPE_PAIRS,
-      STEPS: ROPE_STEPS,
+      PAIRS: pairs,
+      OUTS: 2 * pairs,
+      STEPS: steps,
       HEADS: heads,
       KV_HEADS: kvHeads,
       HEAD_DIM: headDim,
+      ROTARY: rotaryDim,
+      VALUES_BINDING: 8,
+      BIAS: bias !== undefined,
+      BIAS_FOURS: bias ? Math.ceil(bias.length / 4) : 1,
     },
   }));
 }
 
-/** Takes over the linear op that was recorded last, if it made `out` of quantised weights and no bias. */
-function takeLinear(recording: Recording, out: WebGpuTensor, suits: (segments: number) => boolean) {
+/** Takes over the linear op that was recorded last, if it made `out` of one run of weights. */
+function takeLinear(
+  recording: Recording,
+  out: WebGpuTensor,
+  suits: (segments: number, bias: WebGpuConstant | undefined) => boolean,
+) {
   const linear = recording.fewRows(out);
-  if (!linear || !isQuantized(linear.run.format)) return undefined;
-  const { x, run } = linear;
+  if (!linear) return undefined;
+  const { x, run, bias } = linear;
   const { blocks, segments } = sumShape(run.format, x.cols);
-  if (!suits(segments)) return undefined;
-  const { codes, scales } = recording.quantized(x);
+  if (!suits(segments, bias)) return undefined;
+  const { codes, scales } = isQuantized(run.format)
+    ? recording.quantized(x)
+    : { codes: x.buffer, scales: recording.unused.read };
   recording.takeFewRows(linear);
   return {
     run,
     codes,
     scales,
+    bias,
     segments,
     args: [blocks, segments, run.vectors, run.base, run.rows, 0, out.stride, x.stride, domainCode(out), 0],
     constants: { SEGMENTS: segments, BLOCKS: recording.gpu.features.software ? 0 : blocks },

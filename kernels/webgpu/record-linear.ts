@@ -36,7 +36,9 @@ export function recordLinear(recording: Recording, op: Linear): void {
     column += run.rows;
   }
   recording.add([out], ...others, ...few);
-  if (runs.length === 1 && !op.bias) recording.noteFewRows(out, few.length, { x, run: runs[0] });
+  const bias = op.bias as WebGpuConstant | undefined;
+  const isAll = runs.length === 1 && runs[0].rows === out.cols;
+  if (isAll) recording.noteFewRows(out, few.length, { x, run: runs[0], bias });
 }
 
 /** True when the i-th of {@link FEW_ROWS} is the one for so many rows. */

@@ -1,6 +1,6 @@
 /** What a plan's ops become: dispatches with their pipelines, bind groups and arguments, made once and replayed every step. */
 
-import type { WebGpuTensor } from './buffers.ts';
+import type { WebGpuConstant, WebGpuTensor } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { USAGE } from './gpu.ts';
 import { KERNELS, type Kernel, type KernelConstants, type Variants } from './kernels.ts';
@@ -40,6 +40,7 @@ export interface Dispatch {
 
 /** Buffers for bindings that a variant of a kernel has no use for. No two that are written may be the same. */
 export interface UnusedBindings {
+  readonly uniform: GPUBuffer;
   readonly read: GPUBuffer;
   readonly write: readonly GPUBuffer[];
 }
@@ -50,6 +51,7 @@ export interface FewRows {
   readonly kernels: number;
   readonly x: WebGpuTensor;
   readonly run: WeightRun;
+  readonly bias: WebGpuConstant | undefined;
 }
 
 /** The 8-bit form of a tensor. */

@@ -16,6 +16,11 @@ const MAX_ROWS = 12;
 const COLS = 256;
 /** One format at least of each way to read weights and to multiply them. */
 const CHECKED_FORMATS = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] as const;
+/** Those of linears that a GPU does together with what follows, beside keys and values of a format. */
+const FUSED_FORMATS = [
+  { format: 'Q8_0', cacheFormat: 'F32' },
+  { format: 'BF16', cacheFormat: 'F16' },
+] as const;
 const OUTS = 36;
 const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 32];
 const [EXPERTS, PER_TOKEN] = [5, 2];
@@ -122,12 +127,18 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     activation,
     out: output(`gatedActivation ${activation}`, COLS / 2),
   }));
-  const gateUp = tensor('gate and up', COLS);
-  const gateUpMatrix = await weight('Q8_0', COLS, COLS, waves(COLS * COLS));
-  const turned = tensor('turned', qkv.cols);
-  const qkvMatrix = await weight('Q8_0', qkv.cols, COLS, waves(qkv.cols * COLS));
-  const attendedLinear = output('linear, ropeAndCache and attention', HEADS * HEAD_DIM);
-  const activatedLinear = output('linear and gatedActivation', COLS / 2);
+  const fused = await Promise.all(
+    FUSED_FORMATS.map(async ({ format, cacheFormat }) => ({
+      gateUp: tensor('gate and up', COLS),
+      gateUpMatrix: await weight(format, COLS, COLS, waves(COLS * COLS)),
+      activated: output(`linear ${format} and gatedActivation`, COLS / 2),
+      turned: tensor('turned', qkv.cols),
+      qkvMatrix: await weight(format, qkv.cols, COLS, waves(qkv.cols * COLS)),
+      cache: kvCache(cacheFormat),
+      attended: output(`linear ${format}, ropeAndCache and attention, ${cacheFormat}`, HEADS * HEAD_DIM),
+    })),
+  );
+  const qkvBias = device.createConstant('bias of qkv', waves(qkv.cols));
   const adjusted = output('activation, addScaled and scaleAndCap', COLS);
   const experts = await Promise.all(
     (['F32', 'Q8_0'] as const).map(async (format) => ({
@@ -154,8 +165,6 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     record.norm({ x: sum, add: x, weight: normWeight, eps: 1e-6, out: normed });
     record.norm({ x, centered: true, weight: normWeight, bias: normWeight, eps: 1e-6, out: centered });
     for (const { activation, out } of activated) record.gatedActivation({ x, activation, out });
-    record.linear({ x, weights: [gateUpMatrix], out: gateUp });
-    record.gatedActivation({ x: gateUp, activation: 'silu', out: activatedLinear });
     record.activation({ x, activation: 'gelu_tanh', out: adjusted });
     record.addScaled({ x: adjusted, add: x, scale: 0.5 });
     record.scaleAndCap({ x: adjusted, scale: 0.25, cap: 5 });
@@ -179,10 +188,14 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
       layer: 0,
     });
     record.attention({ qkv, heads: HEADS, scale: 0.25, cache, layer: 0, out: attended });
-    record.linear({ x, weights: [qkvMatrix], out: turned });
-    record.ropeAndCache({ qkv: turned, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });
-    // The scores must be small: a weight of nearly one would hide the others.
-    record.attention({ qkv: turned, heads: HEADS, scale: 1e-4, cache, layer: 0, out: attendedLinear });
+    for (const { gateUp, gateUpMatrix, activated, turned, qkvMatrix, cache, attended } of fused) {
+      record.linear({ x, weights: [gateUpMatrix], out: gateUp });
+      record.gatedActivation({ x: gateUp, activation: 'silu', out: activated });
+      record.linear({ x, weights: [qkvMatrix], bias: qkvBias, out: turned });
+      record.ropeAndCache({ qkv: turned, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });
+      // The scores must be small: a weight of nearly one would hide the others.
+      record.attention({ qkv: turned, heads: HEADS, scale: 1e-4, cache, layer: 0, out: attended });
+    }
     for (const { cache, qkv, out } of roundedCaches) {
       record.embed({ table: qkvTable, out: qkv });
       record.ropeAndCache({ qkv, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });

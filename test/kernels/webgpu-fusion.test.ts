@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Device } from '../../kernels/index.ts';
+import type { Device, KvFormat, WeightFormat } from '../../kernels/index.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import { bestVariants, GPU_VARIANTS } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
@@ -53,75 +53,106 @@ async function outcome(device: Device, op: 'norm' | 'gatedActivation'): Promise<
   return { joined, apart };
 }
 
-onGpu('a gated activation done with the linear before it gives the bits of the two apart', async () => {
-  const random = new Random(43);
-  const [cols, half] = [288, 64];
-  const values = [random.floats(2 * half * cols), random.floats(9 * cols)];
-  const results: Float32Array[][] = [];
-  for (const format of ['Q8_0', 'Q4_0'] as const) {
+/** SwiftShader takes seconds to compile each; `npm run test:full` runs all. */
+const brief = gpu?.features.software === true && process.env.QUERN_TEST_FULL !== '1';
+const GATED_FORMATS = (['Q8_0', 'BF16', 'Q4_0', 'Q4_K', 'F16', 'F32'] as const).slice(0, brief ? 2 : undefined);
+
+for (const format of GATED_FORMATS) {
+  onGpu(`${format}: a gated activation done with the linear before it gives the bits of the two apart`, async () => {
+    const random = new Random(43);
+    const [cols, half] = [format === 'Q4_K' ? 256 : 288, 64];
+    const values = [random.floats(2 * half * cols), random.floats(9 * cols)];
     const device = await gpuDevice();
     const bench = await openBench(device);
     const weight = await bench.weight('w', values[0], cols, format);
     const table = bench.input('x', values[1], cols);
     const next = await bench.weight('next', random.floats(8 * half), half, 'Q8_0');
     const [x, gateUp, activated, out] = [cols, 2 * half, half, 8].map((n) => bench.output(n));
-    for (const rows of [9, 1, 2, 3, 7]) {
+    const results: Float32Array[][] = [];
+    for (const rows of brief ? [9, 1, 3] : [9, 1, 2, 3, 7]) {
       await bench.run((record) => {
         record.embed({ table, out: x });
         record.linear({ x, weights: [weight], out: gateUp });
         record.gatedActivation({ x: gateUp, activation: 'silu', limit: 7, out: activated });
         record.linear({ x: activated, weights: [next], out });
       }, plainStep(rows));
-      // Nine rows take kernels of their own; all fewer must be their first rows.
       results.push(await Promise.all([gateUp, activated, out].map((tensor) => bench.read(tensor, rows))));
     }
     await device.close();
-  }
-  for (const [i, tensors] of results.entries()) {
-    const whole = results[i < 5 ? 0 : 5];
-    for (const [t, got] of tensors.entries()) assert.ok(sameBits(got, whole[t].slice(0, got.length)), `${i} ${t}`);
-  }
-});
-
-onGpu('q, k and v rotated and cached with the linear before give the bits of the two apart', async () => {
-  const random = new Random(44);
-  const [cols, heads, kvHeads, headDim, rows] = [96, 4, 2, 32, 9];
-  const [weights, x] = [random.floats((heads + 2 * kvHeads) * headDim * cols), random.floats(rows * cols)];
-  const device = await gpuDevice();
-  const bench = await openBench(device);
-  const weight = await bench.weight('w', weights, cols, 'Q4_0');
-  const table = bench.input('x', x, cols);
-  const rope = bench.constant(random.floats(rows * headDim));
-  const cache = bench.cache({ layers: 1, blocks: 2, kvHeads, headDim });
-  const [input, qkv, out] = [cols, (heads + 2 * kvHeads) * headDim, heads * headDim].map((n) => bench.output(n));
-  const run = async (block: number, first: number, count: number) => {
-    const indices = Array.from({ length: count }, (_, i) => first + i);
-    await bench.run(
-      (record) => {
-        record.embed({ table, out: input });
-        record.linear({ x: input, weights: [weight], out: qkv });
-        record.ropeAndCache({ qkv, heads, rotaryDim: headDim, rope, cache, layer: 0 });
-        record.attention({ qkv, heads, scale: 0.2, cache, layer: 0, out });
-      },
-      { tokens: indices, positions: indices, slots: indices.map(() => 0), blockTables: [[block]], logitRows: [] },
-    );
-    return [await bench.read(qkv, count), await bench.read(out, count)];
-  };
-  // Nine rows take kernels of their own; the others build the same sequence in another block.
-  const whole = await run(0, 0, rows);
-  for (const [first, count] of [
-    [0, 1],
-    [1, 2],
-    [3, 5],
-    [8, 1],
-  ]) {
-    for (const [t, got] of (await run(1, first, count)).entries()) {
-      const width = got.length / count;
-      assert.ok(sameBits(got, whole[t].slice(first * width, (first + count) * width)), `rows from ${first}, ${t}`);
+    // Nine rows take kernels of their own; all fewer must be their first rows.
+    const [whole, ...fused] = results;
+    for (const [i, tensors] of fused.entries()) {
+      for (const [t, got] of tensors.entries()) assert.ok(sameBits(got, whole[t].slice(0, got.length)), `${i} ${t}`);
     }
-  }
-  await device.close();
-});
+  });
+}
+
+interface HeadsCase {
+  readonly format: WeightFormat;
+  readonly cacheFormat: KvFormat;
+  readonly bias?: boolean;
+  readonly heads?: number;
+  readonly headDim?: number;
+  readonly rotaryDim?: number;
+  readonly cols?: number;
+}
+
+const HEADS_CASES: readonly HeadsCase[] = [
+  { format: 'Q4_0', cacheFormat: 'F32' },
+  { format: 'BF16', cacheFormat: 'F16', bias: true, headDim: 80, rotaryDim: 32 },
+  { format: 'Q8_0', cacheFormat: 'F32', bias: true, rotaryDim: 16 },
+  { format: 'F16', cacheFormat: 'F16', cols: 32 },
+  { format: 'F32', cacheFormat: 'F32', heads: 6, headDim: 24, rotaryDim: 8 },
+  { format: 'Q4_K', cacheFormat: 'F16', cols: 256, rotaryDim: 0 },
+];
+
+for (const one of HEADS_CASES.slice(0, brief ? 2 : undefined)) {
+  const name = Object.entries(one).map(([key, value]) => `${key} ${value}`);
+  onGpu(
+    `q, k and v rotated and cached with the linear give the bits of the two apart: ${name.join(', ')}`,
+    async () => {
+      const { format, cacheFormat, bias = false, heads = 4, headDim = 32, rotaryDim = headDim, cols = 96 } = one;
+      const random = new Random(44);
+      const [kvHeads, rows] = [2, 9];
+      const outs = (heads + 2 * kvHeads) * headDim;
+      const device = await gpuDevice();
+      const bench = await openBench(device);
+      const weight = await bench.weight('w', random.floats(outs * cols), cols, format);
+      const table = bench.input('x', random.floats(rows * cols), cols);
+      const rope = rotaryDim > 0 ? bench.constant(random.floats(rows * rotaryDim)) : undefined;
+      const biases = bias ? bench.constant(random.floats(outs)) : undefined;
+      const cache = device.createKvCache({ layers: 1, blocks: 2, kvHeads, headDim, format: cacheFormat });
+      const [input, qkv, out] = [cols, outs, heads * headDim].map((n) => bench.output(n));
+      const run = async (block: number, first: number, count: number) => {
+        const indices = Array.from({ length: count }, (_, i) => first + i);
+        await bench.run(
+          (record) => {
+            record.embed({ table, out: input });
+            record.linear({ x: input, weights: [weight], bias: biases, out: qkv });
+            record.ropeAndCache({ qkv, heads, rotaryDim, rope, cache, layer: 0 });
+            record.attention({ qkv, heads, scale: 0.2, cache, layer: 0, out });
+          },
+          { tokens: indices, positions: indices, slots: indices.map(() => 0), blockTables: [[block]], logitRows: [] },
+        );
+        return [await bench.read(qkv, count), await bench.read(out, count)];
+      };
+      // Nine rows take kernels of their own; the others build the same sequence in another block.
+      const whole = await run(0, 0, rows);
+      for (const [first, count] of [
+        [0, 1],
+        [1, 2],
+        [3, 5],
+        [8, 1],
+      ]) {
+        for (const [t, got] of (await run(1, first, count)).entries()) {
+          const width = got.length / count;
+          assert.ok(sameBits(got, whole[t].slice(first * width, (first + count) * width)), `rows from ${first}, ${t}`);
+        }
+      }
+      await device.close();
+    },
+  );
+}
 
 for (const op of ['norm', 'gatedActivation'] as const) {
   onGpu(`${op}: the same bits as from a kernel of its own, and near to the plain code`, async () => {

@@ -1,17 +1,19 @@
 // linear for a few rows of x (decode) whose outputs are the q, k and v heads, rotated and written to the cache at once:
-// what `linear-few-rows.wgsl` and then `rope-and-cache.wgsl` do, to the bit, where heads are not normed and rotate whole.
+// what `linear-few-rows.wgsl` and then `rope-and-cache.wgsl` do, to the bit, where heads are not normed.
 //
 // out     f32 [rows, outStride]: q rotated, k and v as they are
-// rope    f32 [positions, HEAD_DIM]: cosines, then sines
+// rope    f32 [positions, ROTARY], as vectors: cosines, then sines
+// bias    f32 [outs], as vectors
 // keys, values  as in `rope-and-cache.wgsl`
 //
-// A pair is elements i and i + HEAD_DIM / 2 of a head, which turn together. A workgroup takes TEAMS · PAIRS of them, so twice
-// as many weight rows, and ROWS rows of x; thread t computes segment t mod SEGMENTS of both rows of PAIRS pairs.
-// Follows `linear-group.wgsl` and a `product-*.wgsl`. Bound by memory: the weights.
+// A workgroup computes couples: four neighbouring elements of a head and the four that they turn with, ROTARY / 2 further on
+// (the next four where nothing turns). So one thread ends a couple, with whole words of a cache of any width. Couples are
+// pairs of elements to the sums: a workgroup takes TEAMS · PAIRS of those, a multiple of four, so twice as many weight rows,
+// and ROWS rows of x; thread t computes segment t mod SEGMENTS of both rows of PAIRS pairs.
+// Follows `linear-group.wgsl`, a `product-*.wgsl` and a `store-*.wgsl`. Bound by memory: the weights.
 
-@group(0) @binding(3) var<storage, read> rope: array<f32>;
-@group(0) @binding(6) var<storage, read_write> keys: array<f32>;
-@group(0) @binding(8) var<storage, read_write> values: array<f32>;
+@group(0) @binding(3) var<storage, read> rope: array<vec4f>;
+@group(0) @binding(9) var<uniform> headBias: array<vec4f, BIAS_FOURS>;
 
 const THREADS: u32 = 128u;
 const ROWS: u32 = 1u;
@@ -21,10 +23,17 @@ const SEGMENTS: u32 = 32u;
 const STEPS: u32 = 1u;
 // Of a row; 0 where `params` tells.
 const BLOCKS: u32 = 0u;
+const WHOLE: bool = BLOCKS != 0u && BLOCKS % (SEGMENTS * STEPS) == 0u;
 const HEADS: u32 = 1u;
 const KV_HEADS: u32 = 1u;
 const HEAD_DIM: u32 = 64u;
-const HALF: u32 = HEAD_DIM / 2u;
+const FOURS: u32 = HEAD_DIM / 4u;
+const COUPLES: u32 = HEAD_DIM / 8u;
+const ROTARY: u32 = HEAD_DIM;
+// Vectors of cosines, and of couples that turn.
+const TURNING: u32 = ROTARY / 8u;
+const BIAS: bool = false;
+const BIAS_FOURS: u32 = 1u;
 const TEAMS: u32 = THREADS / SEGMENTS;
 // Twice that.
 const OUTS: u32 = 4u;
@@ -34,34 +43,61 @@ const PITCH: u32 = SEGMENTS + 1u;
 var<workgroup> sums: array<f32, TEAMS * OUTS * PITCH>;
 var<workgroup> totals: array<f32, TEAMS * OUTS>;
 
-// The weight row of a pair's first element.
-fn firstOf(pair: u32) -> u32 {
-  return pair / HALF * HEAD_DIM + pair % HALF;
+// A couple's first and second four, counted from the first head's first.
+fn foursOf(couple: u32) -> vec2u {
+  let c = couple % COUPLES;
+  let first = select(2u * c, c, c < TURNING);
+  return couple / COUPLES * FOURS + vec2u(first, first + select(1u, TURNING, c < TURNING));
 }
 
-fn storePair(row: u32, pair: u32, a: f32, b: f32) {
-  let head = pair / HALF;
-  let i = pair % HALF;
-  let at = ropeRowOf(row) * HEAD_DIM + i;
-  let turnedA = fma(a, rope[at], -(b * rope[at + HALF]));
-  let turnedB = fma(b, rope[at], a * rope[at + HALF]);
-  let isQuery = head < HEADS;
-  let o = row * params.outStride + firstOf(pair);
-  out[o] = select(a, turnedA, isQuery);
-  out[o + HALF] = select(b, turnedB, isQuery);
+// The weight rows of a pair.
+fn rowsOfPair(pair: u32) -> vec2u {
+  return 4u * foursOf(pair / 4u) + pair % 4u;
+}
+
+fn storeFour(row: u32, four: u32, values: vec4f) {
+  let o = row * params.outStride + 4u * four;
+  out[o] = values.x;
+  out[o + 1u] = values.y;
+  out[o + 2u] = values.z;
+  out[o + 3u] = values.w;
+}
+
+fn endCouple(row: u32, couple: u32, first: vec4f, second: vec4f) {
+  let fours = foursOf(couple);
+  var a = first;
+  var b = second;
+  if (BIAS) {
+    a += headBias[fours.x];
+    b += headBias[fours.y];
+  }
+  let c = couple % COUPLES;
+  let h = couple / COUPLES;
+  var turnedA = a;
+  var turnedB = b;
+  if (c < TURNING) {
+    let at = ropeRowOf(row) * (2u * TURNING) + c;
+    let cos = rope[at];
+    let sin = rope[at + TURNING];
+    turnedA = fma(a, cos, -(b * sin));
+    turnedB = fma(b, cos, a * sin);
+  }
+  let isQuery = h < HEADS;
+  storeFour(row, fours.x, select(a, turnedA, isQuery));
+  storeFour(row, fours.y, select(b, turnedB, isQuery));
   if (isQuery) {
     return;
   }
   let position = positionOf(row);
-  let kvHead = (head - HEADS) % KV_HEADS;
-  let page = blockOf(slotOf(row), position / 16u) * KV_HEADS + kvHead;
+  let page = blockOf(slotOf(row), position / 16u) * KV_HEADS + (h - HEADS) % KV_HEADS;
   let inPage = position % 16u;
-  if (head < HEADS + KV_HEADS) {
-    keys[((page * (HEAD_DIM / 4u) + i / 4u) * 16u + inPage) * 4u + i % 4u] = turnedA;
-    keys[((page * (HEAD_DIM / 4u) + (i + HALF) / 4u) * 16u + inPage) * 4u + (i + HALF) % 4u] = turnedB;
+  let places = fours % FOURS;
+  if (h < HEADS + KV_HEADS) {
+    putKey(page, inPage, places.x, turnedA);
+    putKey(page, inPage, places.y, turnedB);
   } else {
-    values[(page * 16u + inPage) * HEAD_DIM + i] = a;
-    values[(page * 16u + inPage) * HEAD_DIM + i + HALF] = b;
+    putValue(page, inPage, places.x, a);
+    putValue(page, inPage, places.y, b);
   }
 }
 
@@ -71,7 +107,7 @@ fn main(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let pairs = (HEADS + 2u * KV_HEADS) * HALF;
+  let pairs = (HEADS + 2u * KV_HEADS) * (HEAD_DIM / 2u);
   let firstPair = workgroupIndex(id, count) * (TEAMS * PAIRS);
   if (firstPair >= pairs) {
     return;
@@ -83,7 +119,7 @@ fn main(
   // Pairs beyond the end repeat the last one, and are not stored.
   //# for j in OUTS
   let pair$j = min(firstPair + team * PAIRS + $ju % PAIRS, pairs - 1u);
-  let base$j = (params.firstRow + firstOf(pair$j) + $ju / PAIRS * HALF) * params.vectors;
+  let base$j = (params.firstRow + rowsOfPair(pair$j)[$ju / PAIRS]) * params.vectors;
   //# for r in ROWS
   var partial$j_$r = 0.0;
   //# end
@@ -93,11 +129,11 @@ fn main(
     //# for s in STEPS
     let block$s = first + $su * SEGMENTS;
     //# for j in OUTS
-    let loaded$s_$j = loadBlock(base$j, min(block$s, blocks - 1u), blocks);
+    let loaded$s_$j = loadBlock(base$j, select(min(block$s, blocks - 1u), block$s, WHOLE), blocks);
     //# end
     //# end
     //# for s in STEPS
-    if (block$s < blocks) {
+    if (WHOLE || block$s < blocks) {
       //# for r in ROWS
       let row$r = loadRow(min($ru, rows - 1u), block$s, blocks);
       //# for j in OUTS
@@ -125,10 +161,16 @@ fn main(
       totals[i] = total;
     }
     workgroupBarrier();
-    for (var i = thread; i < TEAMS * PAIRS; i += THREADS) {
-      let at = i / PAIRS * OUTS + i % PAIRS;
+    for (var i = 4u * thread; i < TEAMS * PAIRS; i += 4u * THREADS) {
+      var first = vec4f(0.0);
+      var second = vec4f(0.0);
+      for (var k = 0u; k < 4u; k++) {
+        let at = (i + k) / PAIRS * OUTS + (i + k) % PAIRS;
+        first[k] = totals[at];
+        second[k] = totals[at + PAIRS];
+      }
       if (firstPair + i < pairs) {
-        storePair(r, firstPair + i, totals[at], totals[at + PAIRS]);
+        endCouple(r, (firstPair + i) / 4u, first, second);
       }
     }
   }

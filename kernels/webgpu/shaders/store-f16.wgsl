@@ -1,8 +1,9 @@
-// Writes the head in `turned` to the cache as `cache-f16.wgsl` reads it; follows `rope-and-cache.wgsl`. Rounded here, to the
+// Writes fours of a head to the cache as `cache-f16.wgsl` reads it; with a file that declares FOURS. Rounded here, to the
 // nearest half and of two the even one: WGSL leaves open how `pack2x16float` rounds.
 
 @group(0) @binding(6) var<storage, read_write> keys: array<vec2u>;
-@group(0) @binding(7) var<storage, read_write> values: array<vec2u>;
+const VALUES_BINDING: u32 = 7u;
+@group(0) @binding(VALUES_BINDING) var<storage, read_write> values: array<vec2u>;
 
 fn halfOf(x: f32) -> u32 {
   let bits = bitcast<u32>(clamp(x, -65504.0, 65504.0));
@@ -19,14 +20,10 @@ fn halvesOf(four: vec4f) -> vec2u {
   return vec2u(halfOf(four.x) | (halfOf(four.y) << 16u), halfOf(four.z) | (halfOf(four.w) << 16u));
 }
 
-fn storeKey(page: u32, inPage: u32, thread: u32) {
-  for (var i = thread; i < FOURS; i += THREADS) {
-    keys[(page * FOURS + i) * 16u + inPage] = halvesOf(fourOf(i));
-  }
+fn putKey(page: u32, inPage: u32, i: u32, four: vec4f) {
+  keys[(page * FOURS + i) * 16u + inPage] = halvesOf(four);
 }
 
-fn storeValue(page: u32, inPage: u32, thread: u32) {
-  for (var i = thread; i < FOURS; i += THREADS) {
-    values[(page * 16u + inPage) * FOURS + i] = halvesOf(fourOf(i));
-  }
+fn putValue(page: u32, inPage: u32, i: u32, four: vec4f) {
+  values[(page * 16u + inPage) * FOURS + i] = halvesOf(four);
 }

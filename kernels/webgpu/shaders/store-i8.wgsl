@@ -2,7 +2,8 @@
 // nearest multiple, of two the even one, of 1/127 of the greatest of the head.
 
 @group(0) @binding(6) var<storage, read_write> keys: array<u32>;
-@group(0) @binding(7) var<storage, read_write> values: array<u32>;
+const VALUES_BINDING: u32 = 7u;
+@group(0) @binding(VALUES_BINDING) var<storage, read_write> values: array<u32>;
 
 const PAGE_WORDS: u32 = 16u + 16u * FOURS;
 const LEAST_SCALED: f32 = 1e-30;
