@@ -58,7 +58,7 @@ function kindOf(spelling: Terminal['spelling'], place: Place, left: number): num
 }
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
+export const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 /** Escape letters and what they stand for. */
 const SHORT_ESCAPES = new Map([
@@ -77,7 +77,8 @@ const LONG_ESCAPES: readonly (readonly [number, number])[] = [
   [0x0b, 0x0b],
   [0x0e, 0x1f],
 ];
-const NO_LABEL: readonly number[] = [0];
+/** The labels of a text that has none. */
+export const NO_LABEL: readonly number[] = [0];
 
 export class ByteAutomaton {
   readonly #expressions: Expressions;
@@ -206,8 +207,10 @@ export class ByteAutomaton {
   }
 
   #fill(id: number, byte: number): number {
-    if (byte < 0x80 && byte !== BACKSLASH && this.#isInside(id)) this.#fillAscii(id);
-    else this.#rows.set(id, byte, this.#next(this.#get(id), byte));
+    if (byte < 0x80 && byte !== BACKSLASH && this.#isInside(id)) {
+      if (this.#expressions.labelling(this.#states.at(id, 1))) this.#fillOne(id, byte);
+      else this.#fillAscii(id);
+    } else this.#rows.set(id, byte, this.#next(this.#get(id), byte));
     return this.#rows.get(id, byte);
   }
 
@@ -226,6 +229,16 @@ export class ByteAutomaton {
     rows.fill(id, DEAD, 0, 0x20);
     rows.set(id, QUOTE, expressions.labels(expression) ? this.#end(spelling, expression) : DEAD);
     rows.set(id, BACKSLASH, beforeEscape);
+  }
+
+  /** One character of one byte, where each leads to another state. */
+  #fillOne(id: number, byte: number): void {
+    const { spelling, expression } = this.#get(id);
+    let next = DEAD;
+    if (spelling === 'utf8' || (byte >= 0x20 && byte !== QUOTE)) {
+      next = this.#character(spelling, this.#expressions.next(expression, byte));
+    } else if (byte === QUOTE && this.#expressions.labels(expression)) next = this.#end(spelling, expression);
+    this.#rows.set(id, byte, next);
   }
 
   /** The state after the closing quote: only the labels matter there. */

@@ -1,6 +1,6 @@
 /** Where a terminal may end inside tokens, and which tokens go on from there. */
 
-import { type Machine, REFUSED } from './machine.ts';
+import { type Machine, REFUSED, UNTOLD } from './machine.ts';
 import type { TokenCollector } from './token-set.ts';
 import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
 
@@ -45,56 +45,136 @@ export interface UsedExits {
   readonly except: ReadonlySet<number> | undefined;
   /** Labels (joined by commas) that are others here. */
   readonly relabelled: ReadonlyMap<string, readonly number[]> | undefined;
+  /** The labels by exit, where each has its own; the others do not count then. */
+  readonly labels?: readonly (readonly number[])[];
 }
 
-/** Adds the tokens that leave a terminal at its exits, its thread's stacks being `stacks`. */
-export function addLeaving(
-  { exits, except, relabelled }: UsedExits,
-  stacks: number,
-  machine: Machine,
-  vocabulary: Vocabulary,
-  scratch: Int32Array,
-  found: TokenCollector,
-): void {
-  const labelsOf = (labels: readonly number[]) => relabelled?.get(labels.join()) ?? labels;
-  const merged = exits.merged(vocabulary);
-  if (merged) {
-    for (const group of merged) {
-      for (const label of labelsOf(group.labels))
-        group.walk(machine.after(stacks, label), except, machine, scratch, found);
-    }
-    return;
+/** Adds the tokens that leave terminals to the tokens of a mask. */
+export class Leaving {
+  readonly #vocabulary: Vocabulary;
+  readonly #found: TokenCollector;
+  /** Scratch: the configurations by depth. */
+  readonly #configurations: Int32Array;
+
+  constructor(vocabulary: Vocabulary, found: TokenCollector) {
+    this.#vocabulary = vocabulary;
+    this.#found = found;
+    this.#configurations = new Int32Array(vocabulary.longest + 1);
   }
-  exits.nodes.forEach((node, i) => {
-    if (except?.has(i)) return;
-    for (const label of labelsOf(exits.labels[i])) {
-      walkBelow(node, machine.after(stacks, label), machine, vocabulary.trie, scratch, found);
-    }
-  });
-}
 
-/** Adds the tokens at and below a trie node that go on from a configuration there. */
-function walkBelow(
-  node: number,
-  configuration: number,
-  machine: Machine,
-  trie: Int32Array,
-  states: Int32Array,
-  found: TokenCollector,
-): void {
-  if (configuration === REFUSED) return;
-  states[trie[node * NODE_WORDS + 1] >> 8] = configuration;
-  found.add(trie[node * NODE_WORDS + 2]);
-  const end = trie[node * NODE_WORDS];
-  for (let at = node + 1; at < end; ) {
-    const word = trie[at * NODE_WORDS + 1];
-    const depth = word >> 8;
-    const next = machine.step(states[depth - 1], word & 0xff);
-    if (next === REFUSED) at = trie[at * NODE_WORDS];
-    else {
-      states[depth] = next;
-      found.add(trie[at * NODE_WORDS + 2]);
-      at++;
+  /** Adds the tokens that leave at some exits, the thread's stacks being `stacks`. */
+  add(used: UsedExits, stacks: number, machine: Machine): void {
+    const { exits, except, relabelled } = used;
+    if (used.labels) {
+      this.#addAlike(used.labels, used, stacks, machine);
+      return;
+    }
+    const labelsOf = (labels: readonly number[]) => relabelled?.get(labels.join()) ?? labels;
+    const merged = exits.merged(this.#vocabulary);
+    if (merged) {
+      for (const group of merged) {
+        for (const label of labelsOf(group.labels))
+          this.#walkMerged(group, machine.after(stacks, label), except, machine);
+      }
+      return;
+    }
+    exits.nodes.forEach((node, i) => {
+      if (except?.has(i)) return;
+      for (const label of labelsOf(exits.labels[i])) this.#walkBelow(node, machine.after(stacks, label), machine);
+    });
+  }
+
+  /** Exits of many labels: where these only matter later, what follows is walked once for all. */
+  #addAlike(
+    labels: readonly (readonly number[])[],
+    { exits, except }: UsedExits,
+    stacks: number,
+    machine: Machine,
+  ): void {
+    const groups = new Map<number, number[]>();
+    labels.forEach((own, i) => {
+      if (except?.has(i)) return;
+      for (const label of own) {
+        const configuration = machine.afterAlike(stacks, label);
+        const group = groups.get(configuration);
+        if (group) group.push(i);
+        else groups.set(configuration, [i]);
+      }
+    });
+    for (const [configuration, group] of groups) {
+      const untold: [token: number, exit: number][] = [];
+      const merged = group.length > exits.nodes.length / 2 ? exits.merged(this.#vocabulary) : undefined;
+      if (merged) {
+        const others = new Set(labels.keys());
+        for (const i of group) others.delete(i);
+        const left = others.size > 0 ? others : undefined;
+        for (const part of merged) this.#walkMerged(part, configuration, left, machine, untold);
+      } else {
+        for (const i of group) this.#walkBelow(exits.nodes[i], configuration, machine, untold, i);
+      }
+      for (const [token, i] of untold) {
+        const bytes = this.#vocabulary.tokens[token].subarray(
+          this.#vocabulary.trie[exits.nodes[i] * NODE_WORDS + 1] >> 8,
+        );
+        if (labels[i].some((label) => machine.walk(machine.after(stacks, label), bytes) !== REFUSED)) {
+          this.#found.add(token);
+        }
+      }
+    }
+  }
+
+  /** Adds the tokens at and below a trie node that go on from a configuration there; notes those that it does not tell of. */
+  #walkBelow(
+    node: number,
+    configuration: number,
+    machine: Machine,
+    untold?: [token: number, exit: number][],
+    exit = 0,
+  ): void {
+    const { trie } = this.#vocabulary;
+    const states = this.#configurations;
+    const end = trie[node * NODE_WORDS];
+    for (let at = node; at < end; ) {
+      const word = trie[at * NODE_WORDS + 1];
+      const depth = word >> 8;
+      const next = at === node ? configuration : machine.step(states[depth - 1], word & 0xff);
+      const after = next === REFUSED || next === UNTOLD ? trie[at * NODE_WORDS] : at + 1;
+      if (next === UNTOLD) {
+        for (let below = at; below < after; below++) {
+          if (trie[below * NODE_WORDS + 2] >= 0) untold?.push([trie[below * NODE_WORDS + 2], exit]);
+        }
+      } else if (next !== REFUSED) {
+        states[depth] = next;
+        this.#found.add(trie[at * NODE_WORDS + 2]);
+      }
+      at = after;
+    }
+  }
+
+  /** Adds the tokens that go on from a configuration after merged exits; notes those that it does not tell of. */
+  #walkMerged(
+    { nodes, tokens }: MergedExits,
+    configuration: number,
+    except: ReadonlySet<number> | undefined,
+    machine: Machine,
+    untold?: [token: number, exit: number][],
+  ): void {
+    const states = this.#configurations;
+    const end = nodes[0];
+    for (let at = 0; at < end; ) {
+      const word = nodes[at * 3 + 1];
+      const depth = word >> 8;
+      const next = at === 0 ? configuration : machine.step(states[depth - 1], word & 0xff);
+      const after = next === REFUSED || next === UNTOLD ? nodes[at * 3] : at + 1;
+      if (next !== REFUSED) {
+        states[depth] = next;
+        for (let i = nodes[at * 3 + 2]; i < nodes[after * 3 + 2]; i += 2) {
+          if (except?.has(tokens[i + 1])) continue;
+          if (next === UNTOLD) untold?.push([tokens[i], tokens[i + 1]]);
+          else this.#found.add(tokens[i]);
+        }
+      }
+      at = after;
     }
   }
 }
@@ -106,9 +186,9 @@ function walkBelow(
  */
 class MergedExits {
   readonly labels: readonly number[];
-  readonly #nodes: Int32Array;
+  readonly nodes: Int32Array;
   /** Tokens and the exits at which they leave: `[token0, exit0, token1, exit1, …]`. */
-  readonly #tokens: Int32Array;
+  readonly tokens: Int32Array;
 
   constructor(vocabulary: Vocabulary, exits: Exits, indices: readonly number[]) {
     this.labels = exits.labels[indices[0]];
@@ -137,38 +217,7 @@ class MergedExits {
       0,
     );
     nodes.push(0, 0, tokens.length);
-    this.#nodes = Int32Array.from(nodes);
-    this.#tokens = Int32Array.from(tokens);
-  }
-
-  /** Adds the tokens that go on from a configuration after the exits. */
-  walk(
-    configuration: number,
-    except: ReadonlySet<number> | undefined,
-    machine: Machine,
-    states: Int32Array,
-    found: TokenCollector,
-  ): void {
-    if (configuration === REFUSED) return;
-    const nodes = this.#nodes;
-    const tokens = this.#tokens;
-    const end = nodes[0];
-    states[0] = configuration;
-    for (let at = 0; at < end; ) {
-      if (at > 0) {
-        const word = nodes[at * 3 + 1];
-        const depth = word >> 8;
-        const next = machine.step(states[depth - 1], word & 0xff);
-        if (next === REFUSED) {
-          at = nodes[at * 3];
-          continue;
-        }
-        states[depth] = next;
-      }
-      for (let i = nodes[at * 3 + 2]; i < nodes[at * 3 + 5]; i += 2) {
-        if (!except?.has(tokens[i + 1])) found.add(tokens[i]);
-      }
-      at++;
-    }
+    this.nodes = Int32Array.from(nodes);
+    this.tokens = Int32Array.from(tokens);
   }
 }

@@ -28,6 +28,15 @@ export interface Expression {
   alive?: boolean;
   /** What is known of the lengths of its texts; null where it was not found out. */
   lengths?: Lengths | null;
+  /** See {@link Expressions.labelling}; null where there is none. */
+  labelling?: Labelling | null;
+}
+
+/** See {@link Expressions.labelling}. */
+export interface Labelling {
+  readonly essence: number;
+  readonly automaton: Automaton;
+  readonly state: number;
 }
 
 /** See {@link Expressions.lengths}. */

@@ -22,6 +22,7 @@ import {
   countCodePoints,
   coversAll,
   type Expression,
+  type Labelling,
   type Lengths,
   mergeLabels,
   type Shape,
@@ -93,8 +94,27 @@ export class Expressions {
 
   /** Where one character leads. */
   next(id: number, codePoint: number): number {
+    // Where the labels differ with every character, its edges are many, and few of them are ever gone along.
+    if (this.labelling(id)) return this.#nextLabelled(id, codePoint);
     const { starts, targets } = this.edges(id);
     return targets[lastAtMost(starts, codePoint)];
+  }
+
+  #nextLabelled(id: number, codePoint: number): number {
+    const { shape } = this.#all[id];
+    switch (shape.kind) {
+      case 'automaton':
+        return this.#automaton(shape.automaton, shape.automaton.next!(shape.state, codePoint));
+      case 'sized':
+        return this.#sized(this.next(shape.body, codePoint), Math.max(0, shape.min - 1), shape.max - 1);
+      case 'both': {
+        const { essence } = this.labelling(id)!;
+        if (!this.alive(this.next(essence, codePoint))) return NOTHING;
+        return this.#both(shape.parts.map((part) => this.next(part, codePoint)));
+      }
+      default:
+        throw new TypeError('not a labelled expression');
+    }
   }
 
   /** True when some text is in the language. */
@@ -111,7 +131,7 @@ export class Expressions {
 
   /** True when some character of a range leads on. */
   someAlive(id: number, low: number, high: number): boolean {
-    const { starts, targets } = this.edges(id);
+    const { starts, targets } = this.edges(this.essence(id));
     for (let i = lastAtMost(starts, low); i < starts.length && starts[i] <= high; i++) {
       if (this.alive(targets[i])) return true;
     }
@@ -120,6 +140,7 @@ export class Expressions {
 
   /** The one expression that all characters of a range lead to; undefined when they differ. */
   uniform(id: number, low: number, high: number): number | undefined {
+    if (this.labelling(id)) return low === high ? this.next(id, low) : undefined;
     const { starts, targets } = this.edges(id);
     const first = lastAtMost(starts, low);
     for (let i = first + 1; i < starts.length && starts[i] <= high; i++) {
@@ -146,13 +167,34 @@ export class Expressions {
     return lengths && { body, min, max, slack: max - lengths.longestShortest };
   }
 
-  /** An expression without automata that take every text and only label it. */
+  /** The automaton that only labels an expression's texts, and what the expression is without it; undefined without one. */
+  labelling(id: number): Labelling | undefined {
+    const expression = this.#all[id];
+    if (expression.labelling === undefined) expression.labelling = this.#findLabelling(expression.shape) ?? null;
+    return expression.labelling ?? undefined;
+  }
+
+  #findLabelling(shape: Shape): Labelling | undefined {
+    switch (shape.kind) {
+      case 'automaton':
+        return shape.automaton.next && { essence: ANY_TEXT, automaton: shape.automaton, state: shape.state };
+      case 'sized': {
+        const inner = this.labelling(shape.body);
+        return inner && { ...inner, essence: this.#sized(inner.essence, shape.min, shape.max) };
+      }
+      case 'both': {
+        const own = shape.parts.find((part) => this.#all[part].shape.kind === 'automaton' && this.labelling(part));
+        if (own === undefined) return undefined;
+        return { ...this.labelling(own)!, essence: this.#both(shape.parts.filter((part) => part !== own)) };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** An expression without the automaton that only labels its texts. */
   essence(id: number): number {
-    const { shape } = this.#all[id];
-    if (shape.kind === 'automaton' && shape.automaton.universal) return ANY_TEXT;
-    if (shape.kind !== 'both') return id;
-    const rest = shape.parts.filter((part) => this.essence(part) !== ANY_TEXT);
-    return rest.length === shape.parts.length ? id : this.#both(rest);
+    return this.labelling(id)?.essence ?? id;
   }
 
   /** The same expression with its bounds on the length changed. */

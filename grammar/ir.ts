@@ -41,8 +41,11 @@ export interface Automaton {
   edges(state: number): readonly (readonly [low: number, high: number, next: number])[];
   /** The label with which the text may end here (0 when labels do not matter), or -1 where it may not end. */
   accepts(state: number): number;
-  /** True when every text is in the language, so that it only labels them. */
-  readonly universal?: boolean;
+  /**
+   * Where a character leads, in an automaton that only labels the texts it is used with: it takes each of them, and the
+   * labels are those of no other automaton.
+   */
+  readonly next?: (state: number, codePoint: number) => number;
 }
 
 /** The empty language. */
@@ -143,7 +146,7 @@ export function literals(texts: readonly string[]): Regex {
 }
 
 /** A grammar over terminals. Identity matters: use one object for one thing, so that its states are shared. */
-export type Node = Terminal | Sequence | Choice | Repeat | Reference | Flow;
+export type Node = Terminal | Sequence | Choice | Repeat | Reference | Flow | Untold;
 
 /** A regex, and how its characters are spelled as bytes. */
 export interface Terminal {
@@ -182,6 +185,11 @@ export interface Reference {
   readonly target: () => Node;
 }
 
+/** Where it depends on what was left out what may come: see {@link FlowStep.alike}. */
+export interface Untold {
+  readonly kind: 'untold';
+}
+
 /** A state of a {@link Flow}: a number or a string that says all that matters. Equal values are the same state. */
 export type FlowState = number | string;
 
@@ -190,6 +198,12 @@ export interface FlowStep {
   readonly match: Node;
   /** The next state; as a function, it depends on the label of the text that `match` ended with: a terminal's or a flow's. */
   readonly next: FlowState | ((label: number) => FlowState);
+  /**
+   * For labels that are many and differ in what may come much later only: a state that stands for those of all labels with
+   * the same answer. The same texts lead on from it as from theirs, up to where they part; there it has the step
+   * {@link untold}. Masks are made from it; texts that are written go on with `next`.
+   */
+  readonly alike?: (label: number) => FlowState;
 }
 
 /**
@@ -211,6 +225,8 @@ export interface Flow {
   /** The nodes without which the flow cannot come to its end: values of required properties, items when there must be some. */
   readonly needs: readonly Node[];
 }
+
+export const untold: Untold = { kind: 'untold' };
 
 /** Characters as they are, in UTF-8. */
 export function text(regex: Regex): Terminal {

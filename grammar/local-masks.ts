@@ -5,8 +5,9 @@
  * one without the bound on the length, any text at all, one that differs in counts alone, one that most characters lead to.
  */
 
-import { type ByteAutomaton, DEAD } from './byte-automaton.ts';
+import { BACKSLASH, type ByteAutomaton, DEAD, NO_LABEL } from './byte-automaton.ts';
 import { Exits, type UsedExits } from './exits.ts';
+import type { Labelling } from './expression-shape.ts';
 import { ANY_TEXT, type Expressions } from './expressions.ts';
 import { FreeTexts, likeness, Skeletons } from './likeness.ts';
 import { MAX_MASK_BYTES } from './limits.ts';
@@ -31,6 +32,8 @@ const FUTILE_WALK = 25_000;
 /** Characters up to which a string must be free to be compared with any string. */
 const LEAST_FREE = 16;
 
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
 export class LocalMasks {
   readonly #vocabulary: Vocabulary;
   readonly #expressions: Expressions;
@@ -40,6 +43,8 @@ export class LocalMasks {
   readonly #masks = new Map<number, LocalMask>();
   /** By spelling and skeleton: the last state whose mask was costly. */
   readonly #costly = new Map<string, number>();
+  /** How many masks are told by some bits. */
+  readonly #users = new Map<Uint32Array, number>();
   #cachedBytes = 0;
   /** Scratch of the walks: the tokens found, the states by depth, tokens as they come. */
   readonly #found: TokenCollector;
@@ -66,29 +71,37 @@ export class LocalMasks {
       this.#masks.delete(state);
     } else {
       local =
-        this.#bounded(state) ??
         this.#labelled(state) ??
+        this.#bounded(state) ??
         this.#similar(state) ??
         this.#anyText(state) ??
         this.#alike(state) ??
         this.#walk(state);
-      this.#cachedBytes += bytesOf(local);
+      this.#count(local, 1);
       for (const [oldest, mask] of this.#masks) {
         if (this.#cachedBytes <= MAX_MASK_BYTES) break;
         this.#masks.delete(oldest);
-        this.#cachedBytes -= bytesOf(mask);
+        this.#count(mask, -1);
       }
     }
     this.#masks.set(state, local);
     return local;
   }
 
+  /** Counts the memory of a mask that is kept (1), or no longer kept (-1); bits that several share count once. */
+  #count(local: LocalMask, change: 1 | -1): void {
+    this.#cachedBytes += change * bytesOf(local);
+    const { bits } = local.inside;
+    if (!bits) return;
+    const users = (this.#users.get(bits) ?? 0) + change;
+    if (users === 0 || (users === 1 && change === 1)) this.#cachedBytes += change * bits.byteLength;
+    if (users === 0) this.#users.delete(bits);
+    else this.#users.set(bits, users);
+  }
+
   /** The trie nodes with more below them at which a terminal may end or go on. */
   open(state: number, local: LocalMask): Exits {
-    if (!local.open) {
-      const unlabelled = this.#unlabelled(state);
-      local.open = unlabelled === undefined ? this.#openExits(state) : this.#openLabelled(state, unlabelled);
-    }
+    local.open ??= this.#openLabelled(state) ?? this.#openExits(state);
     return local.open;
   }
 
@@ -152,11 +165,15 @@ export class LocalMasks {
     return visited;
   }
 
-  #openLabelled(state: number, unlabelled: number): Exits {
+  #openLabelled(state: number): Exits | undefined {
+    const labelling = this.#labelling(state);
+    if (!labelling) return undefined;
+    const unlabelled = this.#bytes.withExpression(state, labelling.essence);
     const open = new Exits();
-    for (const node of this.open(unlabelled, this.of(unlabelled)).nodes) {
-      open.add(node, this.#bytes.labels(this.#stateAt(state, node))!);
-    }
+    const { nodes, labels } = this.open(unlabelled, this.of(unlabelled));
+    nodes.forEach((node, i) => {
+      open.add(node, this.#labelsAt(state, node, labels[i], labelling));
+    });
     return open;
   }
 
@@ -216,18 +233,38 @@ export class LocalMasks {
 
   /** The mask of a text that an automaton labels: that of the text without labels, but for the labels. */
   #labelled(state: number): LocalMask | undefined {
-    const unlabelled = this.#unlabelled(state);
-    if (unlabelled === undefined) return undefined;
-    const base = this.of(unlabelled);
-    const depth = this.#vocabulary.longest;
-    return { inside: base.inside, closed: base.closed.map((used) => this.#endingHere(state, used, depth)) };
+    const labelling = this.#labelling(state);
+    if (!labelling) return undefined;
+    const base = this.of(this.#bytes.withExpression(state, labelling.essence));
+    const closed = base.closed.map((used) => {
+      const { exits, except, relabelled } = used;
+      const labels = exits.nodes.map((node, i) => {
+        if (except?.has(i)) return [];
+        const without = used.labels?.[i] ?? relabelled?.get(exits.labels[i].join()) ?? exits.labels[i];
+        return this.#labelsAt(state, node, without, labelling);
+      });
+      return { exits, except, relabelled: undefined, labels };
+    });
+    return { inside: base.inside, closed };
   }
 
-  #unlabelled(state: number): number | undefined {
+  #labelling(state: number): Labelling | undefined {
     const expression = this.#bytes.insideExpression(state);
-    if (expression === undefined) return undefined;
-    const essence = this.#expressions.essence(expression);
-    return essence === expression ? undefined : this.#bytes.withExpression(state, essence);
+    return expression === undefined ? undefined : this.#expressions.labelling(expression);
+  }
+
+  /** The labels of a labelled text that ends at a trie node, given those that it has without the labelling. */
+  #labelsAt(state: number, node: number, without: readonly number[], labelling: Labelling): readonly number[] {
+    const bytes = this.#bytesTo(node);
+    const isJson = this.#bytes.isJsonString(state);
+    // The characters that escapes stand for are for the byte automaton to read.
+    if (isJson && bytes.includes(BACKSLASH)) return this.#bytes.labels(this.#stateAt(state, node))!;
+    const { automaton } = labelling;
+    let at = labelling.state;
+    const characters = textDecoder.decode(isJson ? bytes.subarray(0, -1) : bytes);
+    for (const character of characters) at = automaton.next!(at, character.codePointAt(0)!);
+    const own = automaton.accepts(at);
+    return without === NO_LABEL ? [own] : [...new Set([...without, own])].sort((a, b) => a - b);
   }
 
   /**
@@ -275,7 +312,7 @@ export class LocalMasks {
 
   /** Exits of up to `depth` bytes, with other labels. */
   #relabelled(
-    { exits, except, relabelled }: UsedExits,
+    { exits, except, relabelled, labels: own }: UsedExits,
     labels: ReadonlyMap<string, readonly number[]> | undefined,
     depth: number,
   ): UsedExits {
@@ -292,7 +329,8 @@ export class LocalMasks {
       for (const [name, others] of relabelled) both.set(name, labels.get(others.join()) ?? others);
       names = both;
     }
-    return { exits, except: left.size > 0 ? left : undefined, relabelled: names };
+    const all = own?.map((some) => names?.get(some.join()) ?? some);
+    return { exits, except: left.size > 0 ? left : undefined, relabelled: names, labels: all };
   }
 
   /**
@@ -393,24 +431,30 @@ export class LocalMasks {
   }
 
   /** The exits of a text without a bound on its length that are exits with the bound. */
-  #stillClosed(start: number, { exits, except, relabelled }: UsedExits): UsedExits {
-    const left = new Set(except);
-    exits.nodes.forEach((node, i) => {
+  #stillClosed(start: number, used: UsedExits): UsedExits {
+    const left = new Set(used.except);
+    used.exits.nodes.forEach((node, i) => {
       const end = this.#stateAt(start, node);
       if (end === DEAD || !this.#bytes.labels(end)) left.add(i);
     });
-    return { exits, except: left.size > 0 ? left : undefined, relabelled };
+    return { ...used, except: left.size > 0 ? left : undefined };
   }
 
   #stateAt(start: number, node: number): number {
-    const { trie } = this.#vocabulary;
-    const depth = trie[node * NODE_WORDS + 1] >> 8;
+    let state = start;
+    for (const byte of this.#bytesTo(node)) {
+      if (state === DEAD) break;
+      state = this.#bytes.step(state, byte);
+    }
+    return state;
+  }
+
+  /** The bytes that lead to a trie node. */
+  #bytesTo(node: number): Uint8Array {
+    const { trie, tokens } = this.#vocabulary;
     let at = node;
     while (trie[at * NODE_WORDS + 2] < 0) at++;
-    const bytes = this.#vocabulary.tokens[trie[at * NODE_WORDS + 2]];
-    let state = start;
-    for (let i = 0; i < depth && state !== DEAD; i++) state = this.#bytes.step(state, bytes[i]);
-    return state;
+    return tokens[trie[at * NODE_WORDS + 2]].subarray(0, trie[node * NODE_WORDS + 1] >> 8);
   }
 }
 
@@ -419,19 +463,19 @@ function used(exits: Exits): UsedExits {
 }
 
 /** Exits without those whose nodes are in some ranges, which are in the order of the trie. */
-function withoutRanges({ exits, except, relabelled }: UsedExits, ranges: readonly number[]): UsedExits {
-  const left = new Set(except);
+function withoutRanges(given: UsedExits, ranges: readonly number[]): UsedExits {
+  const left = new Set(given.except);
   let range = 0;
-  exits.nodes.forEach((node, i) => {
+  given.exits.nodes.forEach((node, i) => {
     while (range < ranges.length && ranges[range + 1] <= node) range += 2;
     if (range < ranges.length && ranges[range] <= node) left.add(i);
   });
-  return { exits, except: left.size > 0 ? left : undefined, relabelled };
+  return { ...given, except: left.size > 0 ? left : undefined };
 }
 
-/** Memory of a local mask, in bytes; bits that others share count in full. */
+/** Memory of a local mask without its bits, in bytes. */
 function bytesOf({ inside, closed, open }: LocalMask): number {
   let exits = open?.nodes.length ?? 0;
-  for (const one of closed) exits += one.exits.nodes.length + (one.except?.size ?? 0);
-  return inside.bytes + (inside.bits?.byteLength ?? 0) + exits * 16 + 64;
+  for (const one of closed) exits += one.exits.nodes.length + (one.except?.size ?? 0) + (one.labels?.length ?? 0);
+  return inside.bytes + exits * 16 + 64;
 }

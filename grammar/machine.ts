@@ -22,13 +22,15 @@ const UNKNOWN = 0;
 export const REFUSED = 1;
 /** The configuration after the end token: nothing more may come. */
 export const FINISHED = 2;
+/** The configuration of which only the exact one tells what may come: see {@link Machine.afterAlike}. */
+export const UNTOLD = 3;
 
 type Frame =
   | { readonly node: Sequence; readonly index: number }
   | { readonly node: Repeat; readonly count: number }
   | { readonly node: Flow; readonly state: FlowState }
   /** After a terminal of a flow whose label says where to go on. */
-  | { readonly node: Flow; readonly choose: (label: number) => FlowState };
+  | { readonly node: Flow; readonly choose: (label: number) => FlowState; readonly alike: FlowStep['alike'] };
 
 /** Top frames, each with the stacks below: `[frame0, below0, frame1, below1, …]`, sorted by frame. */
 type Stacks = readonly number[];
@@ -78,6 +80,9 @@ export class Machine {
   /** What follows stacks after a terminal that ended with a label. */
   readonly #afterIds = new Interner();
   readonly #after: number[] = [];
+  /** What follows stacks with states that stand for those of many labels: the key before, and one frame more. */
+  readonly #alikeIds = new Interner();
+  readonly #afterAlike: number[] = [];
   readonly #starts = new Map<Terminal, number>();
   readonly #closures: Closure[] = [];
 
@@ -88,7 +93,7 @@ export class Machine {
     this.#stackIds.id(-1, 0);
     this.#stackIds.id(NO_STACK, BOTTOM_FRAME, NO_STACK);
     this.#threadLists.id(-1, 0);
-    for (const id of [UNKNOWN, REFUSED, FINISHED]) {
+    for (const id of [UNKNOWN, REFUSED, FINISHED, UNTOLD]) {
       this.#configurationIds.id(-1, id);
       this.#configurations.push({ threads: [], canFinish: id === FINISHED, row: -1 });
     }
@@ -138,6 +143,26 @@ export class Machine {
     return this.#after[index];
   }
 
+  /**
+   * What {@link after} gives, or a configuration that stands for those of many labels: the same bytes lead on from it, up
+   * to where it leads to {@link UNTOLD}.
+   */
+  afterAlike(stacks: number, label: number): number {
+    const entries = this.#stacks[stacks];
+    let key = stacks;
+    let count = 0;
+    for (let i = 0; i < entries.length; i += 2) {
+      const frame = entries[i] === BOTTOM_FRAME ? undefined : this.#frames[entries[i]];
+      if (!frame || !('choose' in frame)) continue;
+      // Where a flow tells all labels apart, nothing is gained.
+      if (!frame.alike) return this.after(stacks, label);
+      key = this.#alikeIds.id(key, this.#flowFrame(frame.node, frame.alike(label)), ++count);
+    }
+    if (count === 0) return this.after(stacks, label);
+    this.#afterAlike[key] ??= this.#collect((closure) => this.#pop(stacks, label, 0, closure, true));
+    return this.#afterAlike[key];
+  }
+
   /** True when a text ends where a terminal with these stacks ends, whatever its label. */
   endsText(stacks: number): boolean {
     return stacks === BOTTOM;
@@ -179,6 +204,7 @@ export class Machine {
             this.#addThread(following.threads[f], following.threads[f + 1], merged);
           }
           merged.canFinish ||= following.canFinish;
+          merged.untold ||= following === this.#configurations[UNTOLD];
         }
       }
     });
@@ -194,7 +220,8 @@ export class Machine {
     return id;
   }
 
-  #configure({ threads, canFinish }: Closure): number {
+  #configure({ threads, canFinish, untold }: Closure): number {
+    if (untold) return UNTOLD;
     if (threads.size === 0 && !canFinish) return REFUSED;
     if (threads.size > MAX_THREADS) {
       throw new GrammarError(`the grammar is too ambiguous: more than ${MAX_THREADS} ways to read the text`);
@@ -265,11 +292,17 @@ export class Machine {
         break;
       case 'flow':
         this.#flowOn(this.#flowFrame(node, node.start), stacks, fresh, closure);
+        break;
+      case 'untold':
+        closure.untold = true;
     }
   }
 
-  /** Goes on with each of `stacks` after a node that ended with `label`. */
-  #pop(stacks: number, label: number, fresh: number, closure: Closure): void {
+  /**
+   * Goes on with each of `stacks` after a node that ended with `label`.
+   * @param alike true where states may be taken that stand for those of many labels
+   */
+  #pop(stacks: number, label: number, fresh: number, closure: Closure, alike = false): void {
     this.#budget.spend(1);
     closure.deeper();
     const entries = this.#stacks[stacks];
@@ -288,7 +321,8 @@ export class Machine {
         if (fresh > 0) this.#pop(below, 0, left, closure);
         else this.#repeatAgain(record.node, record.count, below, left, closure);
       } else if ('choose' in record) {
-        this.#flowOn(this.#flowFrame(record.node, record.choose(label)), below, left, closure);
+        const state = alike && record.alike ? record.alike(label) : record.choose(label);
+        this.#flowOn(this.#flowFrame(record.node, state), below, left, closure);
       } else this.#flowOn(frame, below, left, closure);
     }
     closure.shallower();
@@ -324,15 +358,15 @@ export class Machine {
       this.#budget.spend(all.length);
       steps = all
         .filter(({ match }) => this.#productivity.of(match))
-        .map(({ match, next }) => ({ match, after: this.#afterStep(flow, next) }));
+        .map(({ match, next, alike }) => ({ match, after: this.#afterStep(flow, next, alike) }));
       this.#steps[frame] = steps;
     }
     return steps;
   }
 
   /** Where a flow goes on after a step. */
-  #afterStep(node: Flow, next: FlowStep['next']): number {
-    if (typeof next === 'function') return this.#frame({ node, choose: next }, this.#nodeId(next), 1);
+  #afterStep(node: Flow, next: FlowStep['next'], alike: FlowStep['alike']): number {
+    if (typeof next === 'function') return this.#frame({ node, choose: next, alike }, this.#nodeId(next), 1);
     const isLast = !node.endLabel && node.ends(next) && node.steps(next).length === 0;
     return isLast ? -1 : this.#flowFrame(node, next);
   }
@@ -435,6 +469,7 @@ class Closure {
   /** By state the stacks to go on with. */
   readonly threads = new Map<number, number[]>();
   canFinish = false;
+  untold = false;
   readonly #visits: number[] = [];
   readonly #visited = new Set<string>();
   #depth = 0;
@@ -442,6 +477,7 @@ class Closure {
   clear(): void {
     this.threads.clear();
     this.canFinish = false;
+    this.untold = false;
     this.#visits.length = 0;
     this.#visited.clear();
     this.#depth = 0;

@@ -8,7 +8,7 @@
  */
 
 import type { ByteAutomaton } from './byte-automaton.ts';
-import { addLeaving } from './exits.ts';
+import { Leaving } from './exits.ts';
 import type { Expressions } from './expressions.ts';
 import { LocalMasks } from './local-masks.ts';
 import type { Machine } from './machine.ts';
@@ -19,14 +19,13 @@ export class Masks {
   readonly #vocabulary: Vocabulary;
   readonly #local: LocalMasks;
   readonly #found: TokenCollector;
-  /** Scratch: the configurations by depth. */
-  readonly #configurations: Int32Array;
+  readonly #leaving: Leaving;
 
   constructor(vocabulary: Vocabulary, expressions: Expressions, bytes: ByteAutomaton) {
     this.#vocabulary = vocabulary;
     this.#local = new LocalMasks(vocabulary, expressions, bytes);
     this.#found = new TokenCollector(vocabulary.sameBytes);
-    this.#configurations = new Int32Array(vocabulary.longest + 1);
+    this.#leaving = new Leaving(vocabulary, this.#found);
   }
 
   /** Makes the local mask of a state with all that many masks will be made from. */
@@ -37,16 +36,16 @@ export class Masks {
   /** The tokens that may come next in a configuration, without the end tokens. */
   compute(machine: Machine, configuration: number): TokenSet {
     const { threads } = machine.configuration(configuration);
-    const [vocabulary, found, scratch] = [this.#vocabulary, this.#found, this.#configurations];
+    const found = this.#found;
     try {
       for (let t = 0; t < threads.length; t += 2) found.addAll(this.#local.of(threads[t]).inside);
       for (let t = 0; t < threads.length; t += 2) {
         const local = this.#local.of(threads[t]);
         const stacks = threads[t + 1];
-        for (const used of local.closed) addLeaving(used, stacks, machine, vocabulary, scratch, found);
+        for (const used of local.closed) this.#leaving.add(used, stacks, machine);
         if (machine.endsText(stacks)) continue;
         const open = { exits: this.#local.open(threads[t], local), except: undefined, relabelled: undefined };
-        addLeaving(open, stacks, machine, vocabulary, scratch, found);
+        this.#leaving.add(open, stacks, machine);
       }
     } catch (error) {
       found.end();

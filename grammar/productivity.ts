@@ -61,6 +61,7 @@ export class Productivity {
 function dependencies(node: Node): readonly Node[] {
   switch (node.kind) {
     case 'terminal':
+    case 'untold':
       return [];
     case 'repeat':
       return node.min === 0 ? [] : [node.body];

@@ -1,9 +1,9 @@
 /** Arrays: one formula after another, from item to item. */
 
 import { GrammarError } from '../errors.ts';
-import type { Flow, FlowState, FlowStep, Node } from '../ir.ts';
+import { type Flow, type FlowState, type FlowStep, type Node, untold } from '../ir.ts';
 import { type Alternative, alternatives } from './alternatives.ts';
-import { distinctTexts, MAX_DISTINCT } from './distinct.ts';
+import { distinctTexts, isAnyContainer, MAX_DISTINCT } from './distinct.ts';
 import { EndSearch, type Way } from './end-search.ts';
 import type { ContainerFlow } from './identity-flow.ts';
 import type { Lowering } from './lowering.ts';
@@ -16,7 +16,7 @@ const SEARCHED_COUNT = 256;
 /** Most formulas of one array that are looked at for what is not supported. */
 const MAX_EXPLORED = 300;
 
-type Stage = 'start' | 'first' | 'after' | 'more' | 'end' | 'dead';
+type Stage = 'start' | 'first' | 'after' | 'more' | 'end' | 'dead' | 'untold';
 
 /** Where a text is in an array. */
 interface State {
@@ -104,7 +104,8 @@ export class ArrayFlow implements ContainerFlow {
   }
 
   #state(stage: Stage, formula: Value, written: readonly string[]): FlowState {
-    const id = stage === 'end' || stage === 'dead' ? stage : `${stage} ${formula.id} ${written.join(' ')}`;
+    const id =
+      stage === 'end' || stage === 'dead' || stage === 'untold' ? stage : `${stage} ${formula.id} ${written.join(' ')}`;
     if (!this.#states.has(id)) this.#states.set(id, { stage, formula, written });
     return id;
   }
@@ -112,6 +113,7 @@ export class ArrayFlow implements ContainerFlow {
   #steps({ stage, formula, written }: State): FlowStep[] {
     const { punctuation } = this.#lowering;
     const steps: FlowStep[] = [];
+    if (stage === 'untold' || this.#isUntold(stage, formula, written)) return [{ match: untold, next: 'dead' }];
     switch (stage) {
       case 'start':
         return [{ match: punctuation.openArray, next: this.#state('first', formula, written) }];
@@ -155,17 +157,26 @@ export class ArrayFlow implements ContainerFlow {
 
   /** Steps for an item that must differ from those before. */
   #uniqueSteps(value: Value, next: Value, written: readonly string[]): FlowStep[] {
+    const after = (key: string) => {
+      const all = [...written, key].sort();
+      return this.#canEnd(next, all) ? this.#state('after', next, all) : this.#state('dead', next, []);
+    };
     return this.#distinct(value)
       .parts(written)
-      .map(({ node, keyOf }) => ({
-        match: node,
-        next: (label: number) => {
+      .map(({ node, keyOf, any }) => {
+        const isTold = any === undefined || !written.includes(any);
+        const afterAny = any === undefined ? undefined : isTold ? after(any) : this.#state('untold', next, []);
+        const choose = (label: number, of: (key: string) => FlowState) => {
           const key = keyOf(label);
-          if (key === undefined || written.includes(key)) return this.#state('dead', next, []);
-          const all = [...written, key].sort();
-          return this.#canEnd(next, all) ? this.#state('after', next, all) : this.#state('dead', next, []);
-        },
-      }));
+          const isWritten = key === undefined || (key !== any && written.includes(key));
+          return isWritten ? this.#state('dead', next, []) : of(key);
+        };
+        return {
+          match: node,
+          next: (label: number) => choose(label, (key) => (isTold && key !== any ? after(key) : afterAny!)),
+          alike: afterAny === undefined ? undefined : (label: number) => choose(label, () => afterAny),
+        };
+      });
   }
 
   #distinct(value: Value) {
@@ -179,8 +190,18 @@ export class ArrayFlow implements ContainerFlow {
 
   /** True when some value of a set is not written yet. */
   #hasOthers(value: Value, written: readonly string[]): boolean {
-    const { size, parts } = this.#distinct(value);
-    return size === undefined ? parts(written).length > 0 : this.#left(value, written) > 0;
+    const { size, endless, parts } = this.#distinct(value);
+    return size === undefined ? endless || parts(written).length > 0 : this.#left(value, written) > 0;
+  }
+
+  /** True when it depends on what exactly an item was whether there are others. */
+  #isUntold(stage: Stage, formula: Value, written: readonly string[]): boolean {
+    if (stage !== 'after' || !written.some(isAnyContainer)) return false;
+    return this.#alternativesOf(formula).some(({ value }) => {
+      if (!this.#lowering.satisfiable(value)) return false;
+      const { size, endless } = this.#distinct(value);
+      return size === undefined && !endless;
+    });
   }
 
   /** How many values of a finite set are not written yet. */

@@ -15,6 +15,7 @@ import {
   type Regex,
   type Terminal,
   text,
+  untold,
 } from '../ir.ts';
 import { parseRegex } from '../regex.ts';
 import { IdentityFlow } from './identity-flow.ts';
@@ -36,6 +37,8 @@ const FIRST_LABEL = 1 << 24;
 export interface DistinctPart {
   readonly node: Node;
   readonly keyOf: (label: number) => string | undefined;
+  /** A key that stands for any of them that was not written; undefined where all are looked at one by one. */
+  readonly any: string | undefined;
 }
 
 export interface DistinctTexts {
@@ -83,7 +86,7 @@ function makeDistinct(lowering: Lowering, value: Value, where: string): Distinct
     makers.push((written) => {
       const left = texts.filter((_, i) => !written.includes(known[i]));
       const leftKeys = left.map(keyOfText);
-      return [{ node: make(literals(left)), keyOf: (label) => leftKeys[label] }];
+      return [{ node: make(literals(left)), keyOf: (label) => leftKeys[label], any: undefined }];
     });
   };
 
@@ -97,7 +100,9 @@ function makeDistinct(lowering: Lowering, value: Value, where: string): Distinct
     if (listed) add(listed, (item) => JSON.stringify(item), jsonString);
     else {
       finite = false;
-      makers.push((written) => [{ node: jsonString(lowering.hashed(regex, written)), keyOf: hashKey }]);
+      makers.push((written) => [
+        { node: hashedString(lowering, regex, written, 'all'), keyOf: hashKey, any: ANY_HASH },
+      ]);
     }
   }
 
@@ -108,7 +113,7 @@ function makeDistinct(lowering: Lowering, value: Value, where: string): Distinct
     else {
       finite = false;
       const { automaton, textOf } = spelledOut();
-      makers.push((written) => [{ node: otherNumbers(regex, automaton, written), keyOf: textOf }]);
+      makers.push((written) => [{ node: otherNumbers(regex, automaton, written), keyOf: textOf, any: undefined }]);
     }
   }
 
@@ -121,11 +126,14 @@ function makeDistinct(lowering: Lowering, value: Value, where: string): Distinct
     endless ||= new IdentityFlow(lowering, container, identities, []).isEndless();
     makers.push((written) => {
       const taken = written.filter((key) => key.startsWith(own));
+      const any = own + ANY;
+      if (taken.includes(any)) return [{ node: untold, keyOf: () => undefined, any }];
       let parts = made.get(taken.join());
       if (!parts) {
         const texts = taken.map((key) => identities.text(Number(key.slice(own.length))));
         const flow = new IdentityFlow(lowering, container, identities, texts);
-        parts = flow.canStart() ? [{ node: flow.node, keyOf: (label) => `${own}${label}` }] : [];
+        const keyOf = (label: number) => (isAnyIdentity(identities.text(label)) ? any : `${own}${label}`);
+        parts = flow.canStart() ? [{ node: flow.node, keyOf, any }] : [];
         made.set(taken.join(), parts);
       }
       return parts;
@@ -156,6 +164,20 @@ function containersOf(lowering: Lowering, value: Value, where: string, hasScalar
 
 /** What keys of arrays and objects begin with. */
 const IDENTITY = '~';
+/** What keys end with that stand for any of their kind that was not written. */
+const ANY = '?';
+/** The key that stands for any text of {@link hashedText}. */
+export const ANY_HASH = `#${ANY}`;
+
+/** True for the key that stands for any array or object. */
+export function isAnyContainer(key: string): boolean {
+  return key.startsWith(IDENTITY) && key.endsWith(ANY);
+}
+
+/** True when an identity holds a string that stands for many. */
+function isAnyIdentity(identity: string): boolean {
+  return identity.includes(ANY_HASH);
+}
 
 /** Scalars of one kind, with keys that depend on the value alone, whatever set it is from. */
 export interface ScalarPart {
@@ -163,6 +185,8 @@ export interface ScalarPart {
   readonly keyOf: (label: number) => string | undefined;
   /** By label; undefined when there are more than can be listed. */
   readonly keys: readonly string[] | undefined;
+  /** True for strings that are told apart by {@link hashKey}. */
+  readonly isHashed: boolean;
   /** The texts with these labels. */
   readonly among: (labels: readonly number[]) => Terminal;
 }
@@ -181,10 +205,10 @@ export function scalarParts(
   const list = (texts: readonly string[], keyOfText: (text: string) => string, make: (regex: Regex) => Terminal) => {
     const keys = texts.map(keyOfText);
     const among = (labels: readonly number[]) => make(either(...labels.map((i) => labelled(literal(texts[i]), i))));
-    parts.push({ terminal: make(literals(texts)), keyOf: (label) => keys[label], keys, among });
+    parts.push({ terminal: make(literals(texts)), keyOf: (label) => keys[label], keys, isHashed: false, among });
   };
   const endless = (terminal: Terminal, keyOf: ScalarPart['keyOf']) => {
-    parts.push({ terminal, keyOf, keys: undefined, among: () => terminal });
+    parts.push({ terminal, keyOf, keys: undefined, isHashed: keyOf === hashKey, among: () => terminal });
   };
 
   const words = wordsOf(lowering, value);
@@ -194,7 +218,7 @@ export function scalarParts(
   if (strings !== lowering.values.none) {
     const regex = lowering.stringRegex(strings);
     const listed = lowering.texts(regex, MAX_LISTED_SCALARS);
-    const others = lowering.hashed(regex, written);
+    const others = lowering.hashed(regex, written)!;
     if (listed && listed.length > 0) list(listed, (item) => `#${remainderOf(item)}`, jsonString);
     else if (!listed && lowering.hasText(written.length === 0 ? regex : others)) endless(jsonString(others), hashKey);
   }
@@ -223,9 +247,25 @@ export function hashedText(regex: Regex, written: readonly string[]): Regex {
   return both(regex, automatonRegex(written.length === 0 ? remainderAutomaton : remaindersBut(written)));
 }
 
+/** The strings of a language that were not written. */
+export function hashedString(
+  lowering: Lowering,
+  regex: Regex,
+  written: readonly string[],
+  escapes: 'all' | 'minimal',
+): Node {
+  const told = lowering.hashed(regex, written);
+  return told ? jsonString(told, escapes) : untold;
+}
+
 /** What equal texts of {@link hashedText} have in common. */
 export function hashKey(label: number): string | undefined {
   return label < FIRST_LABEL ? undefined : `#${label - FIRST_LABEL}`;
+}
+
+/** The remainder after one more character. */
+function nextRemainder(state: number, codePoint: number): number {
+  return (state * 31 + Math.min(codePoint, 128) * 17 + 1) % REMAINDERS;
 }
 
 /** Any text; the label is a remainder of it. */
@@ -233,26 +273,26 @@ const remainderAutomaton: Automaton = {
   start: 7,
   edges: (state) => {
     const edges: [number, number, number][] = [];
-    for (let code = 0; code < 128; code++) edges.push([code, code, (state * 31 + code * 17 + 1) % REMAINDERS]);
-    edges.push([128, 0x10ffff, (state * 31 + 128 * 17 + 1) % REMAINDERS]);
+    for (let code = 0; code < 128; code++) edges.push([code, code, nextRemainder(state, code)]);
+    edges.push([128, 0x10ffff, nextRemainder(state, 128)]);
     return edges;
   },
   accepts: (state) => FIRST_LABEL + state,
-  universal: true,
+  next: nextRemainder,
 };
 
 /** The remainder of a text. */
 function remainderOf(text: string): number {
   let state = remainderAutomaton.start;
-  for (const char of text) state = (state * 31 + Math.min(char.codePointAt(0)!, 128) * 17 + 1) % REMAINDERS;
+  for (const char of text) state = nextRemainder(state, char.codePointAt(0)!);
   return state;
 }
 
 function remaindersBut(written: readonly string[]): Automaton {
   const taken = new Set(written);
   return {
-    ...remainderAutomaton,
-    universal: false,
+    start: remainderAutomaton.start,
+    edges: remainderAutomaton.edges,
     accepts: (state) => (taken.has(`#${state}`) ? -1 : FIRST_LABEL + state),
   };
 }
@@ -261,19 +301,21 @@ function remaindersBut(written: readonly string[]): Automaton {
 function spelledOut(): { automaton: Automaton; textOf: (label: number) => string | undefined } {
   const texts = [''];
   const ids = new Map([['', 0]]);
+  const next = (state: number, codePoint: number) => {
+    const text = texts[state] + String.fromCodePoint(codePoint);
+    let id = ids.get(text);
+    if (id === undefined) ids.set(text, (id = texts.push(text) - 1));
+    return id;
+  };
   const automaton: Automaton = {
     start: 0,
     edges: (state) =>
       [...'-.0123456789'].map((char) => {
-        const next = texts[state] + char;
-        let id = ids.get(next);
-        if (id === undefined) ids.set(next, (id = texts.push(next) - 1));
         const code = char.charCodeAt(0);
-        return [code, code, id] as const;
+        return [code, code, next(state, code)] as const;
       }),
     accepts: (state) => FIRST_LABEL + state,
-    // Of all texts that it is used with, which are numbers: never alone.
-    universal: true,
+    next,
   };
   return { automaton, textOf: (label) => (label < FIRST_LABEL ? undefined : texts[label - FIRST_LABEL]) };
 }

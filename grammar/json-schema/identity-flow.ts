@@ -6,7 +6,7 @@
  */
 
 import { type Flow, type FlowState, type FlowStep, type Node, sequence } from '../ir.ts';
-import { scalarParts } from './distinct.ts';
+import { ANY_HASH, scalarParts } from './distinct.ts';
 import type { Lowering } from './lowering.ts';
 import { ARRAY, NUMBER, OBJECT, type Value } from './values.ts';
 
@@ -183,7 +183,7 @@ export class IdentityFlow {
     const behind = (node: Node) => (before ? sequence(before, node) : node);
     const steps: FlowStep[] = [];
     const withNumbers = !hasString(state.identity);
-    for (const { terminal, keyOf, keys, among } of scalarParts(
+    for (const { terminal, keyOf, keys, isHashed, among } of scalarParts(
       lowering,
       value,
       this.#barred(state, next),
@@ -194,9 +194,17 @@ export class IdentityFlow {
         const grown = key === undefined ? DEAD : this.#afterScalar(state, key, keys === undefined, next);
         return this.#canFinish(grown) ? grown : DEAD;
       };
+      const afterAny = isHashed ? this.#afterScalar(state, ANY_HASH, true, next) : DEAD;
+      // Unlike all items before, whatever the string is.
+      const isUnlike = (key: string) => !this.#isTaken(`${state.identity}${key};`);
+      const alike = (label: number) => {
+        const key = keyOf(label);
+        return key !== undefined && isUnlike(key) ? afterAny : after(label);
+      };
       const open = keys?.flatMap((_, label) => (after(label) === DEAD ? [] : [label]));
       if (open?.length === 0) continue;
-      steps.push({ match: behind(open && open.length < keys!.length ? among(open) : terminal), next: after });
+      const match = behind(open && open.length < keys!.length ? among(open) : terminal);
+      steps.push({ match, next: after, alike: isHashed ? alike : undefined });
     }
     const passed = this.#state(next, state.identity, state.left);
     const numbers = this.#ofTypes(value, NUMBER);

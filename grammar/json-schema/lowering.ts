@@ -18,7 +18,7 @@ import {
 } from '../ir.ts';
 import type { Budget } from '../limits.ts';
 import { ArrayFlow } from './array-flow.ts';
-import { hashedText } from './distinct.ts';
+import { ANY_HASH, hashedText } from './distinct.ts';
 import { type ContainerFlow, Identities } from './identity-flow.ts';
 import { MemberNames } from './member-names.ts';
 import { anyNumber, plainInteger, spelledNumbers } from './number-languages.ts';
@@ -86,6 +86,7 @@ export class Lowering {
   readonly #objectLists = new Map<Value, readonly Value[]>();
   readonly #nodes = new Map<Value, Node>();
   readonly #satisfiable = new Map<Value, boolean>();
+  readonly #tight = new Map<Regex, boolean>();
   readonly #searched: Value[] = [];
   /** The outermost search that was met again while it was open; those inside it know nothing for certain. */
   #assumedFrom = Number.POSITIVE_INFINITY;
@@ -372,22 +373,37 @@ export class Lowering {
     return found;
   }
 
-  /** See {@link hashedText}; what was written is only left out where a text could not just go on and differ. */
-  hashed(regex: Regex, written: readonly string[]): Regex {
+  /**
+   * See {@link hashedText}; what was written is only left out where a text could not just go on and differ. Undefined when
+   * it should be left out and is not told.
+   */
+  hashed(regex: Regex, written: readonly string[]): Regex | undefined {
     const leaveOut = written.some((key) => key.startsWith('#')) && this.#isTight(regex);
+    if (leaveOut && written.includes(ANY_HASH)) return undefined;
     return hashedText(regex, leaveOut ? written : []);
   }
 
-  /** True when a text may come to where it must end; false also for languages of so many states that it hardly ever does. */
+  /**
+   * True when a text may come to where only few texts are left to it; false also for languages of so many states that it
+   * hardly ever does.
+   */
   #isTight(regex: Regex): boolean {
-    const start = this.#expressions.from(regex);
-    if (this.#expressions.lengths(start)) return false;
-    const seen = new Set([start]);
+    let tight = this.#tight.get(regex);
+    if (tight === undefined) this.#tight.set(regex, (tight = this.#findTight(regex)));
+    return tight;
+  }
+
+  #findTight(regex: Regex): boolean {
+    // Where few texts are left, all ways lead to a state without a way on.
+    let found = false;
+    const seen = new Set([this.#expressions.from(regex)]);
     for (const id of seen) {
       if (seen.size > MAX_TIGHT) return false;
-      for (const target of this.#expressions.edges(id).targets) if (this.#expressions.alive(target)) seen.add(target);
+      const targets = this.#expressions.edges(id).targets.filter((target) => this.#expressions.alive(target));
+      found ||= targets.length === 0;
+      for (const target of targets) seen.add(target);
     }
-    return true;
+    return found;
   }
 
   #hasString(formula: Value): boolean {

@@ -1,9 +1,19 @@
 /** Objects: one formula after another, from member to member; declared members in their order, all others behind them. */
 
 import { GrammarError } from '../errors.ts';
-import { either, type Flow, type FlowState, type FlowStep, jsonString, labelled, type Node, sequence } from '../ir.ts';
+import {
+  either,
+  type Flow,
+  type FlowState,
+  type FlowStep,
+  jsonString,
+  labelled,
+  type Node,
+  sequence,
+  untold,
+} from '../ir.ts';
 import { type Alternative, alternatives } from './alternatives.ts';
-import { hashKey } from './distinct.ts';
+import { ANY_HASH, hashedString, hashKey } from './distinct.ts';
 import { EndSearch, type Way } from './end-search.ts';
 import type { ContainerFlow } from './identity-flow.ts';
 import { KeyTrie } from './key-trie.ts';
@@ -14,7 +24,7 @@ import { OBJECT, type Value } from './values.ts';
 /** Counts above this are taken for this much when only an end is searched for. */
 const SEARCHED_COUNT = 256;
 
-type Stage = 'start' | 'first' | 'after' | 'more' | 'value' | 'end' | 'dead';
+type Stage = 'start' | 'first' | 'after' | 'more' | 'value' | 'end' | 'dead' | 'untold';
 
 /** Where a text is in an object. */
 interface State {
@@ -123,7 +133,10 @@ export class ObjectFlow implements ContainerFlow {
   }
 
   #state(stage: Stage, formula: Value, position: number, written: readonly string[]): FlowState {
-    const id = stage === 'end' || stage === 'dead' ? stage : `${stage} ${formula.id} ${position} ${written.join(' ')}`;
+    const id =
+      stage === 'end' || stage === 'dead' || stage === 'untold'
+        ? stage
+        : `${stage} ${formula.id} ${position} ${written.join(' ')}`;
     if (!this.#states.has(id)) this.#states.set(id, { stage, formula, position, written });
     return id;
   }
@@ -154,6 +167,8 @@ export class ObjectFlow implements ContainerFlow {
         if (this.#isEnd(formula)) steps.push({ match: punctuation.closeObject, next: end() });
         return steps;
       }
+      case 'untold':
+        return [{ match: untold, next: 'dead' }];
       default:
         return [];
     }
@@ -179,13 +194,18 @@ export class ObjectFlow implements ContainerFlow {
     const parts = classes.map((index) => labelled(this.#names.classes[index - count].regex, index));
     if (this.#namesDiffer) {
       for (const index of classes) {
+        const { regex } = this.#names.classes[index - count];
+        const after = (key: string) => this.#state('value', formula, index, [...written, key].sort());
+        const isTold = !written.includes(ANY_HASH);
+        const afterAny = isTold ? after(ANY_HASH) : this.#state('untold', formula, position, []);
+        const choose = (label: number, of: (key: string) => FlowState) => {
+          const key = hashKey(label);
+          return key === undefined || written.includes(key) ? this.#state('dead', formula, position, []) : of(key);
+        };
         steps.push({
-          match: jsonString(this.#lowering.hashed(this.#names.classes[index - count].regex, written), 'minimal'),
-          next: (label) => {
-            const key = hashKey(label);
-            if (key === undefined || written.includes(key)) return this.#state('dead', formula, position, []);
-            return this.#state('value', formula, index, [...written, key].sort());
-          },
+          match: hashedString(this.#lowering, regex, written, 'minimal'),
+          next: (label) => choose(label, isTold ? after : () => afterAny),
+          alike: (label) => choose(label, () => afterAny),
         });
       }
       parts.length = 0;

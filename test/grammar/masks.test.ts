@@ -8,7 +8,8 @@ import { Random } from '../random.ts';
 const test = suite('masks of a large vocabulary');
 
 const LETTERS = [...'abcdefghijklmnopqrst'];
-const ENDINGS = ['"', '",', '":', '": "', '"}', '","', '-', '.', '@', ' ', '1', '12', '\\n', '\\u00e9', 'é', '😀'];
+const ENDINGS = ['"', '",', '":', '": "', '"}', '"},', '"},{"', '",""', '","', '","","'];
+const CHARACTERS = ['-', '.', '@', ' ', '1', '12', '\\n', '\\u00e9', 'é', '😀'];
 const pairs = LETTERS.flatMap((a) => LETTERS.map((b) => a + b));
 const words = pairs.flatMap((pair) => LETTERS.map((letter) => pair + letter));
 const long = words.filter((_, i) => i % 40 === 0).flatMap((word) => [word.repeat(4), word.repeat(12)]);
@@ -16,8 +17,9 @@ const texts = [
   ...pairs,
   ...words,
   ...long,
-  ...[...LETTERS, ...pairs].flatMap((word) => ENDINGS.map((end) => word + end)),
+  ...[...LETTERS, ...pairs].flatMap((word) => [...ENDINGS, ...CHARACTERS].map((end) => word + end)),
   ...ENDINGS,
+  ...CHARACTERS,
 ];
 const tokens = [
   new Uint8Array(0),
@@ -39,6 +41,26 @@ const schemas: Record<string, object> = {
   },
   'names that must not repeat': { type: 'object', minProperties: 3, additionalProperties: { type: 'integer' } },
   'unique strings': { type: 'array', uniqueItems: true, items: { type: 'string', minLength: 1 } },
+  'unique strings with an end': {
+    type: 'array',
+    uniqueItems: true,
+    items: { type: 'string', pattern: '^[a-h]{1,3}-$' },
+  },
+  'unique objects of strings': {
+    type: 'array',
+    uniqueItems: true,
+    items: { type: 'object', properties: { a: { type: 'string' }, b: { type: 'string' } }, required: ['a'] },
+  },
+  'unique objects of few values': {
+    type: 'array',
+    uniqueItems: true,
+    items: { type: 'object', properties: { a: { enum: ['a', 'b'] }, b: { type: 'string', maxLength: 1 } } },
+  },
+  'unique strings and objects': {
+    type: 'array',
+    uniqueItems: true,
+    items: { type: ['string', 'object', 'integer'], properties: { a: { type: 'string' } } },
+  },
   'a bounded number': { type: 'number', minimum: 0, maximum: 1000, multipleOf: 0.25 },
 };
 
@@ -47,7 +69,7 @@ for (const [name, schema] of Object.entries(schemas)) {
     const random = new Random(2);
     const matcher = compiler.jsonSchema(schema).matcher();
     const mask = new Uint32Array((tokens.length + 31) >> 5);
-    for (let step = 0; step < 9; step++) {
+    for (let step = 0; step < 14; step++) {
       matcher.fillMask(mask);
       const allowed: number[] = [];
       for (let id = 0; id < tokens.length; id++) {
@@ -59,7 +81,9 @@ for (const [name, schema] of Object.entries(schemas)) {
         if (accepted && id > 0) allowed.push(id);
       }
       if (allowed.length === 0) break;
-      matcher.accept(allowed[Math.floor(random.uniform() * allowed.length)]);
+      const ending = allowed.filter((id) => tokens[id].includes(0x22));
+      const some = ending.length > 0 && random.uniform() < 0.5 ? ending : allowed;
+      matcher.accept(some[Math.floor(random.uniform() * some.length)]);
     }
   });
 }
