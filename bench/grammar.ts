@@ -2,10 +2,6 @@
  * Constrained output over a folder of schema cases: coverage, time to compile, time for a mask, and the same for
  * `@mlc-ai/web-xgrammar` in the same run. One thread; texts are split into the longest tokens from the left.
  *
- *   npm run bench -- grammar --schemas ../shared/data/schemas --vocabulary ../shared/data/vocabs/ggml-vocab-llama-bpe.gguf
- *   npm run bench -- grammar … --peer --only Github      with the peer, cases of a name
- *   npm run bench -- grammar … --peer --every 6          the same, every sixth case; --limit SECONDS for one case of the peer
- *
  * `cold` is the first walk through an instance, `warm` the same walk again. A case is right when all of its instances are
  * accepted or refused as they should be; a schema that is refused counts apart.
  */
@@ -13,31 +9,37 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { GrammarCompiler, GrammarError } from '../grammar/index.ts';
 import { readGgufVocabulary } from './support/gguf-vocabulary.ts';
+import { INTEGER, readOptions, SWITCH, string } from './support/options.ts';
 import { type CaseResult, LongestTokens, readSchemaCases, type SchemaCase } from './support/schema-cases.ts';
 import { machine, printTable, rounded } from './support/table.ts';
 
-const { values: options } = parseArgs({
+const options = readOptions({
+  about: 'Constrained output over a folder of schema cases: coverage, time to compile, time for a mask.',
+  examples: [
+    ['--peer --only Github', 'with the peer, cases of a name'],
+    ['--peer --every 6', 'with the peer, every sixth case'],
+  ],
   options: {
-    schemas: { type: 'string', default: '../shared/data/schemas' },
-    vocabulary: { type: 'string', default: '../shared/data/vocabs/ggml-vocab-llama-bpe.gguf' },
-    only: { type: 'string', default: '' },
-    peer: { type: 'boolean', default: false },
-    every: { type: 'string', default: '1' },
-    limit: { type: 'string', default: '20' },
-    verbose: { type: 'boolean', default: false },
+    schemas: { kind: string('FOLDER'), fallback: '../shared/data/schemas', help: 'schema cases' },
+    vocabulary: {
+      kind: string('FILE.gguf'),
+      fallback: '../shared/data/vocabs/ggml-vocab-llama-bpe.gguf',
+      help: 'a file with the tokens',
+    },
+    only: { kind: string('TEXT'), fallback: '', help: 'cases whose names hold this' },
+    peer: { kind: SWITCH, help: '@mlc-ai/web-xgrammar in the same run' },
+    every: { kind: INTEGER, fallback: '1', help: 'every Nth case' },
+    limit: { kind: INTEGER, fallback: '20', help: 'seconds for one case of the peer' },
+    verbose: { kind: SWITCH, help: 'names the cases that are not right' },
   },
 });
 for (const path of [options.schemas, options.vocabulary]) {
-  if (!existsSync(path)) {
-    console.error(`${path} is not there: name the data with --schemas FOLDER and --vocabulary FILE.gguf`);
-    process.exit(1);
-  }
+  if (!existsSync(path)) throw new Error(`${path} is not there: name the data with --schemas and --vocabulary`);
 }
 
-const cases = readSchemaCases(options.schemas, options.only).filter((_, i) => i % Number(options.every) === 0);
+const cases = readSchemaCases(options.schemas, options.only).filter((_, i) => i % options.every === 0);
 const vocabulary = readGgufVocabulary(options.vocabulary);
 const splitter = new LongestTokens(vocabulary.tokens);
 console.log(JSON.stringify(machine()));
@@ -112,10 +114,8 @@ async function runPeer() {
       peerSetUpMs = (await answer<{ setUpMs: number }>(peer, 120))?.setUpMs ?? 0;
     }
     peer.send(schemaCase);
-    const result = await answer<CaseResult>(peer, Number(options.limit));
-    results.push(
-      result ?? { outcome: 'timeout', compileMs: Number(options.limit) * 1000, coldMicros: [], warmMicros: [] },
-    );
+    const result = await answer<CaseResult>(peer, options.limit);
+    results.push(result ?? { outcome: 'timeout', compileMs: options.limit * 1000, coldMicros: [], warmMicros: [] });
     if (options.verbose) console.log(`peer ${schemaCase.name}: ${results[results.length - 1].outcome}`);
     if (result) continue;
     peer.kill('SIGKILL');

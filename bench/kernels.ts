@@ -2,18 +2,11 @@
  * Each kernel alone, against what bounds it: GB/s of weights or keys and values beside the bandwidth measured in the same
  * run, and operations a second for products. Weights of several copies are used in turn, so that no cache holds them.
  *
- *   npm run bench -- kernels                        wasm: all kernels, 1 thread, shapes of Qwen2.5-0.5B
- *   npm run bench -- kernels --only "linear Q4_0" --threads 2 --dots wide
- *   npm run bench -- kernels --device webgpu        all kernels at the shapes of a 7B model, by the GPU's own clock
- *   npm run bench -- kernels --device webgpu --only "linear Q4_0" --rows 1,4 --set outs=2,threads=64 --set packedDot=false
- *   npm run bench -- kernels --device webgpu --tune --model path/to/model
- *
- * `--set` may be given several times: each is measured, side by side. `--tune` tries the tiles of linear for one row on the
+ * `--tune` tries the tiles of linear for one row on the
  * matrices of a model, and keeps the best of each in the user's cache folder, where the engine finds them. Results go to
  * bench/results/ too, with a plot.
  */
 
-import { parseArgs } from 'node:util';
 import { keepTunedTiles } from '../engine/node/tuned-tiles.ts';
 import type { DotMethods } from '../kernels/wasm/features.ts';
 import type { LinearTile } from '../kernels/webgpu/kernels.ts';
@@ -30,32 +23,42 @@ import {
   stepOf,
 } from './support/kernel-cases.ts';
 import { modelShape } from './support/model-shape.ts';
+import { INTEGER, listOf, oneOf, readOptions, SWITCH, string } from './support/options.ts';
 import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    device: { type: 'string', default: 'wasm' },
-    only: { type: 'string', default: '' },
-    shape: { type: 'string' },
-    model: { type: 'string' },
-    rows: { type: 'string' },
-    set: { type: 'string', multiple: true, default: [''] },
-    tune: { type: 'boolean', default: false },
-    threads: { type: 'string', default: '1' },
-    dots: { type: 'string' },
-    repeat: { type: 'string' },
-    megabytes: { type: 'string' },
-  },
-});
 const DOTS: Record<string, DotMethods> = {
   wide: { Q8_0: 'wide', Q4_0: 'wide' },
   dot16: { Q8_0: 'wide', Q4_0: 'dot16' },
   dot32: { Q8_0: 'dot32', Q4_0: 'dot32' },
   bytes: { Q8_0: 'bytes', Q4_0: 'dot32' },
 };
+const options = readOptions({
+  about: 'Each kernel alone: microseconds, operations and bytes a second beside the bandwidth of the same run.',
+  examples: [
+    ['', 'wasm: all kernels, 1 thread, shapes of Qwen2.5-0.5B'],
+    ['--only "linear Q4_0" --threads 2 --dots wide', 'wasm: one kernel, one way to multiply'],
+    ['--device webgpu', "all kernels at the shapes of a 7B model, by the GPU's own clock"],
+    ['--device webgpu --only "linear Q4_0" --rows 1,4 --set outs=2,threads=64 --set packedDot=false', 'side by side'],
+    ['--device webgpu --tune --model path/to/model', 'finds the fastest tiles for a model, and keeps them'],
+  ],
+  options: {
+    device: { kind: oneOf('wasm', 'webgpu'), fallback: 'wasm', help: 'where the kernels run' },
+    only: { kind: string('TEXT'), fallback: '', help: 'kernels whose names hold this' },
+    shape: { kind: oneOf(...Object.keys(KERNEL_SHAPES)), help: 'whose matrices; 0.5b on wasm, 7b on webgpu' },
+    model: { kind: string('MODEL'), help: 'matrices of a model instead' },
+    rows: { kind: listOf(INTEGER), help: 'row counts of the linear kernels' },
+    set: { kind: string('NAME=VALUE,…'), fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
+    tune: { kind: SWITCH, help: 'tries the tiles of linear for one row on webgpu, and keeps the best of each matrix' },
+    threads: { kind: INTEGER, fallback: '1', help: 'threads of wasm' },
+    dots: { kind: oneOf(...Object.keys(DOTS)), help: 'how wasm multiplies integers' },
+    repeat: { kind: INTEGER, help: 'runs, of which the median counts; 7 on wasm, 3 on webgpu' },
+    megabytes: { kind: INTEGER, help: 'weights used in turn; 128 on wasm, 256 on webgpu' },
+  },
+});
 const onGpu = options.device === 'webgpu';
-const repeat = Number(options.repeat ?? (onGpu ? 3 : 7));
+const repeat = options.repeat ?? (onGpu ? 3 : 7);
+if (options.tune && !onGpu) throw new Error('bench kernels: --tune is for --device webgpu');
 
 interface Result {
   readonly name: string;
@@ -71,14 +74,14 @@ interface Result {
 
 const groups = caseGroups({
   shape: options.model ? await modelShape(options.model) : KERNEL_SHAPES[options.shape ?? (onGpu ? '7b' : '0.5b')],
-  rows: (options.rows ?? (onGpu ? '1,2,4,8,16,64,512' : '1,2,4,8,64,512')).split(',').map(Number),
-  weightBytes: Number(options.megabytes ?? (onGpu ? 256 : 128)) * 2 ** 20,
+  rows: options.rows ?? (onGpu ? [1, 2, 4, 8, 16, 64, 512] : [1, 2, 4, 8, 64, 512]),
+  weightBytes: (options.megabytes ?? (onGpu ? 256 : 128)) * 2 ** 20,
   widest: !onGpu,
 });
 
 if (options.tune) await tune();
 else if (onGpu) await measureWebGpu();
-else await measureWasm(Number(options.threads));
+else await measureWasm(options.threads);
 
 async function measureWasm(threads: number): Promise<void> {
   const bench = await openWasm(threads, options.dots ? DOTS[options.dots] : undefined);

@@ -1,25 +1,28 @@
 /**
  * What keys and values in fewer bits do to a model: how far its distributions move from those with float32 ones, over the
  * texts of tiny-chat's and the oracle models' references.
- *
- *   npm run bench -- kv-cache
- *   npm run bench -- kv-cache --models qwen3,gemma2 --tokens 64
  */
 
-import { parseArgs } from 'node:util';
 import { compare, distributions, oracleModel, printDivergences, tinyChat } from './support/distributions.ts';
+import { INTEGER, listOf, readOptions, string } from './support/options.ts';
 import { machine } from './support/table.ts';
 
-const { values: options } = parseArgs({
+const options = readOptions({
+  about: 'What keys and values in fewer bits do to a model: how far its distributions move.',
+  examples: [['--models qwen3,gemma2 --tokens 64', '']],
   options: {
-    models: { type: 'string', default: 'llama-gqa,qwen2,qwen3,gemma2,gpt-oss,mixtral' },
-    tokens: { type: 'string', default: '200' },
+    models: {
+      kind: listOf(string('MODEL')),
+      fallback: 'llama-gqa,qwen2,qwen3,gemma2,gpt-oss,mixtral',
+      help: 'folders of test/oracle/models, besides tiny-chat',
+    },
+    tokens: { kind: INTEGER, fallback: '200', help: 'of each text' },
   },
 });
 
 const FORMATS = ['f16', 'int8'] as const;
-const most = Number(options.tokens);
-const cases = [tinyChat(most), ...options.models.split(',').map((name) => oracleModel(name, most))];
+const { tokens, models } = options;
+const cases = [tinyChat(tokens), ...models.map((name) => oracleModel(name, tokens))];
 const results = [];
 for (const one of cases) {
   const exact = await distributions(one, { kvCacheDtype: 'f32' });

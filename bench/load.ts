@@ -2,56 +2,54 @@
  * How fast a model loads, and how much memory that takes at the most: resident memory against the bytes of the weights and
  * the K/V cache. A few tokens afterwards show that the model runs.
  *
- *   npm run bench -- load                          the Llama-2-7B shape, rounded to Q4_0: more than one WASM memory
- *   npm run bench -- load --shape qwen2.5-0.5b --quantization q8_0 --threads 2 --tg 16
- *   npm run bench -- load --gguf FILE              writes the shape as a GGUF file with Q4_0 weights first, and loads that
- *   npm run bench -- load --model DIR              a model of one's own
- *
  * Without a file the weights (bfloat16) are made up as they are read, at some 10 GB/s.
  */
 
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import type { ModelSource } from '../engine/checkpoint/model-source.ts';
 import { loadModel } from '../engine/load-model.ts';
 import { openDirectory, openFiles } from '../engine/node/directory-source.ts';
-import type { Quantization } from '../engine/types.ts';
+import { QUANTIZATIONS } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
+import { INTEGER, oneOf, readOptions, string } from './support/options.ts';
 import { writeRandomGguf } from './support/random-gguf.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { machine, printTable, rounded } from './support/table.ts';
 
-const { values: options } = parseArgs({
+const options = readOptions({
+  about: 'How fast a model loads, and how much memory that takes at the most.',
+  examples: [
+    ['', 'the Llama-2-7B shape, rounded to Q4_0: more than one WASM memory'],
+    ['--shape qwen2.5-0.5b --quantization q8_0 --tg 16', ''],
+    ['--gguf FILE', 'writes the shape as a GGUF file with Q4_0 weights first, and loads that'],
+    ['--model DIR', "a model of one's own"],
+  ],
   options: {
-    model: { type: 'string' },
-    shape: { type: 'string', default: 'llama2-7b' },
-    gguf: { type: 'string' },
-    quantization: { type: 'string', default: 'q4_0' },
-    threads: { type: 'string', default: '2' },
-    'max-model-len': { type: 'string', default: '1024' },
-    tg: { type: 'string', default: '8' },
+    model: { kind: string('DIR'), help: 'a model, instead of random weights' },
+    shape: { kind: oneOf(...Object.keys(SHAPES)), fallback: 'llama2-7b', help: 'of random weights' },
+    gguf: { kind: string('FILE'), help: 'is written first with Q4_0 weights, loaded, and removed' },
+    quantization: { kind: oneOf('none', ...QUANTIZATIONS), fallback: 'q4_0', help: 'what weights are rounded to' },
+    threads: { kind: INTEGER, fallback: '2', help: 'threads of wasm' },
+    'max-model-len': { kind: INTEGER, fallback: '1024', help: 'longest sequence in tokens' },
+    tg: { kind: INTEGER, fallback: '8', help: 'tokens generated afterwards' },
   },
 });
-if (!options.model && !SHAPES[options.shape]) {
-  console.error(`no shape ${options.shape}; there are: ${Object.keys(SHAPES).join(', ')}`);
-  process.exit(1);
-}
 
 const GIBIBYTE = 2 ** 30;
 
 const source = options.model ? await openDirectory(options.model) : await shapeSource(options.shape);
 const before = process.memoryUsage().rss;
-const device = await WasmDevice.create({ threads: Number(options.threads) });
+const device = await WasmDevice.create({ threads: options.threads });
 const delay = monitorEventLoopDelay({ resolution: 1 });
 let read = 0;
 const started = performance.now();
 delay.enable();
 const model = await loadModel(source, {
   device,
-  quantize: options.quantization === 'none' || options.gguf ? undefined : (options.quantization as Quantization),
-  maxModelLen: Number(options['max-model-len']),
+  quantize: options.quantization === 'none' || options.gguf ? undefined : options.quantization,
+  maxModelLen: options['max-model-len'],
   maxNumSeqs: 1,
   onProgress: ({ loaded }) => {
     read = loaded;
@@ -63,7 +61,7 @@ const peak = process.resourceUsage().maxRSS * 1024;
 await source.close();
 if (options.gguf) await rm(options.gguf);
 
-const tg = Number(options.tg);
+const { tg } = options;
 const tokenStart = performance.now();
 for (let position = 0; position < tg; position++) {
   await model.forward({

@@ -5,50 +5,50 @@
  * same run; prompt processing is bound by arithmetic, so GMAC/s a thread is what counts. While tokens are generated, the
  * delay of the event loop is watched.
  *
- *   npm run bench -- model                                   Qwen2.5-0.5B shape, Q8_0 and Q4_0, 1 and 2 threads
- *   npm run bench -- model --model DIR --quantization none --threads 2 --pp 512 --tg 128 --repeat 5
- *   npm run bench -- model --device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,none
- *   npm run bench -- model --device webgpu --shape mistral-7b --set "" --set fused=false --tuned
- *
  * On the WebGPU device weights are a few made-up rows repeated, so that a 7B shape is there in seconds, and each kernel's
- * share of a step is told by the GPU's own clock. `--tuned` measures once more with the tiles that `bench kernels --tune` found.
+ * share of a step is told by the GPU's own clock.
  */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
 import { readTunedTiles } from '../engine/node/tuned-tiles.ts';
-import type { Quantization } from '../engine/types.ts';
+import { QUANTIZATIONS, type Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
 import { GpuBench, parseVariants } from './support/bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
 import { kernelTimes, measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
+import { INTEGER, listOf, oneOf, readOptions, SWITCH, string } from './support/options.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
-const { values: options } = parseArgs({
+const options = readOptions({
+  about: 'Speed of a whole model: prompt processing (pp) and generation (tg), in tokens a second.',
+  examples: [
+    ['', 'Qwen2.5-0.5B shape, Q8_0 and Q4_0, 1 and 2 threads'],
+    ['--model DIR --quantization none --threads 2', 'a model as it is stored'],
+    ['--device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,none', ''],
+    ['--device webgpu --shape mistral-7b --set "" --set fused=false --tuned', 'variants side by side'],
+  ],
   options: {
-    device: { type: 'string', default: 'wasm' },
-    model: { type: 'string' },
-    shape: { type: 'string', default: 'qwen2.5-0.5b' },
-    quantization: { type: 'string', default: 'q8_0,q4_0' },
-    threads: { type: 'string', default: '1,2' },
-    set: { type: 'string', multiple: true, default: [''] },
-    tuned: { type: 'boolean', default: false },
-    pp: { type: 'string', default: '512' },
-    tg: { type: 'string', default: '128' },
-    repeat: { type: 'string', default: '5' },
+    device: { kind: oneOf('wasm', 'webgpu'), fallback: 'wasm', help: 'where the model runs' },
+    model: { kind: string('DIR'), help: 'a model, instead of random weights; wasm only' },
+    shape: { kind: listOf(oneOf(...Object.keys(SHAPES))), fallback: 'qwen2.5-0.5b', help: 'of random weights' },
+    quantization: {
+      kind: listOf(oneOf('none', ...QUANTIZATIONS)),
+      fallback: 'q8_0,q4_0',
+      help: 'what weights are rounded to',
+    },
+    threads: { kind: listOf(INTEGER), fallback: '1,2', help: 'threads of wasm' },
+    set: { kind: string('NAME=VALUE,…'), fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
+    tuned: { kind: SWITCH, help: 'once more with the tiles that bench kernels --tune kept' },
+    pp: { kind: INTEGER, fallback: '512', help: 'tokens of the prompt' },
+    tg: { kind: INTEGER, fallback: '128', help: 'tokens generated' },
+    repeat: { kind: INTEGER, fallback: '5', help: 'runs, of which the median counts' },
   },
 });
-const [pp, tg, repeat] = [options.pp, options.tg, options.repeat].map(Number);
-const shapes = options.shape.split(',');
-const unknown = shapes.find((shape) => !SHAPES[shape]);
-if (!options.model && unknown !== undefined) {
-  console.error(`no shape ${unknown}; there are: ${Object.keys(SHAPES).join(', ')}`);
-  process.exit(1);
-}
+const { pp, tg, repeat, shape: shapes } = options;
 
 /** Larger than any cache. */
 const READ_BYTES = 256 * 2 ** 20;
@@ -83,7 +83,7 @@ async function measureOnGpu(shape: string): Promise<void> {
         'no tuned tiles of this adapter and these kernels; bench kernels --device webgpu --tune finds them',
       );
   }
-  for (const quantization of options.quantization.split(',')) {
+  for (const quantization of options.quantization) {
     for (const { set, variants } of sets) {
       const progress = (text: string) => console.error(`${shape} ${quantization} ${set}: ${text}`);
       // The first setting's prompt is timed; the others are about decode, unless they are asked for alone.
@@ -139,8 +139,8 @@ async function measureOnGpu(shape: string): Promise<void> {
 
 async function measureOnThreads(shape: string): Promise<void> {
   const results: Result[] = [];
-  for (const quantization of options.quantization.split(',')) {
-    for (const threads of options.threads.split(',').map(Number)) {
+  for (const quantization of options.quantization) {
+    for (const threads of options.threads) {
       results.push(await measure(shape, quantization, threads));
     }
   }
@@ -175,13 +175,13 @@ async function measureOnThreads(shape: string): Promise<void> {
   console.log(`\n${JSON.stringify({ bench: 'model', ...machine(), pp, tg, results })}`);
 }
 
-async function measure(shape: string, quantization: string, threads: number): Promise<Result> {
+async function measure(shape: string, quantization: Quantization | 'none', threads: number): Promise<Result> {
   const device = await WasmDevice.create({ threads });
   const source = options.model ? await openDirectory(options.model) : await randomModel(shape);
   const started = performance.now();
   const model = await loadModel(source, {
     device,
-    quantize: quantization === 'none' ? undefined : (quantization as Quantization),
+    quantize: quantization === 'none' ? undefined : quantization,
     maxModelLen: Math.max(pp, tg),
     maxNumSeqs: 1,
     maxNumBatchedTokens: Math.max(pp, 1),

@@ -2,29 +2,36 @@
  * What rounding the weights does to a model: how far its distributions move from those with float weights, over the texts of
  * tiny-chat's and an oracle model's references. On the reference device only the weights are rounded, on wasm the
  * activations too.
- *
- *   npm run bench -- quantization
- *   npm run bench -- quantization --models llama-q256 --tokens 64 --device wasm
  */
 
-import { parseArgs } from 'node:util';
 import { QUANTIZATIONS } from '../engine/types.ts';
 import { ReferenceDevice } from '../kernels/index.ts';
 import { compare, distributions, oracleModel, printDivergences, tinyChat } from './support/distributions.ts';
+import { INTEGER, listOf, oneOf, readOptions, string } from './support/options.ts';
 import { machine } from './support/table.ts';
 
-const { values: options } = parseArgs({
+const options = readOptions({
+  about: 'What rounding the weights does to a model: how far its distributions move.',
+  examples: [['--models llama-q256 --tokens 64 --device reference', '']],
   options: {
-    models: { type: 'string', default: 'llama-q256' },
-    tokens: { type: 'string', default: '48' },
-    device: { type: 'string', default: 'wasm' },
+    models: {
+      kind: listOf(string('MODEL')),
+      fallback: 'llama-q256',
+      help: 'folders of test/oracle/models, besides tiny-chat',
+    },
+    tokens: { kind: INTEGER, fallback: '48', help: 'of each text' },
+    device: {
+      kind: oneOf('wasm', 'reference'),
+      fallback: 'wasm',
+      help: 'wasm rounds activations too, reference only the weights',
+    },
   },
 });
 
-const most = Number(options.tokens);
+const { tokens, models } = options;
 const device = () => (options.device === 'reference' ? new ReferenceDevice() : undefined);
 const results = [];
-for (const one of [tinyChat(most), ...options.models.split(',').map((name) => oracleModel(name, most))]) {
+for (const one of [tinyChat(tokens), ...models.map((name) => oracleModel(name, tokens))]) {
   const exact = await distributions(one, {}, device());
   for (const quantize of QUANTIZATIONS) {
     results.push({ model: one.name, quantize, ...compare(exact, await distributions(one, { quantize }, device())) });

@@ -4,29 +4,31 @@
  *
  * The logits come from a table of rows made up to look like those of a text, or flat ones as a model with random weights
  * has them.
- *
- *   npm run bench -- sampler                     16 sequences, Qwen2.5-0.5B shape (151,936 tokens), Q4_0, 2 threads
- *   npm run bench -- sampler --sequences 4 --quantization q8_0 --threads 1
  */
 
-import { parseArgs } from 'node:util';
 import { type LoadedModel, loadModel } from '../engine/load-model.ts';
-import type { Quantization } from '../engine/types.ts';
+import { QUANTIZATIONS } from '../engine/types.ts';
 import { KV_BLOCK_SIZE, type LogitReduction, WasmDevice } from '../kernels/index.ts';
 import { resolveSampling, Sampler, type SamplingParams } from '../sampling/index.ts';
-import { randomModel } from './support/random-model.ts';
+import { INTEGER, oneOf, readOptions } from './support/options.ts';
+import { randomModel, SHAPES } from './support/random-model.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
-const { values: options } = parseArgs({
+const options = readOptions({
+  about: 'Sampling beside the forward pass: how much of a decode step goes into choosing its tokens.',
+  examples: [
+    ['', '16 sequences, Qwen2.5-0.5B shape (151,936 tokens), Q4_0, 2 threads'],
+    ['--sequences 4 --quantization q8_0 --threads 1', ''],
+  ],
   options: {
-    shape: { type: 'string', default: 'qwen2.5-0.5b' },
-    quantization: { type: 'string', default: 'q4_0' },
-    threads: { type: 'string', default: '2' },
-    sequences: { type: 'string', default: '16' },
-    repeat: { type: 'string', default: '9' },
+    shape: { kind: oneOf(...Object.keys(SHAPES)), fallback: 'qwen2.5-0.5b', help: 'of random weights' },
+    quantization: { kind: oneOf(...QUANTIZATIONS), fallback: 'q4_0', help: 'what weights are rounded to' },
+    threads: { kind: INTEGER, fallback: '2', help: 'threads of wasm' },
+    sequences: { kind: INTEGER, fallback: '16', help: 'of a step' },
+    repeat: { kind: INTEGER, fallback: '9', help: 'runs, of which the median counts' },
   },
 });
-const [threads, sequences, repeat] = [options.threads, options.sequences, options.repeat].map(Number);
+const { threads, sequences, repeat } = options;
 
 /** Tokens of prompt and of output that the penalties look at. */
 const [PROMPT, OUTPUT] = [256, 256];
@@ -48,7 +50,7 @@ const WAYS: Readonly<Record<string, SamplingParams>> = {
 const device = await WasmDevice.create({ threads });
 const model = await loadModel(await randomModel(options.shape), {
   device,
-  quantize: options.quantization as Quantization,
+  quantize: options.quantization,
   maxModelLen: 512,
   maxNumSeqs: sequences,
   maxNumBatchedTokens: sequences,

@@ -3,47 +3,38 @@
  * time to first token (TTFT) and time per output token after it (TPOT), and what a prefix-cache hit saves.
  *
  * Prompts are random and differ from each other, so nothing comes from the cache but in the last line.
- *
- *   npm run bench -- serve                                   tiny-chat
- *   npm run bench -- serve --shape qwen2.5-0.5b --quantization q4_0 --threads 2 --input 32 --output 32 --rounds 1
- *   npm run bench -- serve --concurrency 1,16 --svg serve.svg
  */
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { Engine } from '../engine/index.ts';
 import { loadModel } from '../engine/load-model.ts';
-import type { Quantization } from '../engine/types.ts';
+import { QUANTIZATIONS } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
+import { INTEGER, listOf, oneOf, readOptions, string } from './support/options.ts';
 import { randomModel, SHAPES } from './support/random-model.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
-const { values: options } = parseArgs({
+const options = readOptions({
+  about: 'The engine under load: clients that send their next request when the last one has ended.',
+  examples: [
+    ['', 'tiny-chat'],
+    ['--shape qwen2.5-0.5b --quantization q4_0 --input 32 --output 32 --rounds 1', ''],
+    ['--concurrency 1,16 --svg serve.svg', ''],
+  ],
   options: {
-    model: { type: 'string', default: 'tiny-chat' },
-    shape: { type: 'string' },
-    quantization: { type: 'string', default: 'none' },
-    threads: { type: 'string', default: '2' },
-    concurrency: { type: 'string', default: '1,4,16,64' },
-    input: { type: 'string', default: '64' },
-    output: { type: 'string', default: '64' },
-    rounds: { type: 'string', default: '3' },
-    repeat: { type: 'string', default: '5' },
-    svg: { type: 'string' },
+    model: { kind: string('MODEL'), fallback: 'tiny-chat', help: 'a model' },
+    shape: { kind: oneOf(...Object.keys(SHAPES)), help: 'random weights of a shape instead' },
+    quantization: { kind: oneOf('none', ...QUANTIZATIONS), fallback: 'none', help: 'what weights are rounded to' },
+    threads: { kind: INTEGER, fallback: '2', help: 'threads of wasm' },
+    concurrency: { kind: listOf(INTEGER), fallback: '1,4,16,64', help: 'clients' },
+    input: { kind: INTEGER, fallback: '64', help: 'tokens of a prompt' },
+    output: { kind: INTEGER, fallback: '64', help: 'tokens of an answer' },
+    rounds: { kind: INTEGER, fallback: '3', help: 'requests of a client' },
+    repeat: { kind: INTEGER, fallback: '5', help: 'runs of the prefix cache, of which the median counts' },
+    svg: { kind: string('FILE'), help: 'draws a plot' },
   },
 });
-const { shape } = options;
-const [threads, input, output, rounds, repeat] = [
-  options.threads,
-  options.input,
-  options.output,
-  options.rounds,
-  options.repeat,
-].map(Number);
-if (shape !== undefined && !SHAPES[shape]) {
-  console.error(`no shape ${shape}; there are: ${Object.keys(SHAPES).join(', ')}`);
-  process.exit(1);
-}
+const { shape, threads, concurrency: concurrencies, input, output, rounds, repeat } = options;
 
 /** Tokens of the prompt that a prefix-cache hit is measured with, and those of it that the cache has. */
 const [LONG_PROMPT, CACHED] = [528, 512];
@@ -59,7 +50,6 @@ interface Level {
   readonly tpotP99: number;
 }
 
-const concurrencies = options.concurrency.split(',').map(Number);
 const engine = await loadEngine();
 let prompts = 0;
 
@@ -119,7 +109,7 @@ async function loadEngine(): Promise<Engine> {
     maxModelLen: Math.max(input + output, LONG_PROMPT + 8),
     maxNumSeqs: most,
     maxNumBatchedTokens: Math.max(512, most),
-    quantize: options.quantization === 'none' ? undefined : (options.quantization as Quantization),
+    quantize: options.quantization === 'none' ? undefined : options.quantization,
   };
   if (shape === undefined) return Engine.load(options.model, { device: 'wasm', threads, ...limits });
   const device = await WasmDevice.create({ threads });

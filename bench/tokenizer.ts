@@ -2,28 +2,28 @@
  * Speed of encoding and decoding against the tokenizers that JavaScript has: `@huggingface/tokenizers` (JavaScript) and
  * `@mlc-ai/web-tokenizers` (the reference implementation in Rust, as WASM), in the same run, turn by turn. All must give the
  * same ids.
- *
- *   npm run bench -- tokenizer                         the repository's own texts, 1 MB, vocabularies of shared/data/vocabs
- *   npm run bench -- tokenizer --file TEXT --vocabs DIR --repeat 7
  */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { Tokenizer as JavaScriptPeer } from '@huggingface/tokenizers';
 import { readGgufHeader } from '../engine/checkpoint/gguf/header.ts';
 import { openFiles } from '../engine/node/directory-source.ts';
 import { Tokenizer, tokenizerFilesOfGguf } from '../tokenizer/index.ts';
+import { INTEGER, readOptions, string } from './support/options.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
-const { values: options } = parseArgs({
+const VOCABULARIES = join(ROOT, '../shared/data/vocabs');
+const options = readOptions({
+  about: 'Speed of encoding and decoding against the tokenizers that JavaScript has, in the same run.',
+  examples: [['--file TEXT --vocabs DIR --repeat 7', '']],
   options: {
-    file: { type: 'string' },
-    vocabs: { type: 'string', default: join(ROOT, '../shared/data/vocabs') },
-    repeat: { type: 'string', default: '5' },
+    file: { kind: string('FILE'), help: "a text; this repository's own, 1 MB, when it is not given" },
+    vocabs: { kind: string('DIR'), fallback: VOCABULARIES, help: 'GGUF files with vocabularies' },
+    repeat: { kind: INTEGER, fallback: '5', help: 'runs, of which the median counts' },
   },
 });
 
@@ -118,7 +118,7 @@ async function open(json: string): Promise<Subject[]> {
 function measure(subjects: readonly Subject[]) {
   const times = subjects.map(() => ({ encode: [] as number[], decode: [] as number[] }));
   const ids = subjects.map(({ encode }) => Array.from(encode(text)));
-  for (let i = 0; i < Number(options.repeat); i++) {
+  for (let i = 0; i < options.repeat; i++) {
     subjects.forEach((subject, s) => {
       times[s].encode.push(milliseconds(() => subject.encode(text)));
       times[s].decode.push(milliseconds(() => subject.decode(ids[0])));

@@ -5,12 +5,12 @@ import { UsageError } from './cli-options.ts';
 
 const FOLDER = new URL('../bench/', import.meta.url);
 
-/** Runs the bench; what follows its name are its arguments. Without a name, lists the benches. @throws UsageError */
+/** Runs the bench; what follows its name are its arguments. Without a name, lists the benches. @throws UsageError, and what the bench throws */
 export async function benchCommand([name, ...args]: readonly string[]): Promise<void> {
   const benches = benchFiles();
   const list = [...benches.keys()].join(', ') || 'none';
-  if (name === undefined) {
-    process.stdout.write(`benches: ${list}\n`);
+  if (name === undefined || name === '--help') {
+    process.stdout.write(`benches: ${list}; quern bench NAME --help tells the options of one\n`);
     return;
   }
   const file = benches.get(name);

@@ -76,7 +76,7 @@ export const HELP = `Usage:
   quern serve [FLAGS]            serves the OpenAI chat API
   quern chat [FLAGS] "question"  answers in the terminal
   quern inspect [--json] MODEL   tells what is in a model, from the headers of its files
-  quern bench [NAME ...]         runs a bench; without a name, lists them
+  quern bench [NAME ...]         runs a bench (NAME --help: its options); without a name, lists them
   quern --help | --version
 
 Flags of serve and chat:

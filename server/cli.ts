@@ -17,10 +17,13 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
 
 async function main([name, ...args]: readonly string[]): Promise<void> {
   if (name === '--version') process.stdout.write(`${packageVersion()}\n`);
-  else if (name === undefined || name === '--help' || name === '-h' || args.includes('--help'))
-    process.stdout.write(HELP);
+  else if (name === undefined || isHelp(name) || (name !== 'bench' && args.some(isHelp))) process.stdout.write(HELP);
   else if (Object.hasOwn(COMMANDS, name)) await COMMANDS[name](args);
   else throw new UsageError(`there is no command ${JSON.stringify(name)}; quern --help lists them`);
+}
+
+function isHelp(argument: string): boolean {
+  return argument === '--help' || argument === '-h';
 }
 
 const args = process.argv.slice(2);

@@ -58,6 +58,7 @@ test('what is wrong is told in one line, with exit status 1', async () => {
     [['serve', '--model', '/nowhere/model'], /\/nowhere\/model.*expected/],
     [['chat'], /needs a question/],
     [['bench', 'nothing'], /no bench "nothing"/],
+    [['bench', 'kv-cache', '--bogus'], /kv-cache: .*--bogus.*there are --models, --tokens/],
     [['inspect'], /needs one model/],
     [['inspect', '/nowhere/model'], /\/nowhere\/model.*expected/],
   ];
@@ -71,12 +72,14 @@ test('what is wrong is told in one line, with exit status 1', async () => {
 });
 
 test('help and version go to stdout', async () => {
-  const [help, version] = [new Run('--help'), new Run('--version')];
+  const [help, version, bench] = [new Run('--help'), new Run('--version'), new Run('bench', 'kv-cache', '--help')];
   assert.is(await help.end(), 0);
   for (const flag of ['--model', '--served-model-name', '--host', '--port', '--api-key', '--kv-cache-bytes']) {
     assert.match(help.stdout, flag);
   }
   assert.is(await version.end(), 0);
+  assert.is(await bench.end(), 0);
+  assert.match(bench.stdout, /^Usage: quern bench kv-cache .* {2}--models MODEL/s);
   assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
