@@ -177,7 +177,7 @@ async function measure(bench: BenchDevice, group: CaseGroup, set: string, bandwi
 
 async function measureCase(bench: BenchDevice, one: KernelCase, set: string, bandwidth: number): Promise<Result> {
   const plan = bench.device.record(MAX_ROWS, one.record);
-  const step = stepOf(one.rows, one.position ?? 0);
+  const step = stepOf(one.rows, one.position ?? 0, one.isBatch);
   const times: number[] = [];
   const warm = onGpu ? 1 : 3;
   for (let i = 0; i < warm + repeat; i++) {

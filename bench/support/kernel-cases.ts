@@ -34,6 +34,8 @@ export interface KernelCase {
   readonly rows: number;
   /** Position of the first row; the others follow. */
   readonly position?: number;
+  /** Every row is the last of a sequence of its own, all of them at `position`. */
+  readonly isBatch?: boolean;
   /** Times that `record` records the kernel. */
   readonly copies: number;
   readonly record: (ops: OpRecorder) => void;
@@ -52,6 +54,9 @@ export interface CaseGroup {
 
 export const MAX_ROWS = 512;
 const CONTEXT = 4096;
+/** Sequences that are decoded together, and positions that each sees. */
+const BATCH = 16;
+const BATCH_CONTEXT = 2048;
 /** Of one kernel in a row. */
 const COPIES = 50;
 
@@ -73,6 +78,7 @@ export function caseGroups(options: CaseOptions): CaseGroup[] {
     })),
     { name: 'norm, gatedActivation', cases: ({ device }) => rowCases(device, options.shape) },
     { name: 'ropeAndCache, attention', cases: ({ device }) => attentionCases(device, options.shape) },
+    { name: 'batch attention', cases: ({ device }) => batchCases(device, options) },
   ];
 }
 
@@ -171,18 +177,51 @@ async function attentionCases(device: Device, { heads, kvHeads, headDim }: Shape
   });
 }
 
-export function stepOf(rows: number, position: number): StepInput {
+/** One token for each of several sequences, whose keys and values are more than the last-level cache holds. */
+async function batchCases(device: Device, { shape, weightBytes }: CaseOptions): Promise<KernelCase[]> {
+  const { heads, kvHeads, headDim } = shape;
+  const qkv = device.createTensor({ name: 'qkv', maxRows: MAX_ROWS, cols: (heads + 2 * kvHeads) * headDim });
+  const out = device.createTensor({ name: 'attended', maxRows: MAX_ROWS, cols: heads * headDim });
+  const seen = BATCH * BATCH_CONTEXT;
+  return (['F32', 'F16', 'I8'] as const).map((format) => {
+    const layerBytes = device.kvBlockBytes({ layers: 1, kvHeads, headDim, format }) * (seen / 16);
+    const layers = Math.ceil(weightBytes / layerBytes);
+    const cache = device.createKvCache({ layers, blocks: seen / 16, kvHeads, headDim, format });
+    return {
+      name: `batch attention ${format} at ${BATCH_CONTEXT - 1}`,
+      rows: BATCH,
+      position: BATCH_CONTEXT - 1,
+      isBatch: true,
+      copies: layers,
+      macs: 2 * heads * headDim * seen,
+      bytes: layerBytes,
+      record: (ops) => {
+        for (let layer = 0; layer < layers; layer++) {
+          ops.ropeAndCache({ qkv, heads, rotaryDim: 0, cache, layer });
+          ops.attention({ qkv, heads, scale: 0.125, cache, layer, out });
+        }
+      },
+    };
+  });
+}
+
+/** @param isBatch  whether each row is of a sequence of its own, rather than all of one */
+export function stepOf(rows: number, position: number, isBatch = false): StepInput {
   const indices = Array.from({ length: rows }, (_, i) => i);
+  const blocks = (isBatch ? BATCH_CONTEXT : CONTEXT) / 16;
   return {
     tokens: indices.map(() => 0),
-    positions: indices.map((i) => position + i),
-    slots: indices.map(() => 0),
-    blockTables: [Array.from({ length: CONTEXT / 16 }, (_, i) => i)],
+    positions: indices.map((i) => (isBatch ? position : position + i)),
+    slots: indices.map((i) => (isBatch ? i : 0)),
+    // The sequences grew side by side.
+    blockTables: Array.from({ length: isBatch ? rows : 1 }, (_, s) =>
+      Array.from({ length: blocks }, (_, i) => (isBatch ? i * rows + s : i)),
+    ),
     logitRows: [0],
   };
 }
 
-export const STEP_LIMITS = { maxRows: MAX_ROWS, maxLogitRows: 1, maxSlots: 1, maxBlocksPerSlot: CONTEXT / 16 };
+export const STEP_LIMITS = { maxRows: MAX_ROWS, maxLogitRows: 1, maxSlots: BATCH, maxBlocksPerSlot: CONTEXT / 16 };
 
 function ones(device: Device, length: number): Constant {
   return device.createConstant('ones', new Float32Array(length).fill(1));

@@ -15,7 +15,7 @@ export type F32 = Local<'f32'>;
 export type V128 = Local<'v128'>;
 export type I32Input = I32 | StackVar<'i32'> | number;
 
-const LOCALS = { i32: 40, f32: 12, v128: 72 };
+const LOCALS = { i32: 64, f32: 12, v128: 72 };
 
 /** Hands out the locals of a function under construction; unused ones cost nothing once compiled. */
 export class Frame {

@@ -294,6 +294,8 @@ export class WasmRecorder implements OpRecorder {
       ),
       spread: this.#step.spread,
       splits: this.#step.splits,
+      rowBlocks: this.#step.rowBlocks,
+      rowBlockCount: this.#step.rowBlockCount,
       rows: this.#step.rows,
     };
     this.#add(this.#kernels.attention[cache.format], args);

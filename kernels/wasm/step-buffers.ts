@@ -2,19 +2,21 @@
 
 import type { RowDomain, StepInput, StepLimits } from '../contract.ts';
 import type { Heap } from './heap.ts';
-import { SPLIT } from './ops/attention-split.ts';
+import { SPLIT } from './ops/attention-tiles.ts';
 import { GROUP_BYTES } from './ops/linear.ts';
+import { rowBlocks } from './row-blocks.ts';
 
 /** Attention spreads over splits while there are fewer (row, K/V head) pairs than this for each thread. */
 const SPREAD_BELOW = 2;
 
 export class StepBuffers {
   readonly limits: StepLimits;
-  /** Addresses of single words: token rows, rows with logits, whether attention spreads, over how many splits. */
+  /** Addresses of single words: token rows, rows with logits, whether attention spreads, over how many splits, blocks of rows. */
   readonly rows: number;
   readonly logitRowCount: number;
   readonly spread: number;
   readonly splits: number;
+  readonly rowBlockCount: number;
   /** Addresses of arrays of words. */
   readonly tokens: number;
   readonly positions: number;
@@ -22,6 +24,8 @@ export class StepBuffers {
   readonly slots: number;
   readonly logitRows: number;
   readonly blockTables: number;
+  /** First row and number of rows of each block that attention takes together. */
+  readonly rowBlocks: number;
   readonly blockTableStride: number;
 
   readonly #heap: Heap;
@@ -40,15 +44,17 @@ export class StepBuffers {
     this.limits = limits;
     this.#threads = threads;
     this.#maxSplits = Math.ceil((limits.maxBlocksPerSlot * blockSize) / SPLIT);
-    this.rows = words(4);
+    this.rows = words(5);
     this.logitRowCount = this.rows + 4;
     this.spread = this.rows + 8;
     this.splits = this.rows + 12;
+    this.rowBlockCount = this.rows + 16;
     this.tokens = words(limits.maxRows);
     this.positions = words(limits.maxRows);
     this.ropeRows = words(limits.maxRows);
     this.slots = words(limits.maxRows);
     this.logitRows = words(limits.maxLogitRows);
+    this.rowBlocks = words(2 * limits.maxRows);
     this.blockTableStride = 4 * limits.maxBlocksPerSlot;
     this.blockTables = words(limits.maxSlots * limits.maxBlocksPerSlot);
   }
@@ -105,7 +111,9 @@ export class StepBuffers {
     const splits = Math.floor(last / SPLIT) + 1;
     const spread =
       this.#threads > 1 && splits > 1 && rows * this.#kvHeads < SPREAD_BELOW * this.#threads + this.#kvHeads;
-    put(this.rows, [rows, step.logitRows.length, spread ? 1 : 0, splits]);
+    const blocks = rowBlocks(step);
+    put(this.rows, [rows, step.logitRows.length, spread ? 1 : 0, splits, blocks.length]);
+    put(this.rowBlocks, blocks.flat());
     put(this.tokens, step.tokens);
     put(this.positions, step.positions);
     put(this.ropeRows, step.ropeRows ?? step.positions);

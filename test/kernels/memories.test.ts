@@ -76,7 +76,7 @@ for (const threads of [0, 2]) {
   for (const format of ['F32', 'Q4_0'] as const) {
     test(`${format} with ${threads} threads: layers in three and more memories`, async () => {
       const one = await closing(await WasmDevice.create({ threads }), (device) => twoLayers(device, format));
-      const memoryBytes = format === 'F32' ? 2 * MIB : MIB;
+      const memoryBytes = format === 'F32' ? 2 * MIB : 1.25 * MIB;
       const several = await closing(await WasmDevice.create({ threads, memoryBytes }), (device) =>
         twoLayers(device, format),
       );

@@ -1,29 +1,36 @@
 /**
- * Attention of one query row over one split: {@link SPLIT} consecutive positions, cut by absolute position, or what of
- * them the row may see. For each query head h of one K/V head's group:
- * m = max s, l = Σ e^(s−m), o = Σ e^(s−m)·v with s = scale · q·k, perhaps capped.
+ * Attention of a block of query rows over one split: {@link SPLIT} consecutive positions, cut by absolute position, or what
+ * of them a row may see. The rows follow one another in one sequence. For each row and each query head h of one K/V head's
+ * group: m = max s, l = Σ e^(s−m), o = Σ e^(s−m)·v with s = scale · q·k, perhaps capped.
  *
- * Keys lie sixteen positions side by side, floats, halves or bytes (whose scales come in last), so scores need no sum across lanes; values lie a position a row. Two query
- * heads share each load of K and V. The dot product adds up in the order of the head's dimensions, o in the order of the
- * positions, l in four lanes (position mod 4) and then (0 + 1) + (2 + 3): nothing depends on the batch.
+ * Each page is read from memory once for all rows and query heads: first the keys of all pages, then the values. Pages lie
+ * anywhere, and the products (`attention-tiles.ts`) would wait for one line of them after the other; so they are preceded
+ * by a load of every line, with many under way at a time. l adds up in four lanes (position mod 4) and then
+ * (0 + 1) + (2 + 3), o in the order of the positions: nothing depends on which rows share a block.
  *
- * Bound by arithmetic while a split's keys and values stay in L2 (256 positions · 64 dimensions: 128 KiB).
+ * Bound by arithmetic while a split's pages are in a cache, else by memory for less than some four query heads.
  */
 
 import { $, call, type Func, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
 import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
 import { type ArgKinds, forRange, type I32, increment, loadArgs, routine } from '../emit.ts';
 import { KV_ELEMENT_BYTES, KV_PAGE_HEADER } from '../layout.ts';
-import { emitExp, emitLoadFour, f32x4Const, maxLanes, sumLanes } from '../vector-math.ts';
+import { emitExp, f32x4Const, maxLanes, sumLanes } from '../vector-math.ts';
+import {
+  forTiles,
+  SCORE_BYTES,
+  SPLIT,
+  scaleScores,
+  scoreTile,
+  TILE_QUERIES,
+  touch,
+  weighTile,
+  widenPage,
+} from './attention-tiles.ts';
 import { emitSoftcap } from './elementwise.ts';
 
-/** Positions in a split. */
-export const SPLIT = 256;
 const SPLIT_SHIFT = Math.log2(SPLIT);
 const BLOCK_SHIFT = Math.log2(KV_BLOCK_SIZE);
-
-/** Bytes of one head's scores. */
-export const SCORE_BYTES = 4 * SPLIT;
 
 /** A partial result of one head: m, l, two words of padding, then o `[headDim]`. */
 export const PARTIAL_HEADER_BYTES = 16;
@@ -56,6 +63,8 @@ export const ATTENTION_ARGS = {
   partials: 'i32',
   spread: 'step',
   splits: 'step',
+  rowBlocks: 'i32',
+  rowBlockCount: 'step',
   rows: 'step',
 } as const satisfies ArgKinds;
 
@@ -76,112 +85,118 @@ export function firstVisible(first: I32, position: I32, window: I32): void {
   });
 }
 
-/** Dot products of `heads` query heads with the sixteen keys of a page: (q, headDim, page, scores). */
-function scoreTile(heads: 1 | 2, format: KvFormat): Func<'i32'[], []> {
-  return routine(4, (frame, q, headDim, page, scores) => {
-    const sums = frame.v128s(4 * heads);
-    const keys = frame.v128s(4);
-    const element = frame.v128();
-    const loadFour = emitLoadFour(frame, format);
-    const [d, second] = [frame.i32(), frame.i32()];
-    local.set(second, i32.add(q, i32.shl(headDim, 2)));
-    for (const sum of sums) local.set(sum, f32x4Const(0));
-    const queries = [q, second].slice(0, heads);
-    const UNROLL = 4;
-    const elementBytes = KV_ELEMENT_BYTES[format];
-    const header = KV_PAGE_HEADER[format];
-    const scales = frame.i32();
-    local.set(scales, page);
-    forRange(d, 0, headDim, UNROLL, () => {
-      for (let k = 0; k < UNROLL; k++) {
-        keys.forEach((key, i) => local.set(key, loadFour(header + elementBytes * (16 * k + 4 * i), page)));
-        queries.forEach((query, h) => {
-          local.set(element, v128.load32_splat({ offset: 4 * k }, query));
-          keys.forEach((key, i) => {
-            local.set(sums[4 * h + i], f32x4.add(sums[4 * h + i], f32x4.mul(element, key)));
-          });
-        });
-      }
-      increment(page, elementBytes * 16 * UNROLL);
-      for (const query of queries) increment(query, 4 * UNROLL);
-    });
-    sums.forEach((sum, i) => {
-      if (format === 'I8') local.set(sum, f32x4.mul(sum, v128.load({ offset: 16 * (i % 4) }, scales)));
-      v128.store({ offset: SCORE_BYTES * (i >> 2) + 16 * (i % 4) }, scores, sum);
-    });
-  });
+/** begin, end = the positions that a row at `position` sees of a split: none where end ≤ begin. */
+export function visibleOf(begin: I32, end: I32, split: I32, position: I32, window: I32): void {
+  firstVisible(begin, position, window);
+  local.set(end, i32.shl(split, SPLIT_SHIFT));
+  atLeast(begin, end);
+  increment(end, SPLIT);
+  i32.gt_s(end, position);
+  if_(null, () => local.set(end, i32.add(position, 1)));
+}
+
+function atLeast(value: I32, bound: I32): void {
+  i32.lt_s(value, bound);
+  if_(null, () => local.set(value, bound));
+}
+
+function atMost(value: I32, bound: I32): void {
+  i32.gt_s(value, bound);
+  if_(null, () => local.set(value, bound));
 }
 
 /**
- * o = Σ p·v for `heads` heads and 4·`vectors` dimensions, position after position:
- * (table, begin, end, weights of position `begin`, pages of the layer at this head, from there to this dimension, bytes of
- * a block, bytes of a position, out, bytes from one head's out to the next).
+ * For each head of a group m and l, and e^(s−m) in place of the products q·k; 0 in what of the outermost vectors is not
+ * seen: (args, scores, partial, begin and end from the start of the split).
  */
-function weighTile(heads: 1 | 2, vectors: 1 | 4, format: KvFormat): Func<'i32'[], []> {
-  return routine(10, (frame, table, begin, end, weights, pages, chunk, blockBytes, rowBytes, out, outStride) => {
-    const sums = frame.v128s(heads * vectors);
-    const rows = frame.v128s(vectors);
-    const [weight, scale] = frame.v128s(2);
-    const loadFour = emitLoadFour(frame, format);
-    const [position, inBlock, last, value, scales] = Array.from({ length: 5 }, () => frame.i32());
-    const header = KV_PAGE_HEADER[format];
-    for (const sum of sums) local.set(sum, f32x4Const(0));
-    forRange(position, begin, end, 0, () => {
-      i32.mul(wordOf(table, shiftedPosition()), blockBytes);
-      local.set(value, i32.add($, pages));
-      if (format === 'I8') local.set(scales, i32.add(value, i32.shl(i32.and(position, KV_BLOCK_SIZE - 1), 2)));
-      i32.mul(i32.and(position, KV_BLOCK_SIZE - 1), rowBytes);
-      i32.add($, chunk);
-      local.set(value, i32.add($, value));
-      local.set(last, i32.add(i32.or(position, KV_BLOCK_SIZE - 1), 1));
-      i32.gt_s(last, end);
-      if_(null, () => local.set(last, end));
-      forRange(inBlock, position, last, 1, () => {
-        rows.forEach((row, i) => local.set(row, loadFour(header + 4 * KV_ELEMENT_BYTES[format] * i, value)));
-        if (format === 'I8') {
-          local.set(scale, v128.load32_splat({}, scales));
-          increment(scales, 4);
-        }
-        for (let h = 0; h < heads; h++) {
-          local.set(weight, v128.load32_splat({ offset: SCORE_BYTES * h }, weights));
-          if (format === 'I8') local.set(weight, f32x4.mul(weight, scale));
-          rows.forEach((row, i) => {
-            const sum = sums[h * vectors + i];
-            local.set(sum, f32x4.add(sum, f32x4.mul(weight, row)));
-          });
-        }
-        increment(weights, 4);
-        increment(value, rowBytes);
-      });
-      local.set(position, last);
+const softmax: Func<'i32'[], []> = routine(5, (frame, args, scores, partial, begin, end) => {
+  const a = loadArgs(ATTENTION_ARGS, ['group', 'headDim', 'scale', 'softcap'], frame, args);
+  const [head, at, from, to, edge] = Array.from({ length: 5 }, () => frame.i32());
+  const [value, max, sum, scale, lowest] = frame.v128s(5);
+  const [greatest, total] = [frame.f32(), frame.f32()];
+  const exp = emitExp(frame);
+  const capScores = emitSoftcap(frame);
+  const forVectors = (each: () => void) =>
+    forRange(at, from, to, 16, () => {
+      local.set(value, v128.load({}, at));
+      each();
+      v128.store({}, at, value);
     });
-    for (let h = 0; h < heads; h++) {
-      for (let i = 0; i < vectors; i++) v128.store({ offset: 16 * i }, out, sums[h * vectors + i]);
-      if (h < heads - 1) increment(out, outStride);
-    }
+  const hide = (first: I32, last: I32) => forRange(at, first, last, 4, () => f32.store({}, at, f32.const(LOWEST)));
 
-    function shiftedPosition(): I32 {
-      local.set(value, i32.shr_u(position, BLOCK_SHIFT));
-      return value;
-    }
+  local.set(lowest, f32x4Const(LOWEST));
+  local.set(scale, f32x4.splat(a.scale));
+  forRange(head, 0, a.group, 1, () => {
+    local.set(from, i32.add(scores, i32.shl(i32.and(begin, -4), 2)));
+    local.set(to, i32.add(scores, i32.shl(i32.and(i32.add(end, 3), -4), 2)));
+    f32.ne(a.softcap, 0);
+    if_(null, () =>
+      forVectors(() => {
+        local.set(value, f32x4.mul(value, f32x4.splat(a.scale)));
+        capScores(value, a.softcap);
+        local.set(scale, f32x4Const(1));
+      }),
+    );
+    local.set(edge, i32.add(scores, i32.shl(begin, 2)));
+    hide(from, edge);
+    local.set(edge, i32.add(scores, i32.shl(end, 2)));
+    hide(edge, to);
+    local.set(max, lowest);
+    // Operands stand so that what is no number stays none.
+    forVectors(() => {
+      local.set(value, f32x4.pmax(f32x4.mul(value, scale), lowest));
+      local.set(max, f32x4.pmax(max, value));
+    });
+    maxLanes(greatest, max);
+    local.set(max, f32x4.splat(greatest));
+    local.set(sum, f32x4Const(0));
+    forVectors(() => {
+      local.set(value, f32x4.sub(value, max));
+      exp(value);
+      local.set(sum, f32x4.add(sum, value));
+    });
+    sumLanes(total, sum);
+    f32.store({}, partial, greatest);
+    f32.store({ offset: 4 }, partial, total);
+    increment(scores, SCORE_BYTES);
+    increment(partial, i32.add(i32.shl(a.headDim, 2), PARTIAL_HEADER_BYTES));
   });
-}
+});
 
-/** (args, row, kvHead, split, partial, scores): the whole group's partial results `[group][header, headDim]`. */
+/** Sets partial results to those of no positions: (partial, heads, headDim). */
+export const clear: Func<'i32'[], []> = routine(3, (frame, partial, heads, headDim) => {
+  const [head, at, bytes] = [frame.i32(), frame.i32(), frame.i32()];
+  local.set(bytes, i32.shl(headDim, 2));
+  forRange(head, 0, heads, 1, () => {
+    f32.store({}, partial, f32.const(LOWEST));
+    f32.store({ offset: 4 }, partial, f32.const(0));
+    increment(partial, PARTIAL_HEADER_BYTES);
+    forRange(at, 0, bytes, 16, () => {
+      i32.add(partial, at);
+      f32x4Const(0);
+      v128.store({}, $, $);
+    });
+    increment(partial, bytes);
+  });
+});
+
+/**
+ * (args, row, rows, kvHead, split, q `[rows, group, headDim]`, partial, scores, room for a page of floats): partial results
+ * `[rows, group][header, headDim]`.
+ */
 export function attendSplit(format: KvFormat): Func<'i32'[], []> {
-  const elementBytes = KV_ELEMENT_BYTES[format];
-  return routine(6, (frame, args, row, kvHead, split, partial, scores) => {
+  const sizes = Array.from({ length: TILE_QUERIES }, (_, i) => i + 1);
+  const tiles = { score: sizes.map(scoreTile), weigh: sizes.map(weighTile) };
+  const widen = format === 'F32' ? undefined : widenPage(format);
+
+  return routine(9, (frame, args, row, rows, kvHead, split, q, partial, scores, room) => {
     const a = loadArgs(
       ATTENTION_ARGS,
       [
-        'qkv',
-        'qkvStride',
         'kvHeads',
         'group',
         'headDim',
-        'scale',
         'window',
-        'softcap',
         'keys',
         'values',
         'positions',
@@ -192,162 +207,140 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
       frame,
       args,
     );
-    const [position, begin, end, table, base, head, pairs] = Array.from({ length: 7 }, () => frame.i32());
-    const [block, blockEnd, page, q, at, from, to, blockBytes, headBytes] = Array.from({ length: 9 }, () =>
-      frame.i32(),
-    );
-    const [partialBytes, chunk, pageBytes, rowBytes] = Array.from({ length: 4 }, () => frame.i32());
+    const [position, base, begin, end, table, queries] = Array.from({ length: 6 }, () => frame.i32());
+    const [block, firstBlock, blockEnd, page, floats, at] = Array.from({ length: 6 }, () => frame.i32());
+    const [current, last, first, left] = Array.from({ length: 4 }, () => frame.i32());
+    const [headBytes, partialBytes, pageBytes] = Array.from({ length: 3 }, () => frame.i32());
 
-    const tiles = { score: [scoreTile(1, format), scoreTile(2, format)], weigh: new Map<string, Func<'i32'[], []>>() };
-    for (const heads of [1, 2] as const) {
-      for (const vectors of [1, 4] as const) tiles.weigh.set(`${heads} ${vectors}`, weighTile(heads, vectors, format));
-    }
-
-    /** Runs `two` for each pair of heads and `one` for the odd one out; `head` is the first of them. */
-    const forHeads = (each: (heads: 1 | 2) => void) => {
-      local.set(pairs, i32.and(a.group, -2));
-      forRange(head, 0, pairs, 2, () => each(2));
-      i32.and(a.group, 1);
-      if_(null, () => {
-        local.set(head, pairs);
-        each(1);
-      });
+    /** begin, end = what a row of the block sees. */
+    const see = (index: I32) => {
+      local.set(current, i32.add(position, index));
+      visibleOf(begin, end, split, current, a.window);
     };
 
     local.set(position, wordOf(a.positions, row));
-    firstVisible(begin, position, a.window);
     local.set(base, i32.shl(split, SPLIT_SHIFT));
-    i32.lt_s(begin, base);
-    if_(null, () => local.set(begin, base));
-    local.set(end, i32.add(base, SPLIT));
-    i32.gt_s(end, position);
-    if_(null, () => local.set(end, i32.add(position, 1)));
     i32.mul(wordOf(a.slots, row), a.blockTableStride);
     local.set(table, i32.add($, a.blockTables));
+    local.set(queries, i32.mul(rows, a.group));
     local.set(headBytes, i32.shl(a.headDim, 2));
     local.set(partialBytes, i32.add(headBytes, PARTIAL_HEADER_BYTES));
-    local.set(rowBytes, i32.mul(a.headDim, elementBytes));
-    local.set(pageBytes, i32.add(i32.mul(rowBytes, KV_BLOCK_SIZE), KV_PAGE_HEADER[format]));
-    local.set(blockBytes, i32.mul(a.kvHeads, pageBytes));
-    i32.mul(row, a.qkvStride);
-    i32.mul(i32.mul(kvHead, a.group), headBytes);
-    i32.add($, $);
-    local.set(q, i32.add($, a.qkv));
+    i32.mul(a.headDim, KV_ELEMENT_BYTES[format] * KV_BLOCK_SIZE);
+    local.set(pageBytes, i32.add($, KV_PAGE_HEADER[format]));
+    local.set(last, i32.sub(rows, 1));
+    see(last);
     local.set(blockEnd, i32.shr_u(i32.add(end, KV_BLOCK_SIZE - 1), BLOCK_SHIFT));
+    visibleOf(begin, end, split, position, a.window);
+    local.set(firstBlock, i32.shr_u(begin, BLOCK_SHIFT));
 
-    scoresOfAllBlocks();
-    softmaxOfAllHeads();
+    call(clear, [partial, queries, a.headDim]);
+    scoreKeys();
+    takeExponentials();
     weighValues();
 
-    function scoresOfAllBlocks(): void {
-      local.set(block, i32.shr_u(begin, BLOCK_SHIFT));
-      forRange(block, block, blockEnd, 1, () => {
-        i32.mul(wordOf(table, block), blockBytes);
-        i32.mul(kvHead, pageBytes);
-        i32.add($, $);
-        local.set(page, i32.add($, a.keys));
-        forHeads((heads) => {
-          i32.add(q, i32.mul(head, headBytes));
+    /**
+     * For each page that a row sees: `page` as it lies in memory, `floats`, and in `at` the first query's scores. All pages
+     * are brought in beforehand ({@link touch}), and before that the addresses of all are looked up by a word of each.
+     */
+    function forEachPage(pages: I32, each: () => void): void {
+      const forPages = (body: () => void) =>
+        forRange(block, firstBlock, blockEnd, 1, () => {
+          i32.add(i32.mul(wordOf(table, block), a.kvHeads), kvHead);
+          i32.mul($, pageBytes);
+          local.set(page, i32.add($, pages));
+          body();
+        });
+      local.set(at, i32.const(0));
+      forPages(() => local.set(at, i32.or(at, i32.load({}, page))));
+      i32.store({}, room, at);
+      forPages(() => call(touch, [page, pageBytes, room]));
+      forPages(() => {
+        local.set(floats, widen ? room : page);
+        if (widen) call(widen, [page, a.headDim, room]);
+        i32.shl(i32.sub(i32.shl(block, BLOCK_SHIFT), base), 2);
+        local.set(at, i32.add($, scores));
+        each();
+      });
+    }
+
+    function scoreKeys(): void {
+      forEachPage(a.keys, () => {
+        forTiles(first, queries, left, (count) => {
+          i32.add(q, i32.mul(first, headBytes));
           local.get(a.headDim);
-          local.get(page);
-          i32.shl(i32.sub(i32.shl(block, BLOCK_SHIFT), base), 2);
-          i32.add($, i32.shl(head, Math.log2(SCORE_BYTES)));
-          i32.add($, scores);
-          call(tiles.score[heads - 1]);
+          local.get(floats);
+          i32.add(at, i32.mul(first, SCORE_BYTES));
+          call(tiles.score[count - 1]);
         });
+        if (format === 'I8') call(scaleScores, [at, queries, page]);
       });
     }
 
-    function softmaxOfAllHeads(): void {
-      const [value, max, sum] = frame.v128s(3);
-      const [greatest, total, scale] = [frame.f32(), frame.f32(), frame.f32()];
-      const exp = emitExp(frame);
-      const capScores = emitSoftcap(frame);
-      const row = frame.i32();
-      const target = frame.i32();
-      local.set(row, scores);
-      local.set(target, partial);
-      local.set(from, i32.shl(i32.sub(i32.and(begin, -KV_BLOCK_SIZE), base), 2));
-      local.set(to, i32.shl(i32.sub(i32.shl(blockEnd, BLOCK_SHIFT), base), 2));
-      forRange(head, 0, a.group, 1, () => {
-        local.set(scale, a.scale);
-        f32.ne(a.softcap, 0);
+    function takeExponentials(): void {
+      const [index, rowScores, rowPartial] = Array.from({ length: 3 }, () => frame.i32());
+      local.set(rowScores, scores);
+      local.set(rowPartial, partial);
+      forRange(index, 0, rows, 1, () => {
+        see(index);
+        i32.lt_s(begin, end);
         if_(null, () => {
-          forRange(at, from, to, 16, () => {
-            local.set(value, f32x4.mul(v128.load({}, i32.add(row, at)), f32x4.splat(scale)));
-            capScores(value, a.softcap);
-            v128.store({}, i32.add(row, at), value);
-          });
-          local.set(scale, f32.const(1));
+          local.set(begin, i32.sub(begin, base));
+          local.set(end, i32.sub(end, base));
+          call(softmax, [args, rowScores, rowPartial, begin, end]);
         });
-        maskOutside(row);
-        local.set(max, f32x4Const(LOWEST));
-        forRange(at, from, to, 16, () => {
-          i32.add(row, at);
-          f32x4.splat(scale);
-          v128.load({}, i32.add(row, at));
-          f32x4.mul($, $);
-          local.set(value, $);
-          f32x4.max(value, f32x4Const(LOWEST));
-          local.set(value, $);
-          local.set(max, f32x4.max(max, value));
-          v128.store({}, $, value);
-        });
-        maxLanes(greatest, max);
-        local.set(max, f32x4.splat(greatest));
-        local.set(sum, f32x4Const(0));
-        forRange(at, from, to, 16, () => {
-          local.set(value, f32x4.sub(v128.load({}, i32.add(row, at)), max));
-          exp(value);
-          local.set(sum, f32x4.add(sum, value));
-          v128.store({}, i32.add(row, at), value);
-        });
-        sumLanes(total, sum);
-        f32.store({}, target, greatest);
-        f32.store({ offset: 4 }, target, total);
-        increment(row, SCORE_BYTES);
-        increment(target, partialBytes);
+        increment(rowScores, i32.mul(a.group, SCORE_BYTES));
+        increment(rowPartial, i32.mul(a.group, partialBytes));
       });
     }
 
-    /** Positions of the outermost blocks that the row does not see get the lowest score. */
-    function maskOutside(row: I32): void {
-      const edge = chunk;
-      const fill = (first: I32, last: I32) =>
-        forRange(at, first, last, 4, () => f32.store({}, i32.add(row, at), f32.const(LOWEST)));
-      local.set(edge, i32.shl(i32.sub(begin, base), 2));
-      fill(from, edge);
-      local.set(edge, i32.shl(i32.sub(end, base), 2));
-      fill(edge, to);
-    }
-
+    /** Rows share a page that all of them see whole; of others each takes what it sees. */
     function weighValues(): void {
-      const whole = frame.i32();
-      local.set(whole, i32.and(a.headDim, -16));
-      forHeads((heads) => {
-        const chunks = (first: I32 | number, last: I32, vectors: 1 | 4) =>
-          forRange(chunk, first, last, 4 * vectors, () => {
-            local.get(table);
-            local.get(begin);
-            local.get(end);
-            i32.shl(i32.sub(begin, base), 2);
-            i32.add($, i32.shl(head, Math.log2(SCORE_BYTES)));
-            i32.add($, scores);
-            i32.mul(kvHead, pageBytes);
-            i32.add($, a.values);
-            i32.mul(chunk, elementBytes);
-            local.get(blockBytes);
-            local.get(rowBytes);
-            i32.mul(head, partialBytes);
-            i32.add($, i32.shl(chunk, 2));
-            i32.add($, PARTIAL_HEADER_BYTES);
-            i32.add($, partial);
-            local.get(partialBytes);
-            call(tiles.weigh.get(`${heads} ${vectors}`) as Func<'i32'[], []>);
-          });
-        chunks(0, whole, 4);
-        chunks(whole, a.headDim, 1);
+      const [index, rowsAtOnce, count, wholeBegin, wholeEnd] = Array.from({ length: 5 }, () => frame.i32());
+      const [pageBegin, pageEnd, weights, values, out] = Array.from({ length: 5 }, () => frame.i32());
+      see(last);
+      local.set(wholeBegin, begin);
+      local.set(index, i32.const(0));
+      see(index);
+      local.set(wholeEnd, end);
+      forEachPage(a.values, () => {
+        if (format === 'I8') call(scaleScores, [at, queries, page]);
+        local.set(pageBegin, i32.shl(block, BLOCK_SHIFT));
+        local.set(pageEnd, i32.add(pageBegin, KV_BLOCK_SIZE));
+        local.set(rowsAtOnce, i32.const(1));
+        i32.ge_s(pageBegin, wholeBegin);
+        i32.le_s(pageEnd, wholeEnd);
+        i32.and($, $);
+        if_(null, () => local.set(rowsAtOnce, rows));
+        forRange(index, 0, rows, 0, () => {
+          see(index);
+          atLeast(begin, pageBegin);
+          atMost(end, pageEnd);
+          i32.lt_s(begin, end);
+          if_(null, weighSeen);
+          increment(index, rowsAtOnce);
+        });
       });
+
+      function weighSeen(): void {
+        local.set(count, i32.mul(index, a.group));
+        local.set(weights, i32.add(at, i32.shl(i32.sub(begin, pageBegin), 2)));
+        increment(weights, i32.mul(count, SCORE_BYTES));
+        i32.mul(i32.sub(begin, pageBegin), headBytes);
+        local.set(values, i32.add($, floats));
+        i32.mul(count, partialBytes);
+        i32.add($, PARTIAL_HEADER_BYTES);
+        local.set(out, i32.add($, partial));
+        local.set(count, i32.mul(rowsAtOnce, a.group));
+        forTiles(first, count, left, (size) => {
+          i32.add(weights, i32.mul(first, SCORE_BYTES));
+          i32.sub(end, begin);
+          local.get(values);
+          local.get(a.headDim);
+          i32.add(out, i32.mul(first, partialBytes));
+          local.get(partialBytes);
+          call(tiles.weigh[size - 1]);
+        });
+      }
     }
   });
 }

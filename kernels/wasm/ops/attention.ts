@@ -5,55 +5,40 @@
  * last: m' = max(m, mₛ), l' = l·e^(m−m') + lₛ·e^(mₛ−m'), o likewise; out = o / l. Two ways to share the work, with
  * the same bits:
  *
- * - many rows: a task is one row and one K/V head; it walks the splits and merges as it goes;
+ * - many rows: a task is one K/V head of a block of rows (`row-blocks.ts`); it walks the splits and merges as it goes;
  * - few rows with long contexts (`spread`): a task is one split; a second op, {@link attentionMerge}, merges.
  *
  * Source of the merge: Milakov and Gimelshein, arXiv:1805.02867.
  */
 
-import { $, call, type Func, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
-import type { KvFormat } from '../../contract.ts';
+import { $, call, type Func, f32, f32x4, i32, if_, local, memory, v128 } from 'wasmati';
+import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
 import { type ArgLocals, type Frame, forEachTask, forRange, type I32, increment, opKernel, routine } from '../emit.ts';
+import { BLOCK_ROWS } from '../row-blocks.ts';
 import { emitExp, f32x4Const } from '../vector-math.ts';
 import {
   ATTENTION_ARGS,
   attendSplit,
+  clear,
   firstVisible,
-  LOWEST,
   PARTIAL_HEADER_BYTES,
-  SCORE_BYTES,
-  SPLIT,
+  visibleOf,
   wordOf,
 } from './attention-split.ts';
+import { SCORE_BYTES, SPLIT } from './attention-tiles.ts';
 
 type Args = ArgLocals<typeof ATTENTION_ARGS>;
 
-/** Bytes of one group's partial results. */
+/** Bytes of one row's partial results for a K/V head's group. */
 export function partialBytes(group: number, headDim: number): number {
   return group * (PARTIAL_HEADER_BYTES + 4 * headDim);
 }
 
-/** Bytes of scratch that each thread needs: a running result, one split's result, and its scores. */
+/** Bytes of scratch that each thread needs, in the order of {@link taskLocals}. */
 export function attentionScratchBytes(group: number, headDim: number): number {
-  return 2 * partialBytes(group, headDim) + group * SCORE_BYTES;
+  const row = SCORE_BYTES * group + 4 * headDim * group + 2 * partialBytes(group, headDim);
+  return 4 * KV_BLOCK_SIZE * headDim + BLOCK_ROWS * row;
 }
-
-/** Sets a group's running result to that of no positions: (running, group, headDim). */
-const clear: Func<'i32'[], []> = routine(3, (frame, running, group, headDim) => {
-  const [head, at, bytes] = [frame.i32(), frame.i32(), frame.i32()];
-  local.set(bytes, i32.shl(headDim, 2));
-  forRange(head, 0, group, 1, () => {
-    f32.store({}, running, f32.const(LOWEST));
-    f32.store({ offset: 4 }, running, f32.const(0));
-    increment(running, PARTIAL_HEADER_BYTES);
-    forRange(at, 0, bytes, 16, () => {
-      i32.add(running, at);
-      f32x4Const(0);
-      v128.store({}, $, $);
-    });
-    increment(running, bytes);
-  });
-});
 
 /** running = running merged with partial, which comes after it: (running, partial, group, headDim). */
 const merge: Func<'i32'[], []> = routine(4, (frame, running, partial, group, headDim) => {
@@ -135,66 +120,100 @@ const finish: Func<'i32'[], []> = routine(5, (frame, running, out, sinks, group,
   });
 });
 
-/** Addresses in a thread's scratch, and where a task's row and head find their splits and their output. */
+/** Addresses in a thread's scratch, and where a task's rows and head find their splits and their output. */
 function taskLocals(frame: Frame, a: Args, thread: I32) {
-  const [running, partial, scores, bytes] = Array.from({ length: 4 }, () => frame.i32());
-  const [row, kvHead, first, last, out, position] = Array.from({ length: 6 }, () => frame.i32());
+  const [room, scores, q, partial, running, bytes] = Array.from({ length: 6 }, () => frame.i32());
+  const [row, rows, kvHead, first, last, out, position] = Array.from({ length: 7 }, () => frame.i32());
   i32.shl(a.headDim, 2);
   i32.add($, PARTIAL_HEADER_BYTES);
   local.set(bytes, i32.mul($, a.group));
-  local.set(running, i32.add(a.scratch, i32.mul(thread, a.scratchStride)));
-  local.set(partial, i32.add(running, bytes));
-  local.set(scores, i32.add(partial, bytes));
+  local.set(room, i32.add(a.scratch, i32.mul(thread, a.scratchStride)));
+  local.set(scores, i32.add(room, i32.mul(a.headDim, 4 * KV_BLOCK_SIZE)));
+  local.set(q, i32.add(scores, i32.mul(a.group, BLOCK_ROWS * SCORE_BYTES)));
+  i32.mul(i32.mul(a.group, a.headDim), 4 * BLOCK_ROWS);
+  local.set(partial, i32.add(q, $));
+  local.set(running, i32.add(partial, i32.mul(bytes, BLOCK_ROWS)));
   return {
-    running,
-    partial,
+    room,
     scores,
+    q,
+    partial,
+    running,
     bytes,
     row,
+    rows,
     kvHead,
     first,
     last,
     out,
-    /** From `row` and `kvHead`: first and last split that the row sees, and its place in `out`. */
+    position,
+    /** From the rows and `kvHead`: first and last split that a row sees, and the first row's place in `out`. */
     find() {
       local.set(position, wordOf(a.positions, row));
       firstVisible(first, position, a.window);
       local.set(first, i32.shr_u(first, Math.log2(SPLIT)));
-      local.set(last, i32.shr_u(position, Math.log2(SPLIT)));
+      i32.sub(i32.add(position, rows), 1);
+      local.set(last, i32.shr_u($, Math.log2(SPLIT)));
       i32.mul(row, a.outStride);
       i32.mul(i32.mul(kvHead, a.group), i32.shl(a.headDim, 2));
       i32.add($, $);
       local.set(out, i32.add($, a.out));
     },
+    /** Copies the rows' query heads of the group next to each other. */
+    gatherQueries() {
+      const [index, from, to, size] = Array.from({ length: 4 }, () => frame.i32());
+      local.set(size, i32.shl(i32.mul(a.group, a.headDim), 2));
+      i32.mul(row, a.qkvStride);
+      i32.add($, i32.mul(kvHead, size));
+      local.set(from, i32.add($, a.qkv));
+      local.set(to, q);
+      forRange(index, 0, rows, 1, () => {
+        local.get(to);
+        local.get(from);
+        local.get(size);
+        memory.copy();
+        increment(from, a.qkvStride);
+        increment(to, size);
+      });
+    },
   };
 }
 
+type TaskLocals = ReturnType<typeof taskLocals>;
+
 /**
- * Takes a task for each row and K/V head, merges its splits from first to last and writes the result.
- * `partialOf` emits what makes a split's partial result, and gives its address.
+ * Takes the rows and the K/V head of a task, merges their splits from first to last and writes the results.
+ * `makePartial` emits what makes a split's partial results of the rows, and gives their address.
  */
-function mergeSplits(
-  frame: Frame,
-  a: Args,
-  t: ReturnType<typeof taskLocals>,
-  partialOf: (task: I32, split: I32) => I32,
-): void {
-  const [task, tasks, split, end, sinks] = Array.from({ length: 5 }, () => frame.i32());
-  local.set(tasks, i32.mul(a.rows, a.kvHeads));
-  forEachTask(task, tasks, () => {
-    local.set(t.row, i32.div_u(task, a.kvHeads));
-    local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
-    t.find();
-    call(clear, [t.running, a.group, a.headDim]);
-    local.set(end, i32.add(t.last, 1));
-    forRange(split, t.first, end, 1, () => {
-      const partial = partialOf(task, split);
-      call(merge, [t.running, partial, a.group, a.headDim]);
+function mergeSplits(frame: Frame, a: Args, t: TaskLocals, makePartial: (split: I32) => I32): void {
+  const [index, split, splitsEnd, sinks, begin, end] = Array.from({ length: 6 }, () => frame.i32());
+  const [position, running, heads] = Array.from({ length: 3 }, () => frame.i32());
+  const partial = frame.i32();
+  t.find();
+  local.set(heads, i32.mul(t.rows, a.group));
+  call(clear, [t.running, heads, a.headDim]);
+  local.set(splitsEnd, i32.add(t.last, 1));
+  forRange(split, t.first, splitsEnd, 1, () => {
+    local.set(partial, makePartial(split));
+    local.set(position, t.position);
+    local.set(running, t.running);
+    forRange(index, 0, t.rows, 1, () => {
+      visibleOf(begin, end, split, position, a.window);
+      i32.lt_s(begin, end);
+      if_(null, () => call(merge, [running, partial, a.group, a.headDim]));
+      increment(position, 1);
+      increment(running, t.bytes);
+      increment(partial, t.bytes);
     });
-    local.set(sinks, a.sinks);
-    local.get(sinks);
-    if_(null, () => increment(sinks, i32.shl(i32.mul(t.kvHead, a.group), 2)));
-    call(finish, [t.running, t.out, sinks, a.group, a.headDim]);
+  });
+  local.set(sinks, a.sinks);
+  local.get(sinks);
+  if_(null, () => increment(sinks, i32.shl(i32.mul(t.kvHead, a.group), 2)));
+  local.set(running, t.running);
+  forRange(index, 0, t.rows, 1, () => {
+    call(finish, [running, t.out, sinks, a.group, a.headDim]);
+    increment(running, t.bytes);
+    increment(t.out, a.outStride);
   });
 }
 
@@ -210,6 +229,7 @@ export function attention(format: KvFormat) {
       null,
       () => {
         local.set(tasks, i32.mul(i32.mul(a.rows, a.kvHeads), a.splits));
+        local.set(t.rows, i32.const(1));
         forEachTask(task, tasks, () => {
           local.set(split, i32.rem_u(task, a.splits));
           local.set(target, i32.div_u(task, a.splits));
@@ -220,13 +240,25 @@ export function attention(format: KvFormat) {
           i32.ge_s(split, t.first);
           i32.le_s(split, t.last);
           i32.and($, $);
-          if_(null, () => call(attend, [args, t.row, t.kvHead, split, target, t.scores]));
+          if_(null, () => {
+            t.gatherQueries();
+            call(attend, [args, t.row, t.rows, t.kvHead, split, t.q, target, t.scores, t.room]);
+          });
         });
       },
       () => {
-        mergeSplits(frame, a, t, (_task, split) => {
-          call(attend, [args, t.row, t.kvHead, split, t.partial, t.scores]);
-          return t.partial;
+        const block = frame.i32();
+        local.set(tasks, i32.mul(a.rowBlockCount, a.kvHeads));
+        forEachTask(task, tasks, () => {
+          local.set(block, i32.add(a.rowBlocks, i32.shl(i32.div_u(task, a.kvHeads), 3)));
+          local.set(t.row, i32.load({}, block));
+          local.set(t.rows, i32.load({ offset: 4 }, block));
+          local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
+          t.gatherQueries();
+          mergeSplits(frame, a, t, (one) => {
+            call(attend, [args, t.row, t.rows, t.kvHead, one, t.q, t.partial, t.scores, t.room]);
+            return t.partial;
+          });
         });
       },
     );
@@ -235,14 +267,20 @@ export function attention(format: KvFormat) {
 
 export const attentionMerge = opKernel('attentionMerge', ATTENTION_ARGS, (frame, a, thread) => {
   const t = taskLocals(frame, a, thread);
-  const source = frame.i32();
+  const [task, tasks, source] = Array.from({ length: 3 }, () => frame.i32());
   local.get(a.spread);
   if_(null, () => {
-    mergeSplits(frame, a, t, (task, split) => {
-      i32.add(i32.mul(task, a.splits), split);
-      i32.mul($, t.bytes);
-      local.set(source, i32.add($, a.partials));
-      return source;
+    local.set(tasks, i32.mul(a.rows, a.kvHeads));
+    local.set(t.rows, i32.const(1));
+    forEachTask(task, tasks, () => {
+      local.set(t.row, i32.div_u(task, a.kvHeads));
+      local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
+      mergeSplits(frame, a, t, (split) => {
+        i32.add(i32.mul(task, a.splits), split);
+        i32.mul($, t.bytes);
+        local.set(source, i32.add($, a.partials));
+        return source;
+      });
     });
   });
 });
