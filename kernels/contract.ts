@@ -41,7 +41,8 @@ export interface Tensor {
   readonly domain: RowDomain;
   /**
    * Rows for each row of the domain, mostly 1. More for what the experts of each token compute: then the order of the
-   * rows is the device's own, as {@link OpRecorder.gatherRoutes} leaves them.
+   * rows is the device's own, as {@link OpRecorder.gatherRoutes} leaves them, and so is whether they are written at all,
+   * once the ops that read them have been recorded.
    */
   readonly perRow: number;
 }
@@ -217,7 +218,10 @@ export interface OpRecorder {
     routes: Routes;
   }): void;
 
-  /** Copies each row of `x` `[tokens, n]` to the rows of `out`, one for each of its routes. */
+  /**
+   * Copies each row of `x` `[tokens, n]` to the rows of `out`, one for each of its routes. Only {@link OpRecorder.expertLinear}
+   * reads `out`, and `x` does not change before it has: a device may leave the copy to that.
+   */
   gatherRoutes(op: { x: Tensor; routes: Routes; out: Tensor }): void;
 
   /**

@@ -221,6 +221,31 @@ export function expertKernel(format: WeightFormat, routes: 'plain' | 'rows' | 'm
   };
 }
 
+/** params, step, weights, chosen experts, x or its codes, scales of x, bias, codes and scales of the result or the result */
+export function expertGatedKernel(format: WeightFormat, quantizes: boolean, packedDot: boolean): Kernel {
+  const { dot, weight, product } = productFiles(format, packedDot);
+  const keep: ShaderName[] = quantizes ? ['quantize-four', 'keep-codes'] : ['keep-floats'];
+  return {
+    name: `experts ${format}, gated`,
+    files: [...dot, 'step', ...weight, 'expert-fused', product, 'activate', ...keep, 'expert-gated'],
+    bindings: [
+      'uniform',
+      ...Array<BindingKind>(6).fill('read'),
+      ...Array<BindingKind>(quantizes ? 2 : 1).fill('write'),
+    ],
+  };
+}
+
+/** params, step, weights, chosen experts, x or its codes, scales of x, bias, out, routes' weights */
+export function expertMixKernel(format: WeightFormat, packedDot: boolean): Kernel {
+  const { dot, weight, product } = productFiles(format, packedDot);
+  return {
+    name: `experts ${format}, mixed`,
+    files: [...dot, 'step', ...weight, 'expert-fused', product, 'expert-mix'],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write', 'read'],
+  };
+}
+
 /** What reads and what writes keys and values of a format. */
 const CACHE_FILE: Readonly<Record<KvFormat, ShaderName>> = { F32: 'cache-f32', F16: 'cache-f16', I8: 'cache-i8' };
 const STORE_FILE: Readonly<Record<KvFormat, ShaderName>> = { F32: 'store-f32', F16: 'store-f16', I8: 'store-i8' };
@@ -321,12 +346,6 @@ export const KERNELS = {
     name: 'route',
     files: ['step', 'route'],
     bindings: ['uniform', 'read', 'read', 'write', 'write'],
-  },
-  /** params, step, x, out */
-  gatherRoutes: {
-    name: 'gatherRoutes',
-    files: ['step', 'gather-routes'],
-    bindings: ['uniform', 'read', 'read', 'write'],
   },
   /** params, step, x, weights, out */
   mixRoutes: {

@@ -5,7 +5,9 @@ import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { expertKernel, KERNELS, type KernelConstants } from './kernels.ts';
 import { sumShape } from './layout.ts';
+import { mixKernels } from './record-fused-experts.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
+import { stackParts } from './stack.ts';
 
 /** Threads of a workgroup of the kernels that share work, and weight rows that each of them takes. */
 const [THREADS, OUTS_PER_THREAD] = [128, 2];
@@ -33,25 +35,27 @@ export function recordRoute(recording: Recording, op: Parameters<OpRecorder['rou
   });
 }
 
+/** Kernels of experts read the rows where they are. */
 export function recordGatherRoutes(recording: Recording, op: Parameters<OpRecorder['gatherRoutes']>[0]): void {
-  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-  recording.add([out], {
-    kernel: KERNELS.gatherRoutes,
-    args: [x.stride, op.routes.perToken],
-    buffers: [x.buffer, out.buffer],
-    workgroups: (counts) => [Math.ceil((rowsOf(out, counts) * x.stride) / ELEMENT_THREADS)],
-  });
+  recording.noteGathered(op.out as WebGpuTensor, op.x as WebGpuTensor);
 }
 
 export function recordMixRoutes(recording: Recording, op: Parameters<OpRecorder['mixRoutes']>[0]): void {
   const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
   const { perToken, weights } = op.routes as WebGpuRoutes;
-  recording.add([out], {
-    kernel: KERNELS.mixRoutes,
-    args: [x.stride, perToken],
-    buffers: [x.buffer, weights, out.buffer],
-    workgroups: ({ rows }) => [Math.ceil((rows * out.stride) / ELEMENT_THREADS)],
-  });
+  const withExperts = mixKernels(recording, op);
+  recording.add(
+    [out],
+    {
+      kernel: KERNELS.mixRoutes,
+      args: [x.stride, perToken],
+      buffers: [x.buffer, weights, out.buffer],
+      workgroups: ({ rows }) => [
+        withExperts?.takes(rows * perToken) ? 0 : Math.ceil((rows * out.stride) / ELEMENT_THREADS),
+      ],
+    },
+    ...(withExperts?.kernels ?? []),
+  );
 }
 
 /**
@@ -59,22 +63,29 @@ export function recordMixRoutes(recording: Recording, op: Parameters<OpRecorder[
  * with more routes than experts takes them expert by expert.
  */
 export function recordExpertLinear(recording: Recording, op: Parameters<OpRecorder['expertLinear']>[0]): void {
-  const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-  const { chosen, experts } = op.routes as WebGpuRoutes;
+  const out = op.out as WebGpuTensor;
+  const { x, sharing } = recording.gathered(op.x as WebGpuTensor);
+  const routes = op.routes as WebGpuRoutes;
+  const { chosen, experts } = routes;
   const bias = op.bias as WebGpuConstant | undefined;
   const { variants, unused } = recording;
-  const kernels: Recorded[] = [];
+  const weights = op.weights as readonly WebGpuWeight[];
+  const areQuantized = weights.every(({ format }) => isQuantized(format));
+  if (!areQuantized) recording.readFloats(x);
+  const few: Recorded[] = [];
+  const others: Recorded[] = [];
   // Fewer read less weights by themselves.
   const isMany = (routes: number) => routes >= 2 * experts;
   // Narrow matrices have more sums in a workgroup than its memory holds.
   const manyOuts = (segments: number) => (segments >= 8 ? OUTS_PER_THREAD : 1);
+  // What is multiplied by the same rows should lie in one buffer.
+  stackParts(recording.gpu, recording.memory, weights);
   let column = 0;
-  for (const { format, vectors, parts, rows: allRows } of op.weights as readonly WebGpuWeight[]) {
+  for (const { format, vectors, parts, rows: allRows } of weights) {
     const { blocks, segments } = sumShape(format, x.cols);
-    const quantized = isQuantized(format) ? recording.quantized(x) : undefined;
+    const quantized = isQuantized(format) ? recording.quantized(x, areQuantized) : undefined;
     const expertRows = allRows / experts;
     for (const part of parts) {
-      part.bound = true;
       const { buffer, base, firstRow, rows } = part;
       const kernel = (
         routes: Parameters<typeof expertKernel>[1],
@@ -93,8 +104,9 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
           column,
           out.stride,
           out.cols,
-          domainCode(x),
+          domainCode(out),
           bias ? 1 : 0,
+          sharing,
         ],
         buffers: [
           buffer,
@@ -105,20 +117,22 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
           out.buffer,
           chosen,
         ],
-        workgroups: (counts) => workgroups(rowsOf(x, counts)),
+        workgroups: (counts) => workgroups(rowsOf(out, counts)),
         constants,
       });
       if (variants.plainLinear) {
-        kernels.push(kernel('plain', (routes) => [Math.ceil(expertRows / ELEMENT_THREADS), routes]));
+        others.push(kernel('plain', (routes) => [Math.ceil(expertRows / ELEMENT_THREADS), routes]));
         continue;
       }
       const groups = (outs: number) => Math.ceil(expertRows / ((outs * THREADS) / segments));
-      kernels.push(
+      few.push(
         kernel('rows', (routes) => [isMany(routes) ? 0 : groups(OUTS_PER_THREAD), routes], {
           THREADS,
           OUTS: OUTS_PER_THREAD,
           SEGMENTS: segments,
         }),
+      );
+      others.push(
         kernel('many', (routes) => [isMany(routes) ? groups(manyOuts(segments)) : 0, experts], {
           THREADS,
           OUTS: manyOuts(segments),
@@ -129,5 +143,23 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
     }
     column += expertRows;
   }
-  recording.add([out], ...kernels);
+  recording.add([out], ...others, ...few);
+  const [{ format, vectors, parts }] = weights;
+  const isOneRun = weights.every((weight) => {
+    const [{ buffer }] = weight.parts;
+    return weight.parts.length === 1 && buffer === parts[0].buffer && weight.rows === weights[0].rows;
+  });
+  if (!isOneRun || few.length === 0) return;
+  recording.noteFewRoutes(out, few.length, {
+    x,
+    sharing,
+    routes,
+    format,
+    vectors,
+    buffer: parts[0].buffer,
+    bases: weights.map((weight) => weight.parts[0].base),
+    expertRows: weights[0].rows / experts,
+    bias,
+    isFew: (count) => !isMany(count),
+  });
 }

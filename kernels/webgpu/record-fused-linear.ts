@@ -8,10 +8,11 @@ import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuKvCache, WebGpuTensor } from './buffers.ts';
 import { type KernelConstants, linearGatedKernel, linearRopeKernel } from './kernels.ts';
 import { BLOCK, sumShape } from './layout.ts';
-import { FEW_ROWS, isWithin } from './record-linear.ts';
+import { FEW_ROWS, isWithin, MOST_FEW_ROWS } from './record-linear.ts';
 import { domainCode, type Quantized, type Recorded, type Recording, rowsOf } from './recording.ts';
+import type { StepCounts } from './step-buffers.ts';
 
-/** Threads of a workgroup that takes 32 columns of a gated activation. */
+/** Most threads of a workgroup that takes 32 columns of a gated activation. */
 const GATED_THREADS = 256;
 /** Elements of a head that one thread rotates and stores. */
 const COUPLE = 8;
@@ -25,32 +26,36 @@ const SMALL_ROPE_ROWS = 4096;
 const SMALL_ROPE_TILE = { threads: 256, pairs: 1, steps: 4 };
 
 /** Kernels for few rows that do a gated activation with the linear before it; none where the two do not suit. */
-export function gatedKernels(
-  recording: Recording,
-  op: Parameters<OpRecorder['gatedActivation']>[0],
-): ((form: Quantized, constants: KernelConstants) => readonly Recorded[]) | undefined {
+export function gatedKernels(recording: Recording, op: Parameters<OpRecorder['gatedActivation']>[0]) {
   const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-  const linear = takeLinear(recording, x, (segments, bias) => !bias && GATED_THREADS / segments <= BLOCK);
+  const linear = takeLinear(recording, x, (segments, bias) => !bias && segments > 1);
   if (!linear) return undefined;
   const args = [...linear.args, { float: op.limit ?? 0 }];
   const { run, codes, scales } = linear;
-  return (form, constants) =>
+  const kernels = (form: Quantized, isWanted: boolean, _: boolean, constants: KernelConstants) =>
     FEW_ROWS.map((most, i) => ({
       kernel: linearGatedKernel(run.format, recording.variants.packedDot),
       args,
       buffers: [run.buffer, out.buffer, codes, scales, form.codes, x.buffer, form.scales],
-      workgroups: (counts) => [isWithin(rowsOf(x, counts), i) ? out.cols / BLOCK : 0],
+      workgroups: (counts: StepCounts) => [isWithin(rowsOf(x, counts), i) ? out.cols / BLOCK : 0] as const,
       constants: {
         ...constants,
         ...linear.constants,
-        THREADS: GATED_THREADS,
+        QUANTIZE: isWanted,
+        ...gatedTile(linear.segments),
         ROWS: most,
-        PAIRS: (BLOCK * linear.segments) / GATED_THREADS,
-        OUTS: (2 * BLOCK * linear.segments) / GATED_THREADS,
         CODES_BINDING: 6,
         SCALES_BINDING: 8,
       },
     }));
+  return { takes: (rows: number) => rows <= MOST_FEW_ROWS, kernels };
+}
+
+/** Such a workgroup's threads, and the pairs of gate and up rows, and rows, that each team of them takes. */
+export function gatedTile(segments: number): KernelConstants {
+  const threads = Math.min(GATED_THREADS, BLOCK * segments);
+  const pairs = (BLOCK * segments) / threads;
+  return { THREADS: threads, PAIRS: pairs, OUTS: 2 * pairs };
 }
 
 /** Kernels for few rows that rotate and cache with the linear before it; none where the two do not suit. */

@@ -8,6 +8,7 @@ import { BLOCK, blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
 import { recordExpertLinear, recordGatherRoutes, recordMixRoutes, recordRoute } from './record-experts.ts';
+import { expertGatedKernels } from './record-fused-experts.ts';
 import { gatedKernels, ropeKernels } from './record-fused-linear.ts';
 import { MOST_FEW_ROWS, recordLinear } from './record-linear.ts';
 import {
@@ -153,20 +154,19 @@ export class WebGpuRecorder implements OpRecorder {
     const constants = { ACTIVATION: ACTIVATION_CODE[op.activation] };
     const limit = { float: op.limit ?? 0 };
     if (this.#recording.variants.fused && isWholeBlocks(out)) {
-      const withLinear = gatedKernels(this.#recording, op);
-      const least = withLinear ? MOST_FEW_ROWS + 1 : 1;
-      this.#recording.addQuantizing(out, (form, isWanted) => [
+      const fused = gatedKernels(this.#recording, op) ?? expertGatedKernels(this.#recording, op);
+      this.#recording.addQuantizing(out, (form, isWanted, asFloats) => [
         {
           kernel: KERNELS.gatedActivationRows,
           args: [out.cols, x.stride, domainCode(x), limit],
           buffers: [form.codes, form.scales, x.buffer, out.buffer],
           workgroups: (counts) => {
             const rows = rowsOf(x, counts);
-            return [rows < least ? 0 : Math.ceil((rows * out.cols) / 4 / ELEMENT_THREADS)];
+            return [fused?.takes(rows) ? 0 : Math.ceil((rows * out.cols) / 4 / ELEMENT_THREADS)];
           },
           constants: { ...constants, QUANTIZE: isWanted },
         },
-        ...(withLinear?.(form, { ...constants, QUANTIZE: isWanted }) ?? []),
+        ...(fused?.kernels(form, isWanted, asFloats, constants) ?? []),
       ]);
       return;
     }

@@ -1,6 +1,7 @@
 /** What a plan's ops become: dispatches with their pipelines, bind groups and arguments, made once and replayed every step. */
 
-import type { WebGpuConstant, WebGpuTensor } from './buffers.ts';
+import type { WeightFormat } from '../formats.ts';
+import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { USAGE } from './gpu.ts';
 import { KERNELS, type Kernel, type KernelConstants, type Variants } from './kernels.ts';
@@ -45,20 +46,45 @@ export interface UnusedBindings {
   readonly write: readonly GPUBuffer[];
 }
 
-/** The kernels for few rows of a linear op with one run of weights. */
-export interface FewRows {
-  readonly at: number;
-  readonly kernels: number;
+/** A linear op whose weights are one run of rows. */
+export interface RunLinear {
   readonly x: WebGpuTensor;
   readonly run: WeightRun;
   readonly bias: WebGpuConstant | undefined;
 }
 
+/** Experts' matrices in one buffer. */
+export interface RunExperts {
+  readonly x: WebGpuTensor;
+  /** Routes that share a row of x. */
+  readonly sharing: number;
+  readonly routes: WebGpuRoutes;
+  readonly format: WeightFormat;
+  readonly vectors: number;
+  readonly buffer: GPUBuffer;
+  /** Where the first expert's rows begin, of one weight or two, and how many rows the experts of each have. */
+  readonly bases: readonly number[];
+  readonly expertRows: number;
+  readonly bias: WebGpuConstant | undefined;
+  /** Routes are few enough. */
+  readonly isFew: (routes: number) => boolean;
+}
+
+/** Where the kernels for few rows of such an op are. */
+export type FewRows<Op> = Op & { readonly at: number; readonly kernels: number };
+
 /** The 8-bit form of a tensor. */
 export type Quantized = ReturnType<WebGpuTensor['quantizedCopy']>;
 
-/** Makes kernels that write a tensor, and its 8-bit form where `isWanted`; else those buffers are left alone. */
-export type QuantizingKernels = (form: Quantized, isWanted: boolean) => readonly Recorded[];
+/**
+ * Makes kernels that write a tensor, and its 8-bit form where `isWanted`; else those buffers are left alone. Where they are
+ * not `asFloats`, too, nothing reads the tensor itself. Always the same number, with gaps.
+ */
+export type QuantizingKernels = (
+  form: Quantized,
+  isWanted: boolean,
+  asFloats: boolean,
+) => readonly (Recorded | undefined)[];
 
 export class Recording {
   readonly gpu: Gpu;
@@ -68,12 +94,17 @@ export class Recording {
   readonly unused: UnusedBindings;
   readonly #pipelines: Pipelines;
   readonly #recorded: (Recorded | undefined)[] = [];
-  /** Kernels for few rows of the linear op that wrote a tensor last, which another op may do the work of. */
-  readonly #linears = new Map<WebGpuTensor, FewRows>();
+  /** Kernels for few rows of the linear op that wrote a tensor last, which another op may do the work of; the same of experts. */
+  readonly #linears = new Map<WebGpuTensor, FewRows<RunLinear>>();
+  readonly #experts = new Map<WebGpuTensor, FewRows<RunExperts>>();
+  /** Rows for each route that are those of another tensor. */
+  readonly #gathered = new Map<WebGpuTensor, WebGpuTensor>();
   /** Where the kernels that wrote a tensor last were recorded, and what makes them write its 8-bit form too. */
   readonly #quantizing = new Map<WebGpuTensor, { readonly at: number; readonly kernels: QuantizingKernels }>();
   /** Tensors whose 8-bit form is that of their present values. */
   readonly #quantized = new Set<WebGpuTensor>();
+  /** Tensors that are read as they are. */
+  readonly #floats = new Set<WebGpuTensor>();
 
   constructor(
     gpu: Gpu,
@@ -92,47 +123,77 @@ export class Recording {
   }
 
   /** Records kernels that write those tensors; of a step's rows each kernel does its part, or nothing. */
-  add(written: readonly WebGpuTensor[], ...kernels: readonly Recorded[]): void {
+  add(written: readonly WebGpuTensor[], ...kernels: readonly (Recorded | undefined)[]): void {
     this.#recorded.push(...kernels);
     for (const tensor of written) {
       this.#quantized.delete(tensor);
       this.#quantizing.delete(tensor);
+      this.#floats.delete(tensor);
       this.#linears.delete(tensor);
+      this.#experts.delete(tensor);
+      this.#gathered.delete(tensor);
     }
   }
 
   /** Says that the last `kernels` recorded are those for few rows of the linear op that writes `out`. */
-  noteFewRows(out: WebGpuTensor, kernels: number, linear: Omit<FewRows, 'at' | 'kernels'>): void {
+  noteFewRows(out: WebGpuTensor, kernels: number, linear: RunLinear): void {
     this.#linears.set(out, { ...linear, kernels, at: this.#recorded.length - kernels });
   }
 
+  /** The same of experts. */
+  noteFewRoutes(out: WebGpuTensor, kernels: number, experts: RunExperts): void {
+    this.#experts.set(out, { ...experts, kernels, at: this.#recorded.length - kernels });
+  }
+
   /** Takes those kernels out of the plan, for an op that does their work. */
-  takeFewRows({ at, kernels }: FewRows): void {
+  takeFewRows({ at, kernels }: FewRows<unknown>): void {
     this.#recorded.fill(undefined, at, at + kernels);
   }
 
   /** What an op may {@link takeFewRows}: nothing was recorded since that might read `out`. */
-  fewRows(out: WebGpuTensor): FewRows | undefined {
-    const linear = this.#linears.get(out);
-    return linear && linear.at + linear.kernels === this.#recorded.length ? linear : undefined;
+  fewRows(out: WebGpuTensor): FewRows<RunLinear> | undefined {
+    return this.#ifLast(this.#linears.get(out));
+  }
+
+  fewRoutes(out: WebGpuTensor): FewRows<RunExperts> | undefined {
+    return this.#ifLast(this.#experts.get(out));
+  }
+
+  #ifLast<Op>(few: FewRows<Op> | undefined): FewRows<Op> | undefined {
+    return few && few.at + few.kernels === this.#recorded.length ? few : undefined;
+  }
+
+  /** Says that the rows of `out` are to be those of `x`, which experts read in their place. */
+  noteGathered(out: WebGpuTensor, x: WebGpuTensor): void {
+    this.add([out]);
+    this.#gathered.set(out, x);
+  }
+
+  /** Where an expert finds the rows of `x`, and how many routes share one. */
+  gathered(x: WebGpuTensor): { readonly x: WebGpuTensor; readonly sharing: number } {
+    const source = this.#gathered.get(x);
+    return source ? { x: source, sharing: x.perRow } : { x, sharing: 1 };
   }
 
   /** Records kernels that write `out`, and its 8-bit form as well if an op asks for that before `out` changes. */
   addQuantizing(out: WebGpuTensor, kernels: QuantizingKernels): void {
     const at = this.#recorded.length;
     const [codes, scales] = this.unused.write;
-    this.add([out], ...kernels({ codes, scales }, false));
+    this.add([out], ...kernels({ codes, scales }, false, true));
     this.#quantizing.set(out, { at, kernels });
   }
 
-  /** The 8-bit form of a tensor, made by what made the tensor, or else by a kernel of its own. */
-  quantized(x: WebGpuTensor): Quantized {
+  /**
+   * The 8-bit form of a tensor, made by what made the tensor, or else by a kernel of its own.
+   * @param alone  the op does not read the tensor itself as well
+   */
+  quantized(x: WebGpuTensor, alone = false): Quantized {
+    if (!alone) this.readFloats(x);
     const copy = x.quantizedCopy(this.memory);
     if (this.#quantized.has(x)) return copy;
-    const quantizing = this.#quantizing.get(x);
-    if (quantizing) {
-      const kernels = quantizing.kernels(copy, true);
-      this.#recorded.splice(quantizing.at, kernels.length, ...kernels);
+    this.#quantized.add(x);
+    if (this.#quantizing.has(x)) {
+      this.#recordAgain(x);
     } else {
       const blocks = blocksOf(x.cols);
       this.#recorded.push({
@@ -142,8 +203,22 @@ export class Recording {
         workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * blocks) / ELEMENT_THREADS)],
       });
     }
-    this.#quantized.add(x);
     return copy;
+  }
+
+  /** Says that an op reads a tensor that experts make as it is, not in its 8-bit form alone. */
+  readFloats(x: WebGpuTensor): void {
+    if (this.#floats.has(x)) return;
+    this.#floats.add(x);
+    if (this.#quantized.has(x)) this.#recordAgain(x);
+  }
+
+  /** Has the kernels that made `x` make its 8-bit form as well. */
+  #recordAgain(x: WebGpuTensor): void {
+    const quantizing = this.#quantizing.get(x);
+    if (!quantizing) return;
+    const kernels = quantizing.kernels(x.quantizedCopy(this.memory), true, this.#floats.has(x));
+    this.#recorded.splice(quantizing.at, kernels.length, ...kernels);
   }
 
   /** Writes the arguments and makes the bind groups. */

@@ -23,7 +23,7 @@ const FUSED_FORMATS = [
 ] as const;
 const OUTS = 36;
 const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 32];
-const [EXPERTS, PER_TOKEN] = [5, 2];
+const [EXPERTS, PER_TOKEN, EXPERT_COLS] = [5, 2, 32];
 /** Logits of a row, the last of them no whole word of a mask, and what is asked of them. */
 const LOGITS = 300;
 const REDUCTION = { top: 9, scale: 0.5, picks: [1, 299], mask: new Uint32Array(10).fill(0xfffffffd) };
@@ -142,16 +142,25 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
   const adjusted = output('activation, addScaled and scaleAndCap', COLS);
   const experts = await Promise.all(
     (['F32', 'Q8_0'] as const).map(async (format) => ({
+      up: await weight(format, EXPERTS * 2 * EXPERT_COLS, COLS, waves(EXPERTS * 2 * EXPERT_COLS * COLS), EXPERTS),
       matrices: await weight(format, EXPERTS * OUTS, COLS, waves(EXPERTS * OUTS * COLS), EXPERTS),
+      activated: output(`experts ${format} and gatedActivation`, OUTS),
       out: output(`experts ${format}`, OUTS),
     })),
   );
+  // What is activated is no whole number of eighths, which bytes would hold exactly.
+  const floatDown = await weight('F32', EXPERTS * OUTS, EXPERT_COLS, waves(EXPERTS * OUTS * EXPERT_COLS), EXPERTS);
   const routes = device.createRoutes({ experts: EXPERTS, perToken: PER_TOKEN });
   const scores = tensor('scores', EXPERTS);
   const scoreTable = await weight('F32', MAX_ROWS, EXPERTS, waves(MAX_ROWS * EXPERTS));
   const routed = (name: string, cols: number) =>
     device.createTensor({ name, maxRows: PER_TOKEN * MAX_ROWS, cols, perRow: PER_TOKEN });
-  const [each, results] = [routed('each', COLS), routed('results', OUTS)];
+  const [each, raised, activatedEach, results] = [
+    routed('each', COLS),
+    routed('raised', 2 * EXPERT_COLS),
+    routed('activated each', EXPERT_COLS),
+    routed('results', OUTS),
+  ];
   const gathered = device.createTensor({ name: 'gathered', maxRows: MAX_ROWS, cols: COLS, domain: 'logits' });
   outputs.set('gatherRows', gathered);
 
@@ -171,9 +180,13 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     record.embed({ table: scoreTable, out: scores });
     record.route({ scores, normalize: true, routes });
     record.gatherRoutes({ x, routes, out: each });
-    for (const { matrices, out } of experts) {
+    for (const { matrices, up, activated, out } of experts) {
       record.expertLinear({ x: each, routes, weights: [matrices], out: results });
       record.mixRoutes({ x: results, routes, out });
+      record.expertLinear({ x: each, routes, weights: [up], out: raised });
+      record.gatedActivation({ x: raised, activation: 'silu', out: activatedEach });
+      record.expertLinear({ x: activatedEach, routes, weights: [floatDown], out: results });
+      record.mixRoutes({ x: results, routes, out: activated });
     }
     record.embed({ table: qkvTable, out: qkv });
     record.ropeAndCache({

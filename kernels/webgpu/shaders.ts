@@ -990,7 +990,110 @@ fn main(
   }
 }
 `,
-  'expert-group': `// What the kernels of experts' matrices share: out[p][o] = Σ x[p][k] · W[e][o][k] + bias[e][o], e = chosen[p].
+  'expert-fused': `// What the kernels share that take experts' matrices together with the op that follows, for few routes. All matrices lie in
+// one buffer, and the weight row of output o of expert e is firstRow + e · expertRows + o.
+
+struct Params {
+  blocks: u32,
+  // Vectors of four words a weight row.
+  vectors: u32,
+  firstRow: u32,
+  // The same of the up part, where the other is the gate.
+  firstUpRow: u32,
+  expertRows: u32,
+  // Columns of the result.
+  outs: u32,
+  outStride: u32,
+  // Routes that share a row of x.
+  sharing: u32,
+  limit: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+// u32 [routes]
+@group(0) @binding(3) var<storage, read> chosen: array<u32>;
+// f32 [experts, columns of the matrices]
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+const BIAS: bool = false;
+`,
+  'expert-gated': `// Experts' matrices and gated activation for a few routes (decode): activated[p] = act(gate(x[p])) · up(x[p]).
+//
+// A workgroup takes 32 columns of one route's result, so 64 weight rows; thread t computes segment t mod SEGMENTS of PAIRS
+// gate rows and as many up rows. The same bits as \`expert-rows.wgsl\` and then \`gated-activation-rows.wgsl\` give. Follows
+// \`expert-fused.wgsl\`, a \`product-*.wgsl\`, \`activate.wgsl\` and a \`keep-*.wgsl\`. Bound by memory: the chosen experts' weights.
+
+const THREADS: u32 = 256u;
+const SEGMENTS: u32 = 32u;
+// Of a row; 0 where \`params\` tells.
+const BLOCKS: u32 = 0u;
+const TEAMS: u32 = THREADS / SEGMENTS;
+// 32 / TEAMS, and twice that.
+const PAIRS: u32 = 4u;
+const OUTS: u32 = 8u;
+const PITCH: u32 = SEGMENTS + 1u;
+
+// [TEAMS, gate and up, PAIRS], of segments each.
+var<workgroup> sums: array<f32, 64u * PITCH>;
+var<workgroup> totals: array<f32, 64>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let firstOut = workgroupIndex(id, count) * 32u;
+  let route = id.z;
+  if (firstOut >= params.outs) {
+    return;
+  }
+  let blocks = select(BLOCKS, params.blocks, BLOCKS == 0u);
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
+  let expert = chosen[route];
+  let firstRow = expert * params.expertRows + firstOut + team * PAIRS;
+  //# for j in OUTS
+  let base$j = (select(params.firstRow, params.firstUpRow, $ju >= PAIRS) + firstRow + $ju % PAIRS) * params.vectors;
+  var partial$j = 0.0;
+  //# end
+  for (var block = segment; block < blocks; block += SEGMENTS) {
+    //# for j in OUTS
+    let loaded$j = loadBlock(base$j, block, blocks);
+    //# end
+    let row = loadRow(route / params.sharing, block, blocks);
+    //# for j in OUTS
+    partial$j = addBlock(loaded$j, row, partial$j);
+    //# end
+  }
+  //# for j in OUTS
+  sums[(team * OUTS + $ju) * PITCH + segment] = partial$j;
+  //# end
+  workgroupBarrier();
+  if (thread < 64u) {
+    var total = 0.0;
+    for (var s = 0u; s < SEGMENTS; s++) {
+      total += sums[thread * PITCH + s];
+    }
+    if (BIAS) {
+      let j = thread % OUTS;
+      let column = j / PAIRS * params.outs + firstOut + thread / OUTS * PAIRS + j % PAIRS;
+      total += bias[expert * 2u * params.outs + column];
+    }
+    totals[thread] = total;
+  }
+  workgroupBarrier();
+  var values = vec4f(0.0);
+  if (thread < 8u) {
+    for (var k = 0u; k < 4u; k++) {
+      let column = 4u * thread + k;
+      let gate = column / PAIRS * OUTS + column % PAIRS;
+      values[k] = gated(totals[gate], totals[gate + PAIRS], params.limit);
+    }
+  }
+  keepBlock(values, (route * params.outs + firstOut) / 4u + thread, thread);
+}
+`,
+  'expert-group': `// What the kernels of experts' matrices share: out[p][o] = Σ x[p / sharing][k] · W[e][o][k] + bias[e][o], e = chosen[p].
 //
 // weights  the experts' matrices one under the other, expertRows each, of which the buffer holds \`rows\` from \`part\` on
 //
@@ -1010,6 +1113,8 @@ struct Params {
   biasStride: u32,
   domain: u32,
   hasBias: u32,
+  // Routes that share a row of x.
+  sharing: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -1121,7 +1226,7 @@ fn main(
         }
         for (var r = 0u; r < ROWS; r++) {
           if (r < rows) {
-            let row = loadRow(list[first + r], block, params.blocks);
+            let row = loadRow(list[first + r] / params.sharing, block, params.blocks);
             for (var j = 0u; j < OUTS; j++) {
               partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
             }
@@ -1142,6 +1247,96 @@ fn main(
         }
       }
       workgroupBarrier();
+    }
+  }
+}
+`,
+  'expert-mix': `// Experts' matrices for the few routes of each token (decode), and the sum of their results, each times its weight.
+//
+// routeWeights  f32 [tokens, ROUTES]
+// out           f32 [tokens, outStride]
+//
+// A workgroup takes OUTS · THREADS / SEGMENTS outputs of a token. Thread t computes segment t mod SEGMENTS of OUTS outputs of
+// all ROUTES experts; then one thread a sum adds up the segments, and one an output the experts' sums in order. The same
+// bits as \`expert-rows.wgsl\` and then \`mix-routes.wgsl\` give. Follows \`expert-fused.wgsl\` and a \`product-*.wgsl\`. Bound by
+// memory: the chosen experts' weights.
+
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+@group(0) @binding(8) var<storage, read> routeWeights: array<f32>;
+
+const THREADS: u32 = 128u;
+const OUTS: u32 = 1u;
+const ROUTES: u32 = 1u;
+const SEGMENTS: u32 = 32u;
+// Of a row; 0 where \`params\` tells.
+const BLOCKS: u32 = 0u;
+const TEAMS: u32 = THREADS / SEGMENTS;
+const PITCH: u32 = SEGMENTS + 1u;
+
+// [TEAMS, OUTS, ROUTES], of segments each.
+var<workgroup> sums: array<f32, TEAMS * OUTS * ROUTES * PITCH>;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let firstOut = workgroupIndex(id, count) * (TEAMS * OUTS);
+  let firstRoute = id.z * ROUTES;
+  if (firstOut >= params.outs) {
+    return;
+  }
+  let blocks = select(BLOCKS, params.blocks, BLOCKS == 0u);
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
+  //# for p in ROUTES
+  let first$p = params.firstRow + chosen[firstRoute + $pu] * params.expertRows;
+  //# for j in OUTS
+  // Outputs beyond the end repeat the last one, and are not stored.
+  let base$p_$j = (first$p + min(firstOut + team * OUTS + $ju, params.outs - 1u)) * params.vectors;
+  var partial$p_$j = 0.0;
+  //# end
+  //# end
+  for (var block = segment; block < blocks; block += SEGMENTS) {
+    //# for p in ROUTES
+    //# for j in OUTS
+    let loaded$p_$j = loadBlock(base$p_$j, block, blocks);
+    //# end
+    //# end
+    //# for p in ROUTES
+    let row$p = loadRow(firstRoute + $pu, block, blocks);
+    //# for j in OUTS
+    partial$p_$j = addBlock(loaded$p_$j, row$p, partial$p_$j);
+    //# end
+    //# end
+  }
+  //# for p in ROUTES
+  //# for j in OUTS
+  sums[((team * OUTS + $ju) * ROUTES + $pu) * PITCH + segment] = partial$p_$j;
+  //# end
+  //# end
+  workgroupBarrier();
+  for (var i = thread; i < TEAMS * OUTS * ROUTES; i += THREADS) {
+    var total = 0.0;
+    for (var s = 0u; s < SEGMENTS; s++) {
+      total += sums[i * PITCH + s];
+    }
+    if (BIAS) {
+      let o = min(firstOut + i / ROUTES, params.outs - 1u);
+      total += bias[chosen[firstRoute + i % ROUTES] * params.outs + o];
+    }
+    // Its own segments are what nobody else reads.
+    sums[i * PITCH] = total;
+  }
+  workgroupBarrier();
+  for (var i = thread; i < TEAMS * OUTS; i += THREADS) {
+    if (firstOut + i < params.outs) {
+      var sum = 0.0;
+      for (var p = 0u; p < ROUTES; p++) {
+        sum = fma(routeWeights[firstRoute + p], sums[(i * ROUTES + p) * PITCH], sum);
+      }
+      out[id.z * params.outStride + firstOut + i] = sum;
     }
   }
 }
@@ -1167,7 +1362,7 @@ fn main(
   for (var segment = 0u; segment < params.segments; segment++) {
     var sum = 0.0;
     for (var block = segment; block < params.blocks; block += params.segments) {
-      sum = addBlock(loadBlock(base, block, params.blocks), loadRow(route, block, params.blocks), sum);
+      sum = addBlock(loadBlock(base, block, params.blocks), loadRow(route / params.sharing, block, params.blocks), sum);
     }
     total += sum;
   }
@@ -1211,7 +1406,7 @@ fn main(
     for (var j = 0u; j < OUTS; j++) {
       loaded[j] = loadBlock(bases[j], block, params.blocks);
     }
-    let row = loadRow(route, block, params.blocks);
+    let row = loadRow(route / params.sharing, block, params.blocks);
     for (var j = 0u; j < OUTS; j++) {
       partial[j] = addBlock(loaded[j], row, partial[j]);
     }
@@ -1396,38 +1591,6 @@ fn main(
   out[row * params.outStride + i] = gated(x[at], x[at + params.cols], params.limit);
 }
 `,
-  'gather-routes': `// out[p] = x[p / perToken]: a row for each route of each token
-//
-// x    f32 [token rows, stride]
-// out  f32 [token rows · perToken, stride]
-//
-// One thread an element, padding included. Bound by memory.
-
-struct Params {
-  stride: u32,
-  perToken: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-
-const THREADS: u32 = 64u;
-
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = workgroupIndex(id, count) * THREADS + thread;
-  let row = index / params.stride;
-  if (row >= rowsOf(0u) * params.perToken) {
-    return;
-  }
-  out[index] = x[row / params.perToken * params.stride + index % params.stride];
-}
-`,
   'gather-rows': `// out[j] = x[logitRows[j]]
 //
 // x    f32 [token rows, stride]
@@ -1457,6 +1620,28 @@ fn main(
     return;
   }
   out[index] = x[logitRow(row) * params.stride + index % params.stride];
+}
+`,
+  'keep-codes': `// Keeps a block of 32 columns, of which each of the first eight threads brings four: in 8 bits alone. Follows
+// \`quantize-four.wgsl\`; all threads call it together.
+
+fn keepBlock(values: vec4f, four: u32, thread: u32) {
+  noteFour(values, 0u, thread);
+  workgroupBarrier();
+  if (thread < 8u) {
+    storeCodes(values, four, 0u, thread);
+  }
+}
+`,
+  'keep-floats': `// Keeps a block of 32 columns, of which each of the first eight threads brings four: as floats.
+
+// f32 [rows, columns], as vectors
+@group(0) @binding(7) var<storage, read_write> kept: array<vec4f>;
+
+fn keepBlock(values: vec4f, four: u32, thread: u32) {
+  if (thread < 8u) {
+    kept[four] = values;
+  }
 }
 `,
   'linear-few-rows': `// linear for a few rows of x (decode): each weight is read once for ROWS rows, and each row of x once for OUTS weights.

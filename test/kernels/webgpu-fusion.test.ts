@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Device, KvFormat, WeightFormat } from '../../kernels/index.ts';
+import { type Device, type KvFormat, quantize, type WeightFormat } from '../../kernels/index.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import { bestVariants, GPU_VARIANTS } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
-import { maxDifference, openBench, plainStep, referenceDevice, sameBits } from './harness.ts';
+import { MAX_ROWS, maxDifference, openBench, plainStep, referenceDevice, sameBits } from './harness.ts';
 
 const test = suite('webgpu: rows rounded to 8 bits by the kernel that makes them');
 const gpu = await testGpu();
@@ -17,7 +17,8 @@ const [ROWS, COLS, OUTS] = [3, 96, 8];
 /** The device with the kernels of a GPU. */
 async function gpuDevice(): Promise<Device> {
   if (!gpu) throw new Error('no adapter');
-  return WebGpuDevice.share(gpu, new Pipelines(gpu), { ...bestVariants(gpu.features), ...GPU_VARIANTS });
+  const variants = { ...bestVariants(gpu.features), ...GPU_VARIANTS, compileAhead: false };
+  return WebGpuDevice.share(gpu, new Pipelines(gpu), variants);
 }
 
 interface Outcome {
@@ -149,6 +150,77 @@ for (const one of HEADS_CASES.slice(0, brief ? 2 : undefined)) {
           assert.ok(sameBits(got, whole[t].slice(first * width, (first + count) * width)), `rows from ${first}, ${t}`);
         }
       }
+      await device.close();
+    },
+  );
+}
+
+interface ExpertsCase {
+  readonly format: WeightFormat;
+  readonly downFormat?: WeightFormat;
+  readonly perToken: number;
+  readonly cols: number;
+  readonly half: number;
+  readonly bias?: boolean;
+  /** Gate and up are weights of their own. */
+  readonly apart?: boolean;
+}
+
+const EXPERTS_CASES: readonly ExpertsCase[] = [
+  { format: 'Q8_0', perToken: 3, cols: 288, half: 64, bias: true },
+  { format: 'BF16', perToken: 2, cols: 64, half: 32, apart: true },
+  { format: 'Q4_0', downFormat: 'F32', perToken: 1, cols: 96, half: 64, apart: true },
+  { format: 'F16', downFormat: 'Q4_0', perToken: 5, cols: 40, half: 32, bias: true },
+];
+
+for (const one of EXPERTS_CASES.slice(0, brief ? 1 : undefined)) {
+  const name = Object.entries(one).map(([key, value]) => `${key} ${value}`);
+  onGpu(
+    `experts done with their activation and their sum give the bits of the ops apart: ${name.join(', ')}`,
+    async () => {
+      const { format, downFormat = format, perToken, cols, half, bias = false, apart = false } = one;
+      const experts = 6;
+      const random = new Random(47);
+      const device = await gpuDevice();
+      const bench = await openBench(device);
+      const matrices = async (of: WeightFormat, rows: number, width: number) => {
+        const weight = device.createWeight({
+          name: 'w',
+          rows: experts * rows,
+          cols: width,
+          format: of,
+          matrices: experts,
+        });
+        await device.writeWeight(weight, 0, quantize(of, random.floats(experts * rows * width)), of);
+        return weight;
+      };
+      const up = await Promise.all((apart ? [half, half] : [2 * half]).map((rows) => matrices(format, rows, cols)));
+      const down = [await matrices(downFormat, cols, half)];
+      const upBias = bias ? bench.constant(random.floats(experts * 2 * half)) : undefined;
+      const downBias = bias ? bench.constant(random.floats(experts * cols)) : undefined;
+      const table = bench.input('x', random.floats(12 * cols), cols);
+      const scoreTable = bench.input('scores', random.floats(12 * experts), experts);
+      const routes = device.createRoutes({ experts, perToken });
+      const [x, scores, out] = [cols, experts, cols].map((n) => bench.output(n));
+      const [each, raised, activated, results] = [cols, 2 * half, half, cols].map((n) =>
+        device.createTensor({ name: 'routed', maxRows: perToken * MAX_ROWS, cols: n, perRow: perToken }),
+      );
+      const run = async (rows: number) => {
+        await bench.run((record) => {
+          record.embed({ table, out: x });
+          record.embed({ table: scoreTable, out: scores });
+          record.route({ scores, normalize: true, routes });
+          record.gatherRoutes({ x, routes, out: each });
+          record.expertLinear({ x: each, routes, weights: up, bias: upBias, out: raised });
+          record.gatedActivation({ x: raised, activation: 'silu', limit: 7, out: activated });
+          record.expertLinear({ x: activated, routes, weights: down, bias: downBias, out: results });
+          record.mixRoutes({ x: results, routes, out });
+        }, plainStep(rows));
+        return bench.read(out, rows);
+      };
+      // Twelve rows have more routes than twice the experts, which take kernels of their own.
+      const whole = await run(12);
+      for (const rows of [1, 2]) assert.ok(sameBits(await run(rows), whole.slice(0, rows * cols)), `${rows}`);
       await device.close();
     },
   );

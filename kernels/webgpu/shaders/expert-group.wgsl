@@ -1,4 +1,4 @@
-// What the kernels of experts' matrices share: out[p][o] = Σ x[p][k] · W[e][o][k] + bias[e][o], e = chosen[p].
+// What the kernels of experts' matrices share: out[p][o] = Σ x[p / sharing][k] · W[e][o][k] + bias[e][o], e = chosen[p].
 //
 // weights  the experts' matrices one under the other, expertRows each, of which the buffer holds `rows` from `part` on
 //
@@ -18,6 +18,8 @@ struct Params {
   biasStride: u32,
   domain: u32,
   hasBias: u32,
+  // Routes that share a row of x.
+  sharing: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -69,7 +69,7 @@ fn main(
         }
         for (var r = 0u; r < ROWS; r++) {
           if (r < rows) {
-            let row = loadRow(list[first + r], block, params.blocks);
+            let row = loadRow(list[first + r] / params.sharing, block, params.blocks);
             for (var j = 0u; j < OUTS; j++) {
               partial[j * ROWS + r] = addBlock(loaded[j], row, partial[j * ROWS + r]);
             }

@@ -19,7 +19,7 @@ fn main(
   for (var segment = 0u; segment < params.segments; segment++) {
     var sum = 0.0;
     for (var block = segment; block < params.blocks; block += params.segments) {
-      sum = addBlock(loadBlock(base, block, params.blocks), loadRow(route, block, params.blocks), sum);
+      sum = addBlock(loadBlock(base, block, params.blocks), loadRow(route / params.sharing, block, params.blocks), sum);
     }
     total += sum;
   }

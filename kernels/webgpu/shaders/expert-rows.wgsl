@@ -35,7 +35,7 @@ fn main(
     for (var j = 0u; j < OUTS; j++) {
       loaded[j] = loadBlock(bases[j], block, params.blocks);
     }
-    let row = loadRow(route, block, params.blocks);
+    let row = loadRow(route / params.sharing, block, params.blocks);
     for (var j = 0u; j < OUTS; j++) {
       partial[j] = addBlock(loaded[j], row, partial[j]);
     }
