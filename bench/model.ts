@@ -13,13 +13,12 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
 import { readTunedTiles } from '../engine/node/tuned-tiles.ts';
-import { QUANTIZATIONS, type Quantization } from '../engine/types.ts';
 import { WasmDevice } from '../kernels/index.ts';
 import { GpuBench, parseVariants } from './support/bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
 import { kernelTimes, measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
 import { INTEGER, listOf, oneOf, readOptions, SWITCH, string } from './support/options.ts';
-import { randomModel, SHAPES } from './support/random-model.ts';
+import { randomModel, SHAPES, WEIGHTS, type Weights, weightsOf } from './support/random-model.ts';
 import { writeResult } from './support/results.ts';
 import { machine, median, printTable, rounded } from './support/table.ts';
 
@@ -28,7 +27,7 @@ const options = readOptions({
   examples: [
     ['', 'Qwen2.5-0.5B shape, Q8_0 and Q4_0, 1 and 2 threads'],
     ['--model DIR --quantization none --threads 2', 'a model as it is stored'],
-    ['--device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,none', ''],
+    ['--device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,f16,none', ''],
     ['--device webgpu --shape mistral-7b --set "" --set fused=false --tuned', 'variants side by side'],
   ],
   options: {
@@ -36,9 +35,9 @@ const options = readOptions({
     model: { kind: string('DIR'), help: 'a model, instead of random weights; wasm only' },
     shape: { kind: listOf(oneOf(...Object.keys(SHAPES))), fallback: 'qwen2.5-0.5b', help: 'of random weights' },
     quantization: {
-      kind: listOf(oneOf('none', ...QUANTIZATIONS)),
+      kind: listOf(oneOf(...WEIGHTS)),
       fallback: 'q8_0,q4_0',
-      help: 'what weights are rounded to',
+      help: 'what weights are rounded to; f16 makes random ones of that',
     },
     threads: { kind: listOf(INTEGER), fallback: '1,2', help: 'threads of wasm' },
     set: { kind: string('NAME=VALUE,…'), fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
@@ -175,13 +174,14 @@ async function measureOnThreads(shape: string): Promise<void> {
   console.log(`\n${JSON.stringify({ bench: 'model', ...machine(), pp, tg, results })}`);
 }
 
-async function measure(shape: string, quantization: Quantization | 'none', threads: number): Promise<Result> {
+async function measure(shape: string, quantization: Weights, threads: number): Promise<Result> {
   const device = await WasmDevice.create({ threads });
-  const source = options.model ? await openDirectory(options.model) : await randomModel(shape);
+  const { format, quantize } = weightsOf(quantization);
+  const source = options.model ? await openDirectory(options.model) : await randomModel(shape, format);
   const started = performance.now();
   const model = await loadModel(source, {
     device,
-    quantize: quantization === 'none' ? undefined : quantization,
+    quantize,
     maxModelLen: Math.max(pp, tg),
     maxNumSeqs: 1,
     maxNumBatchedTokens: Math.max(pp, 1),

@@ -2,13 +2,12 @@
 
 import type { ModelSource } from '../../engine/checkpoint/model-source.ts';
 import { type LoadedModel, loadModel } from '../../engine/load-model.ts';
-import type { Quantization } from '../../engine/types.ts';
 import { type Device, WebGpuDevice } from '../../kernels/index.ts';
 import type { Variants } from '../../kernels/webgpu/kernels.ts';
 import type { KernelTime } from '../../kernels/webgpu/timestamps.ts';
 import { fillByCopies } from './bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './model-steps.ts';
-import { randomModel } from './random-model.ts';
+import { randomModel, type Weights, weightsOf } from './random-model.ts';
 import { median } from './table.ts';
 
 /** Bytes that are of a matrix, rather than of a header or a vector. */
@@ -18,8 +17,8 @@ const WARM_TOKENS = 64;
 
 export interface WebGpuModelOptions {
   readonly shape: string;
-  /** `none` keeps the BF16 of the random checkpoint. */
-  readonly quantization: string;
+  /** As {@link weightsOf} takes it. */
+  readonly quantization: Weights;
   readonly variants?: Partial<Variants>;
   /** What the variants are called. */
   readonly set: string;
@@ -61,11 +60,12 @@ export async function measureWebGpuModel(options: WebGpuModelOptions, bandwidth:
   const variants = decodeOnly ? { ...options.variants, compileAhead: false } : options.variants;
   const device = await WebGpuDevice.create({ variants });
   const writes = useRepeatedWeights(device);
-  const source = withoutLargeReads(await randomModel(options.shape));
+  const { format, quantize } = weightsOf(quantization);
+  const source = withoutLargeReads(await randomModel(options.shape, format));
   const started = performance.now();
   const model = await loadModel(source, {
     device,
-    quantize: quantization === 'none' ? undefined : (quantization as Quantization),
+    quantize,
     maxModelLen: Math.max(pp, tg, WARM_TOKENS),
     maxNumSeqs: 1,
     maxNumBatchedTokens: pp,

@@ -5,6 +5,8 @@ import { neededTensors } from '../../engine/architectures/needed-tensors.ts';
 import { readFields } from '../../engine/checkpoint/fields.ts';
 import type { ModelSource } from '../../engine/checkpoint/model-source.ts';
 import { CheckpointError } from '../../engine/errors.ts';
+import { QUANTIZATIONS, type Quantization } from '../../engine/types.ts';
+import { quantize } from '../../kernels/index.ts';
 
 const base = { model_type: 'qwen2', hidden_act: 'silu', rms_norm_eps: 1e-6, rope_theta: 1_000_000 };
 
@@ -70,11 +72,22 @@ export const SHAPES: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   },
 };
 
-/** A checkpoint in memory whose bfloat16 tensors are made up as they are read. */
-export async function randomModel(shape: string): Promise<ModelSource> {
+export type FloatFormat = 'BF16' | 'F16';
+
+/** What a bench calls weights: as they are (bfloat16 where they are made up), float16, or rounded while loading. */
+export const WEIGHTS = ['none', 'f16', ...QUANTIZATIONS] as const;
+export type Weights = (typeof WEIGHTS)[number];
+
+export function weightsOf(name: Weights): { readonly format: FloatFormat; readonly quantize?: Quantization } {
+  if (name === 'none') return { format: 'BF16' };
+  return name === 'f16' ? { format: 'F16' } : { format: 'BF16', quantize: name };
+}
+
+/** A checkpoint in memory whose tensors are made up as they are read. */
+export async function randomModel(shape: string, format: FloatFormat = 'BF16'): Promise<ModelSource> {
   const config = JSON.stringify(SHAPES[shape]);
   const files = new Map([['config.json', new TextEncoder().encode(config)]]);
-  const source = sourceOf(shape, files, 0);
+  const source = sourceOf(shape, files, format, 0);
   const description = describeDecoder(await readFields(source, 'config.json'));
   const header: Record<string, object> = {};
   let end = 0;
@@ -82,19 +95,19 @@ export async function randomModel(shape: string): Promise<ModelSource> {
   for (const [name, dims] of tensors) {
     const begin = end;
     end += 2 * dims.reduce((product, n) => product * n, 1);
-    header[name] = { dtype: 'BF16', shape: dims, data_offsets: [begin, end] };
+    header[name] = { dtype: format, shape: dims, data_offsets: [begin, end] };
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
   const head = new Uint8Array(8 + json.length);
   new DataView(head.buffer).setBigUint64(0, BigInt(json.length), true);
   head.set(json, 8);
   files.set('model.safetensors', head);
-  return sourceOf(shape, files, end);
+  return sourceOf(shape, files, format, end);
 }
 
-/** Files of which `model.safetensors` goes on for `randomBytes` of small random bfloat16 numbers. */
-function sourceOf(name: string, files: Map<string, Uint8Array>, randomBytes: number): ModelSource {
-  const pattern = randomHalves(1 << 20);
+/** Files of which `model.safetensors` goes on for `randomBytes` of small random numbers. */
+function sourceOf(name: string, files: Map<string, Uint8Array>, format: FloatFormat, randomBytes: number): ModelSource {
+  const pattern = randomHalves(1 << 20, format);
   const fileOf = (file: string) => {
     const bytes = files.get(file);
     if (!bytes) throw new CheckpointError(`${name}: no file ${file}`);
@@ -123,13 +136,12 @@ function sourceOf(name: string, files: Map<string, Uint8Array>, randomBytes: num
   };
 }
 
-/** `count` bfloat16 numbers, uniform in ±0.04. */
-function randomHalves(count: number): Uint8Array {
+/** `count` numbers, uniform in ±0.04. */
+function randomHalves(count: number, format: FloatFormat): Uint8Array {
   let state = 1;
   const values = Float32Array.from({ length: count }, () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return (state / 2 ** 32 - 0.5) * 0.08;
   });
-  const words = new Uint32Array(values.buffer);
-  return new Uint8Array(Uint16Array.from(words, (word) => word >>> 16).buffer);
+  return quantize(format, values);
 }

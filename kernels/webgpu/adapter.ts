@@ -10,7 +10,7 @@ const TOGGLES = [
   'disable_robustness',
   'disable_workgroup_init',
   'disable_polyfills_on_integer_div_and_mod',
-  // NVIDIA's driver has halves, which Dawn hides.
+  // Dawn hides the halves of NVIDIA's drivers before 615.71 (its change 8f96ae09), and with them their matrices of halves.
   'vulkan_enable_f16_on_nvidia',
   // Matrix units are an experiment of Dawn's.
   'allow_unsafe_apis',

@@ -31,7 +31,7 @@ import { Readback } from './readback.ts';
 import { WebGpuRecorder } from './record.ts';
 import type { UnusedBindings } from './recording.ts';
 import { WebGpuReduction } from './reductions.ts';
-import { type Fault, findFault } from './self-check.ts';
+import { type Fault, findFault, widenAlike } from './self-check.ts';
 import type { ShaderName } from './shaders.ts';
 import { StepBuffers } from './step-buffers.ts';
 import { type KernelTime, Timestamps, timesByKernel } from './timestamps.ts';
@@ -116,8 +116,9 @@ export class WebGpuDevice implements Device {
     this.#unused = { uniform: unused(USAGE.UNIFORM), read: unused(), write: [unused(), unused()] };
     const products = `${variants.packedDot ? 'packed' : 'plain'} integer products`;
     const isTuned = Object.keys(variants.linearTiles).length > 0;
-    const linear = variants.plainLinear ? ', plain linear' : isTuned ? ', tuned tiles' : '';
-    this.description = `webgpu (${gpu.features.description}, ${products}${linear})`;
+    const linear = variants.plainLinear ? 'plain linear' : isTuned ? 'tuned tiles' : undefined;
+    const parts = [gpu.features.description, products, variants.halves ? 'f16' : undefined, linear];
+    this.description = `webgpu (${parts.filter((part) => part !== undefined).join(', ')})`;
   }
 
   /** WebGPU does not tell. */
@@ -320,7 +321,8 @@ async function usedTiles(tuned: WebGpuDeviceOptions['tunedTiles'], adapter: stri
 }
 
 /** The best variants that pass the self-check. */
-async function soundVariants(gpu: Gpu, pipelines: Pipelines, best: Variants): Promise<Variants> {
+async function soundVariants(gpu: Gpu, pipelines: Pipelines, wanted: Variants): Promise<Variants> {
+  const best = await withSoundHalves(gpu, pipelines, wanted);
   let fault: Fault | undefined;
   for (const variants of [best, ...stepDowns(best)]) {
     const device = WebGpuDevice.share(gpu, pipelines, variants);
@@ -336,4 +338,16 @@ async function soundVariants(gpu: Gpu, pipelines: Pipelines, best: Variants): Pr
   throw new DeviceError(
     `device webgpu: kernel ${kernel} computes wrongly on ${gpu.features.description}: off by ${share}`,
   );
+}
+
+/** Without {@link Variants.halves} where they are not the same floats as without. */
+async function withSoundHalves(gpu: Gpu, pipelines: Pipelines, best: Variants): Promise<Variants> {
+  if (!best.halves) return best;
+  const plain = { ...best, halves: false };
+  const devices = [best, plain].map((variants) => WebGpuDevice.share(gpu, pipelines, variants));
+  try {
+    return (await widenAlike(devices)) ? best : plain;
+  } finally {
+    for (const device of devices) await device.close();
+  }
 }

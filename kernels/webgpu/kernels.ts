@@ -35,6 +35,8 @@ export interface LinearTile {
 export interface FeatureVariants {
   /** Products of signed bytes by `dot4I8Packed`. */
   readonly packedDot: boolean;
+  /** Halves are widened by the f16 type. */
+  readonly halves: boolean;
 }
 
 /** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
@@ -52,8 +54,12 @@ export interface Variants extends FeatureVariants {
   /** Rows and outputs of a tile of linear for many rows, quantised. */
   readonly tileRows: number;
   readonly tileOuts: number;
-  /** Rows and outputs of such a tile of float weights: 32 or 64. */
-  readonly tile: number;
+  /** Rows and outputs of such a tile of float weights, and outputs that a thread of it takes: 4 or 8, */
+  readonly wideRows: number;
+  readonly wideOuts: number;
+  readonly wideThreadOuts: number;
+  /** where a step has at least so many workgroups of them; else tiles are smaller. */
+  readonly wideWorkgroups: number;
   /** Threads of a workgroup that takes a row or a head, a power of two: sums are a binary tree over them. */
   readonly rowThreads: number;
   /** Threads of a workgroup of attention to one row; a multiple of 8. */
@@ -73,7 +79,10 @@ export const GPU_VARIANTS = {
   compileAhead: true,
   tileRows: 64,
   tileOuts: 64,
-  tile: 64,
+  wideRows: 128,
+  wideOuts: 128,
+  wideThreadOuts: 8,
+  wideWorkgroups: 96,
   rowThreads: 64,
   attentionThreads: 256,
   headGroup: 8,
@@ -86,7 +95,6 @@ const CPU_VARIANTS = {
   compileAhead: false,
   plainLinear: true,
   fused: false,
-  tile: 32,
   rowThreads: 4,
   attentionThreads: 8,
   headGroup: 2,
@@ -99,15 +107,15 @@ export function bestVariants(features: AdapterFeatures): Variants {
 }
 
 /** The variants that hang on a feature, each used where the adapter has it. */
-export function featureVariants({ packedDot }: AdapterFeatures): FeatureVariants {
-  return { packedDot };
+export function featureVariants({ packedDot, halves }: AdapterFeatures): FeatureVariants {
+  return { packedDot, halves };
 }
 
 /** One op a kernel, each row of attention for itself. */
 export const UNFUSED_VARIANTS = { fused: false, promptRuns: false };
 
 /** No variant that hangs on a feature. */
-const FEATURELESS: FeatureVariants = { packedDot: false };
+const FEATURELESS: FeatureVariants = { packedDot: false, halves: false };
 
 /** What asks least of an adapter and its compiler. */
 export const PLAIN_VARIANTS: Variants = { ...FEATURELESS, ...CPU_VARIANTS };
@@ -151,11 +159,21 @@ const AFFINE_FILES: Readonly<Record<AffineFormat, readonly ShaderName[]>> = {
   MXFP4: ['table-mxfp4', 'codes-table', 'factors-exponent'],
 };
 
+/** What reads the weights of a format that is read as floats. */
+function weightFiles(format: keyof typeof WEIGHT_FILE, { halves }: Pick<FeatureVariants, 'halves'>): ShaderName[] {
+  return format === 'F16' ? [widenFile(halves), WEIGHT_FILE[format]] : [WEIGHT_FILE[format]];
+}
+
+/** What makes floats of halves, for the files that read them. */
+function widenFile(halves: boolean): ShaderName {
+  return halves ? 'widen-f16' : 'widen-plain';
+}
+
 /** What reads a format's weights, and what multiplies a block of them by one of x. */
-function productFiles(format: WeightFormat, packedDot: boolean) {
+function productFiles(format: WeightFormat, { packedDot, halves }: FeatureVariants) {
   const dot: ShaderName[] = isQuantized(format) ? [packedDot ? 'dot-packed' : 'dot-plain'] : [];
   if (isAffine(format)) return { dot, weight: AFFINE_FILES[format], product: 'product-affine' } as const;
-  if (!isQuantized(format)) return { dot, weight: [WEIGHT_FILE[format]], product: 'product-float' } as const;
+  if (!isQuantized(format)) return { dot, weight: weightFiles(format, { halves }), product: 'product-float' } as const;
   return { dot, weight: [WEIGHT_FILE[format], 'dot-block'], product: 'product-quantized' } as const;
 }
 
@@ -165,10 +183,10 @@ function manyRowsFiles(format: WeightFormat): ShaderName[] {
 }
 
 /** params, step, weights, weight words, out */
-export function embedKernel(format: WeightFormat): Kernel {
+export function embedKernel(format: WeightFormat, features: FeatureVariants): Kernel {
   const elements: ShaderName[] = isAffine(format)
     ? [...AFFINE_FILES[format], 'weight-affine']
-    : [WEIGHT_FILE[format], ...(isQuantized(format) ? (['weight-codes'] as const) : [])];
+    : [...weightFiles(format, features), ...(isQuantized(format) ? (['weight-codes'] as const) : [])];
   return {
     name: `embed ${format}`,
     files: ['step', ...elements, 'embed'],
@@ -177,8 +195,8 @@ export function embedKernel(format: WeightFormat): Kernel {
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out */
-export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many', packedDot: boolean): Kernel {
-  const { dot, weight, product } = productFiles(format, packedDot);
+export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many', features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
   const body: Record<typeof rows, ShaderName[]> = {
     any: [product, 'linear-plain'],
     few: [product, 'linear-few-rows'],
@@ -192,8 +210,8 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
 }
 
 /** params, step, weights, rope, x or its codes, scales of x, keys, out, values, bias */
-export function linearRopeKernel(format: WeightFormat, cache: 'F32' | 'F16', packedDot: boolean): Kernel {
-  const { dot, weight, product } = productFiles(format, packedDot);
+export function linearRopeKernel(format: WeightFormat, cache: 'F32' | 'F16', features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
   return {
     name: `linear ${format}, rope`,
     files: [...dot, 'step', ...weight, 'linear-group', product, 'linear-rope', STORE_FILE[cache]],
@@ -202,8 +220,8 @@ export function linearRopeKernel(format: WeightFormat, cache: 'F32' | 'F16', pac
 }
 
 /** params, step, weights, activated, x or its codes, scales of x, codes and out and scales of the result */
-export function linearGatedKernel(format: WeightFormat, packedDot: boolean): Kernel {
-  const { dot, weight, product } = productFiles(format, packedDot);
+export function linearGatedKernel(format: WeightFormat, features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
   return {
     name: `linear ${format}, gated`,
     files: [...dot, 'step', ...weight, 'linear-group', product, 'activate', 'quantize-four', 'linear-gated'],
@@ -212,8 +230,12 @@ export function linearGatedKernel(format: WeightFormat, packedDot: boolean): Ker
 }
 
 /** params, step, weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
-export function expertKernel(format: WeightFormat, routes: 'plain' | 'rows' | 'many', packedDot: boolean): Kernel {
-  const { dot, weight, product } = productFiles(format, packedDot);
+export function expertKernel(
+  format: WeightFormat,
+  routes: 'plain' | 'rows' | 'many',
+  features: FeatureVariants,
+): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
   return {
     name: `experts ${format}, ${routes}`,
     files: [...dot, 'step', ...weight, 'expert-group', product, `expert-${routes}`],
@@ -254,9 +276,12 @@ const STORE_FILE: Readonly<Record<KvFormat, ShaderName>> = { F32: 'store-f32', F
  * The kernels that read keys and values in one of the formats of a cache. Attention and attentionPrompt: params, step, codes,
  * scales, qkv, keys, values, out, sinks; attentionSplit: params, step, two unused, qkv, keys, values, partials.
  */
-export function attentionKernels(format: KvFormat): Record<'attention' | 'split' | 'prompt', Kernel> {
-  const cache = CACHE_FILE[format];
-  const attend: ShaderName[] = [cache, 'attention-chunk'];
+export function attentionKernels(
+  format: KvFormat,
+  { halves }: FeatureVariants,
+): Record<'attention' | 'split' | 'prompt', Kernel> {
+  const cache = format === 'F16' ? ([widenFile(halves), CACHE_FILE[format]] as const) : ([CACHE_FILE[format]] as const);
+  const attend: ShaderName[] = [...cache, 'attention-chunk'];
   const bindings: BindingKind[] = ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write'];
   return {
     attention: {
@@ -271,7 +296,7 @@ export function attentionKernels(format: KvFormat): Record<'attention' | 'split'
     },
     prompt: {
       name: 'attentionPrompt',
-      files: ['step', 'attention-group', 'attention-end', cache, 'quantize-four', 'attention-prompt'],
+      files: ['step', 'attention-group', 'attention-end', ...cache, 'quantize-four', 'attention-prompt'],
       bindings: [...bindings, 'read'],
     },
   };

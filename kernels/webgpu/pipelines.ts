@@ -46,7 +46,7 @@ export class Pipelines {
     const key = `${kernel.name} ${kernel.files.join()} ${JSON.stringify(constants)}`;
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
-      const text = kernel.files.map((file) => this.#sources[file]).join('\n');
+      const text = joined(kernel.files.map((file) => this.#sources[file]));
       pipeline = this.#create(kernel, unrolled(specialize(kernel.name, text, constants)));
       // Whoever waits for it sees the failure; nobody may be waiting yet.
       pipeline.catch(() => undefined);
@@ -67,6 +67,13 @@ export class Pipelines {
     if (error) throw new DeviceError(`kernel ${kernel.name} does not compile: ${error.message.trim()}`);
     return this.#gpu.settled(created);
   }
+}
+
+/** WGSL files one after the other, what they enable and require before all of them. */
+function joined(texts: readonly string[]): string {
+  const text = texts.join('\n');
+  const directives = /^(enable|requires) [^;]+;$/gm;
+  return `${(text.match(directives) ?? []).join('\n')}\n${text.replace(directives, '')}`;
 }
 
 /**

@@ -25,7 +25,7 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
   const { kvHeads, headDim } = cache;
   const { heads } = op;
   const { variants, step, unused } = recording;
-  const reading = attentionKernels(cache.format);
+  const reading = attentionKernels(cache.format, variants);
   const sharing = heads / kvHeads;
   const inRuns = variants.promptRuns && headDim % BLOCK === 0;
   const group = groupSize(sharing, headDim, variants);

@@ -92,7 +92,7 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
         workgroups: (routes: number) => [count: number, times: number],
         constants?: KernelConstants,
       ): Recorded => ({
-        kernel: expertKernel(format, routes, variants.packedDot),
+        kernel: expertKernel(format, routes, variants),
         args: [
           blocks,
           segments,

@@ -34,7 +34,7 @@ export function gatedKernels(recording: Recording, op: Parameters<OpRecorder['ga
   const { run, codes, scales } = linear;
   const kernels = (form: Quantized, isWanted: boolean, _: boolean, constants: KernelConstants) =>
     FEW_ROWS.map((most, i) => ({
-      kernel: linearGatedKernel(run.format, recording.variants.packedDot),
+      kernel: linearGatedKernel(run.format, recording.variants),
       args,
       buffers: [run.buffer, out.buffer, codes, scales, form.codes, x.buffer, form.scales],
       workgroups: (counts: StepCounts) => [isWithin(rowsOf(x, counts), i) ? out.cols / BLOCK : 0] as const,
@@ -78,7 +78,7 @@ export function ropeKernels(
   const perGroup = (threads / segments) * pairs;
   const groups = Math.ceil(((heads + 2 * kvHeads) * headDim) / 2 / perGroup);
   return FEW_ROWS.map((most, i) => ({
-    kernel: linearRopeKernel(run.format, format, recording.variants.packedDot),
+    kernel: linearRopeKernel(run.format, format, recording.variants),
     args,
     buffers: [
       run.buffer,

@@ -3,6 +3,7 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
+import { floatTileConstants, floatTiles, takesTile } from './float-tiles.ts';
 import { type KernelConstants, type LinearTile, linearKernel, type Variants } from './kernels.ts';
 import { isAffine, sumShape } from './layout.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
@@ -84,7 +85,7 @@ function kernelsOfRun(
     workgroups: (rows: number) => [count: number, times: number],
     constants?: KernelConstants,
   ): Recorded => ({
-    kernel: linearKernel(format, rows, variants.packedDot),
+    kernel: linearKernel(format, rows, variants),
     args,
     buffers,
     workgroups: (counts) => workgroups(rowsOf(x, counts)),
@@ -114,8 +115,17 @@ function kernelsOfRun(
       constants,
     );
   if (!quantized) {
-    const { tile } = variants;
-    return { few, others: [many(MOST_FEW_ROWS + 1, Number.POSITIVE_INFINITY, tile, tile, { TILE: tile })] };
+    const tiles = floatTiles(variants).map((tile, i) =>
+      kernel(
+        'many',
+        (rows) => [
+          rows > MOST_FEW_ROWS && takesTile(variants, run.rows, rows, i) ? Math.ceil(run.rows / tile.outs) : 0,
+          Math.ceil(rows / tile.rows),
+        ],
+        { ...floatTileConstants(tile), HALVES: format !== 'F32' },
+      ),
+    );
+    return { few, others: tiles };
   }
   const { tileRows } = variants;
   // A thread holds half as many outputs where a block has two scales and a min.

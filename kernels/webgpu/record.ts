@@ -59,7 +59,7 @@ export class WebGpuRecorder implements OpRecorder {
       const { buffer, base, firstRow, rows } = part;
       const [vectors, blocks, scale] = [table.vectors, blocksOf(table.cols), { float: op.scale ?? 1 }];
       this.#recording.add([out], {
-        kernel: embedKernel(table.format),
+        kernel: embedKernel(table.format, this.#recording.variants),
         args: [vectors, blocks, base, firstRow, rows, table.cols, out.stride, scale],
         buffers: [buffer, buffer, out.buffer],
         workgroups: ({ rows: tokens }) => [Math.ceil((tokens * out.stride) / 4 / ELEMENT_THREADS)],

@@ -46,6 +46,32 @@ export async function findFault(device: Device): Promise<Fault | undefined> {
   return undefined;
 }
 
+/**
+ * True when two devices make the same floats of every half that is a number, infinities and what float16 holds with fewer bits
+ * included: {@link findFault} has none of those, and tells nothing smaller than its tolerance.
+ */
+export async function widenAlike(devices: readonly Device[]): Promise<boolean> {
+  const cols = 256;
+  const halves = Uint16Array.from({ length: 2 ** 16 }, (_, bits) => bits).filter((bits) => (bits & 0x7fff) <= 0x7c00);
+  const rows = Math.ceil(halves.length / cols);
+  const data = new Uint16Array(rows * cols);
+  data.set(halves);
+  const found: Uint32Array[] = [];
+  for (const device of devices) {
+    device.setStepLimits({ maxRows: rows, maxLogitRows: 1, maxSlots: 1, maxBlocksPerSlot: 1 });
+    const table = device.createWeight({ name: 'every half', rows, cols, format: 'F16' });
+    await device.writeWeight(table, 0, new Uint8Array(data.buffer), 'F16');
+    const out = device.createTensor({ name: 'every half', maxRows: rows, cols });
+    const plan = device.record(rows, (record) => record.embed({ table, out }));
+    const tokens = Array.from({ length: rows }, (_, r) => r);
+    const zeros = tokens.map(() => 0);
+    await device.run(plan, { tokens, positions: zeros, slots: zeros, blockTables: [[0]], logitRows: [] });
+    const { buffer, byteOffset, length } = await device.read(out, rows);
+    found.push(new Uint32Array(buffer, byteOffset, length));
+  }
+  return found.every((words) => words.every((word, i) => word === found[0][i]));
+}
+
 interface Result {
   readonly kernel: string;
   readonly values: Float32Array;

@@ -769,14 +769,10 @@ fn main(
   }
 }
 `,
-  'cache-f16': `// Keys and values in half precision, in the order of \`cache-f32.wgsl\`. Widened by a function that needs no f16 type.
+  'cache-f16': `// Keys and values in half precision, in the order of \`cache-f32.wgsl\`. Follows a \`widen-*.wgsl\`.
 
 @group(0) @binding(5) var<storage, read> keys: array<vec2u>;
 @group(0) @binding(6) var<storage, read> values: array<vec2u>;
-
-fn widened(halves: vec2u) -> vec4f {
-  return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y));
-}
 
 // Columns 4i … 4i+3 of a position's key; \`page\` counts the K/V heads of all blocks.
 fn keyAt(page: u32, i: u32, inPage: u32) -> vec4f {
@@ -1978,32 +1974,134 @@ fn main(
   }
 }
 `,
-  'linear-many-rows-float': `// linear for many rows of x (prompts) and float weights: a tile of TILE × TILE results a workgroup.
+  'linear-many-rows-float': `// linear for many rows of x (prompts) and float weights: TILE_ROWS × TILE_OUTS results a workgroup.
 //
-// Four blocks of 8 columns of one segment, of TILE rows of x and of TILE weight rows, lie in workgroup memory, and each
-// thread computes 8 × 8 results. Segments are walked one after the other, see \`linear-group.wgsl\`, which it follows. Bound
-// by arithmetic: 8 × 8 results take 4 reads of workgroup memory for 64 products, as much as a thread's registers hold.
+// STEP blocks of 8 columns of one segment, of the tile's rows of x and of its weight rows, lie in workgroup memory as floats
+// while the next ones are on their way to registers; there are two such places in turn, so that one barrier a step is
+// enough. Segments are walked one after the other, see \`linear-group.wgsl\`, which it follows. Bound by arithmetic, if:
+//
+// - Reads of workgroup memory keep up. A thread's 8 × 8 results (ROW_FOURS = OUT_FOURS = 2) take 4 reads of 16 bytes for
+//   64 products, its 8 × 4 take 3 for 32, its 4 × 4 take 2 for 16. A multiprocessor that returns 128 bytes and multiplies
+//   128 times a cycle would be busy with either alone for 8 × 8. Where threads t and t^1, or t and t^2, read the same
+//   address, NVIDIA's take half the time (forums.developer.nvidia.com/t/77228): hence the order of threads in \`main\`, 4 × 8
+//   to 32 of them. They read neighbouring vectors, so banks do not collide.
+// - Registers hold what they should: a sum and a total a result, 128 of them for 8 × 8, which leaves one workgroup of 256
+//   threads to a multiprocessor. Its 64 independent products a column hide their own latency, and a step's products that
+//   of the next step's loads. Sums have names, and loops over them are written out, so that no compiler keeps them elsewhere.
+// - The caches keep up. A block of halves is half a sector of 32 bytes, and its neighbour belongs to another segment: so a
+//   block of a tile costs 32 bytes for each of its rows and each of its outputs, and a larger tile halves that for each
+//   product. Workgroups of the same outputs begin one after the other, so that weights come from memory once.
+//
+// Few outputs and rows leave most of a GPU idle with a large tile: \`record-linear.ts\` takes a smaller one there. With 9 to 32
+// rows there is little arithmetic to a weight, and STEP = 4 keeps more loads on their way.
 
 // f32 [rows, 8 · blocks], as vectors
 @group(0) @binding(4) var<storage, read> x: array<vec4f>;
+// The weights once more, in pairs of words: four columns of halves
+@group(0) @binding(3) var<storage, read> weightPairs: array<vec2u>;
 
-const TILE: u32 = 32u;
-const SIDE: u32 = TILE / 8u;
-const THREADS: u32 = SIDE * SIDE;
-// Vectors of four rows.
-const FOURS: u32 = TILE / 4u;
+const TILE_ROWS: u32 = 64u;
+const TILE_OUTS: u32 = 64u;
+// Vectors of four rows, and of four outputs, that a thread computes. There are 4 · n threads along the rows, 8 · n along the outputs.
+const ROW_FOURS: u32 = 2u;
+const OUT_FOURS: u32 = 1u;
+// Blocks of a segment at a time: 1, 2 or 4.
+const STEP: u32 = 2u;
+// Weights are halves, of either kind.
+const HALVES: bool = false;
 
-// [32 columns, TILE rows / 4]
-var<workgroup> xTile: array<vec4f, 32u * FOURS>;
-var<workgroup> weightTile: array<vec4f, 32u * FOURS>;
+const ROW_THREADS: u32 = TILE_ROWS / (4u * ROW_FOURS);
+const OUT_THREADS: u32 = TILE_OUTS / (4u * OUT_FOURS);
+const THREADS: u32 = ROW_THREADS * OUT_THREADS;
+// A task is to bring four columns of four rows, of x or of the weights.
+const STEP_FOURS: u32 = 2u * STEP;
+const X_TASKS: u32 = TILE_ROWS / 4u * STEP_FOURS;
+const TASKS: u32 = X_TASKS + TILE_OUTS / 4u * STEP_FOURS;
+// Tasks of a thread: TASKS / THREADS, rounded up.
+const LOADS: u32 = 1u;
+const FOUR: u32 = 4u;
 
-// Rows beyond the end repeat the last one, and are not stored.
-fn xAt(row: u32, i: u32) -> vec4f {
-  return x[min(row, rowsOf(params.domain) - 1u) * (2u * params.blocks) + i];
+// [2 places, 8 · STEP columns, TILE_ROWS / 4], four rows a vector; those of column c at their number ^ \`turned(c / 4)\`
+const X_PITCH: u32 = TILE_ROWS / 4u;
+var<workgroup> xTile: array<vec4f, 16u * STEP * X_PITCH>;
+const WEIGHT_PITCH: u32 = TILE_OUTS / 4u;
+var<workgroup> weightTile: array<vec4f, 16u * STEP * WEIGHT_PITCH>;
+
+// The thread's part of the step that comes next, as it lies in memory: to widen it would be to wait for it.
+var<private> next: array<vec4u, 4u * LOADS>;
+
+// Eight neighbouring tasks, which bring all columns of some rows, write to different banks.
+fn turned(four: u32, pitch: u32) -> u32 {
+  return (four * (4u / STEP)) & (pitch - 1u) & 7u;
 }
 
-fn rowAt(o: u32, i: u32) -> vec4f {
-  return weightAt((params.firstRow + min(o, params.outs - 1u)) * params.vectors, i);
+// Rows beyond the end repeat the last one, and are not stored.
+fn xAt(row: u32, i: u32) -> vec4u {
+  return bitcast<vec4u>(x[min(row, rowsOf(params.domain) - 1u) * (2u * params.blocks) + i]);
+}
+
+fn wordsAt(o: u32, i: u32) -> vec4u {
+  let base = (params.firstRow + min(o, params.outs - 1u)) * params.vectors;
+  if (HALVES) {
+    return vec4u(weightPairs[2u * base + i], 0u, 0u);
+  }
+  return weights[base + i];
+}
+
+// \`first\` is the first block of a step; blocks beyond the last one repeat it, and are not used.
+fn load(firstRow: u32, firstOut: u32, first: u32, thread: u32) {
+  //# for t in LOADS
+  {
+    let task = thread + $tu * THREADS;
+    let four = task % STEP_FOURS;
+    let column = 2u * min(first + four / 2u * params.segments, params.blocks - 1u) + four % 2u;
+    if (task < X_TASKS) {
+      let row = firstRow + 4u * (task / STEP_FOURS);
+      //# for i in FOUR
+      next[4u * $tu + $iu] = xAt(row + $iu, column);
+      //# end
+    } else if (task < TASKS) {
+      let o = firstOut + 4u * ((task - X_TASKS) / STEP_FOURS);
+      //# for i in FOUR
+      next[4u * $tu + $iu] = wordsAt(o + $iu, column);
+      //# end
+    }
+  }
+  //# end
+}
+
+// To workgroup memory, turned so that a column's rows lie side by side.
+fn keep(place: u32, thread: u32) {
+  //# for t in LOADS
+  {
+    let task = thread + $tu * THREADS;
+    let four = task % STEP_FOURS;
+    let column = 8u * STEP * place + 4u * four;
+    if (task < X_TASKS) {
+      let byColumn = transpose(mat4x4f(
+        bitcast<vec4f>(next[4u * $tu]),
+        bitcast<vec4f>(next[4u * $tu + 1u]),
+        bitcast<vec4f>(next[4u * $tu + 2u]),
+        bitcast<vec4f>(next[4u * $tu + 3u]),
+      ));
+      let at = column * X_PITCH + ((task / STEP_FOURS) ^ turned(four, X_PITCH));
+      //# for j in FOUR
+      xTile[at + $ju * X_PITCH] = byColumn[$j];
+      //# end
+    } else if (task < TASKS) {
+      let byColumn = transpose(mat4x4f(
+        fourOf(next[4u * $tu]),
+        fourOf(next[4u * $tu + 1u]),
+        fourOf(next[4u * $tu + 2u]),
+        fourOf(next[4u * $tu + 3u]),
+      ));
+      let at = column * WEIGHT_PITCH + (((task - X_TASKS) / STEP_FOURS) ^ turned(four, WEIGHT_PITCH));
+      //# for j in FOUR
+      weightTile[at + $ju * WEIGHT_PITCH] = byColumn[$j];
+      //# end
+    }
+  }
+  //# end
 }
 
 @compute @workgroup_size(THREADS)
@@ -2012,65 +2110,94 @@ fn main(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let firstOut = workgroupIndex(id, count) * TILE;
-  let firstRow = id.z * TILE;
+  let index = (id.z * count.y + id.y) * count.x + id.x;
+  let firstOut = index / count.z * TILE_OUTS;
+  let firstRow = index % count.z * TILE_ROWS;
   if (firstOut >= params.outs || firstRow >= rowsOf(params.domain)) {
     return;
   }
-  let row = thread / SIDE;
-  let o = thread % SIDE;
-  // [8 rows, 2 vectors of outputs]
-  var totals = array<vec4f, 16>();
+  // 32 threads are 4 along the rows (bits 0 and 4 of their number) and 8 along the outputs (bits 1 to 3).
+  let team = thread / 32u;
+  let row = team / (OUT_THREADS / 8u) * 4u + (thread & 1u) + ((thread >> 3u) & 2u);
+  let o = team % (OUT_THREADS / 8u) * 8u + ((thread >> 1u) & 7u);
+  //# for r in ROW_FOURS
+  //# for k in FOUR
+  //# for h in OUT_FOURS
+  var total$r_$k_$h = vec4f(0.0);
+  //# end
+  //# end
+  //# end
+  load(firstRow, firstOut, 0u, thread);
+  keep(0u, thread);
+  workgroupBarrier();
+  var place = 0u;
   for (var segment = 0u; segment < params.segments; segment++) {
-    // With a value, since not every driver sets a variable without one to zero at each turn of a loop.
-    var sums = array<vec4f, 16>();
-    for (var first = segment; first < params.blocks; first += 4u * params.segments) {
-      workgroupBarrier();
-      // A task is four columns of four rows, of x and of the weight, turned so that a column's rows lie side by side.
-      for (var task = thread; task < 8u * FOURS; task += THREADS) {
-        let four = task % 8u;
-        let rows = task / 8u;
-        let block = first + four / 2u * params.segments;
-        // Beyond the last block products are zero, which changes no sum.
-        var v = mat4x4f();
-        var w = mat4x4f();
-        if (block < params.blocks) {
-          let column = 2u * block + four % 2u;
-          let x0 = firstRow + 4u * rows;
-          let o0 = firstOut + 4u * rows;
-          v = transpose(mat4x4f(xAt(x0, column), xAt(x0 + 1u, column), xAt(x0 + 2u, column), xAt(x0 + 3u, column)));
-          w = transpose(mat4x4f(rowAt(o0, column), rowAt(o0 + 1u, column), rowAt(o0 + 2u, column), rowAt(o0 + 3u, column)));
+    //# for r in ROW_FOURS
+    //# for k in FOUR
+    //# for h in OUT_FOURS
+    var sum$r_$k_$h = vec4f(0.0);
+    //# end
+    //# end
+    //# end
+    for (var first = segment; first < params.blocks; first += STEP * params.segments) {
+      // After a segment's last block comes the first of the next segment; after the last of all, none that is used.
+      var after = first + STEP * params.segments;
+      after = select(after, segment + 1u, after >= params.blocks);
+      load(firstRow, firstOut, after, thread);
+
+      let blocks = (params.blocks - first + params.segments - 1u) / params.segments;
+      let fours = select(2u * min(blocks, STEP), 2u, STEP == 1u);
+      for (var four = 0u; four < fours; four++) {
+        let columns = 8u * STEP * place + 4u * four;
+        //# for r in ROW_FOURS
+        let xAt$r = columns * X_PITCH + ((row + $ru * ROW_THREADS) ^ turned(four, X_PITCH));
+        //# end
+        //# for h in OUT_FOURS
+        let weightAt$h = columns * WEIGHT_PITCH + ((o + $hu * OUT_THREADS) ^ turned(four, WEIGHT_PITCH));
+        //# end
+        //# for j in FOUR
+        {
+          //# for r in ROW_FOURS
+          let v$r = xTile[xAt$r + $ju * X_PITCH];
+          //# end
+          //# for h in OUT_FOURS
+          let w$h = weightTile[weightAt$h + $ju * WEIGHT_PITCH];
+          //# end
+          //# for r in ROW_FOURS
+          //# for k in FOUR
+          //# for h in OUT_FOURS
+          sum$r_$k_$h = fma(w$h, vec4f(v$r[$k]), sum$r_$k_$h);
+          //# end
+          //# end
+          //# end
         }
-        for (var j = 0u; j < 4u; j++) {
-          xTile[(4u * four + j) * FOURS + rows] = v[j];
-          weightTile[(4u * four + j) * FOURS + rows] = w[j];
-        }
+        //# end
       }
+      place = 1u - place;
+      keep(place, thread);
       workgroupBarrier();
-      for (var k = 0u; k < 32u; k++) {
-        // Apart by the number of threads in that direction, so that neighbours read neighbouring vectors.
-        let v0 = xTile[k * FOURS + row];
-        let v1 = xTile[k * FOURS + SIDE + row];
-        let w0 = weightTile[k * FOURS + o];
-        let w1 = weightTile[k * FOURS + SIDE + o];
-        for (var r = 0u; r < 4u; r++) {
-          sums[2u * r] = fma(w0, vec4f(v0[r]), sums[2u * r]);
-          sums[2u * r + 1u] = fma(w1, vec4f(v0[r]), sums[2u * r + 1u]);
-          sums[2u * r + 8u] = fma(w0, vec4f(v1[r]), sums[2u * r + 8u]);
-          sums[2u * r + 9u] = fma(w1, vec4f(v1[r]), sums[2u * r + 9u]);
-        }
-      }
     }
-    for (var i = 0u; i < 16u; i++) {
-      totals[i] += sums[i];
-    }
+    //# for r in ROW_FOURS
+    //# for k in FOUR
+    //# for h in OUT_FOURS
+    total$r_$k_$h += sum$r_$k_$h;
+    //# end
+    //# end
+    //# end
   }
-  for (var i = 0u; i < 16u; i++) {
-    for (var j = 0u; j < 4u; j++) {
-      let outRow = firstRow + 4u * (row + i / 8u * SIDE) + i % 8u / 2u;
-      store(outRow, firstOut + 4u * (o + i % 2u * SIDE) + j, totals[i][j]);
-    }
-  }
+  //# for r in ROW_FOURS
+  //# for k in FOUR
+  //# for h in OUT_FOURS
+  storeFour(firstRow + 4u * (row + $ru * ROW_THREADS) + $ku, firstOut + 4u * (o + $hu * OUT_THREADS), total$r_$k_$h);
+  //# end
+  //# end
+  //# end
+}
+
+fn storeFour(row: u32, o: u32, results: vec4f) {
+  //# for j in FOUR
+  store(row, o + $ju, results[$j]);
+  //# end
 }
 `,
   'linear-many-rows-quantized': `// linear for many rows of x (prompts), quantised weights and 8-bit activations: TILE_ROWS × TILE_OUTS results a workgroup.
@@ -3546,9 +3673,13 @@ fn weightAt(base: u32, i: u32) -> vec4f {
 // Columns 4i … 4i+3 of the row that begins at vector \`base\`.
 fn weightAt(base: u32, i: u32) -> vec4f {
   let eight = weights[base + i / 2u];
-  let four = select(eight.xy, eight.zw, (i & 1u) == 1u);
+  return fourOf(select(eight, eight.zwxy, (i & 1u) == 1u));
+}
+
+// Four columns of the first two words.
+fn fourOf(words: vec4u) -> vec4f {
   let mask = 0xffff0000u;
-  return bitcast<vec4f>(vec4u(four.x << 16u, four.x & mask, four.y << 16u, four.y & mask));
+  return bitcast<vec4f>(vec4u(words.x << 16u, words.x & mask, words.y << 16u, words.y & mask));
 }
 `,
   'weight-codes': `// Single elements of a block-quantised weight, for the embedding; follows a file that declares \`codesOf\` and \`scaleOf\`.
@@ -3567,15 +3698,19 @@ fn weightAt(base: u32, i: u32) -> vec4f {
   return (values - f32(CODE_OFFSET)) * scaleOf(base, block, params.blocks);
 }
 `,
-  'weight-f16': `// F16 weights: a row is a run of halves, padded with zeros to 32 columns. Widened by arithmetic that needs no f16 type.
+  'weight-f16': `// F16 weights: a row is a run of halves, padded with zeros to 32 columns. Follows a \`widen-*.wgsl\`.
 
 @group(0) @binding(2) var<storage, read> weights: array<vec4u>;
 
 // Columns 4i … 4i+3 of the row that begins at vector \`base\`.
 fn weightAt(base: u32, i: u32) -> vec4f {
   let eight = weights[base + i / 2u];
-  let four = select(eight.xy, eight.zw, (i & 1u) == 1u);
-  return vec4f(unpack2x16float(four.x), unpack2x16float(four.y));
+  return fourOf(select(eight, eight.zwxy, (i & 1u) == 1u));
+}
+
+// Four columns of the first two words.
+fn fourOf(words: vec4u) -> vec4f {
+  return widened(words.xy);
 }
 `,
   'weight-f32': `// F32 weights: a row is a run of floats, padded with zeros to 32 columns.
@@ -3585,6 +3720,10 @@ fn weightAt(base: u32, i: u32) -> vec4f {
 // Columns 4i … 4i+3 of the row that begins at vector \`base\`.
 fn weightAt(base: u32, i: u32) -> vec4f {
   return bitcast<vec4f>(weights[base + i]);
+}
+
+fn fourOf(words: vec4u) -> vec4f {
+  return bitcast<vec4f>(words);
 }
 `,
   'weight-q4-0': `// Q4_0 weights: a row is one vector of nibbles for each block of 32 columns, then a half-precision scale a block. As in
@@ -3631,6 +3770,20 @@ fn codesOf(base: u32, block: u32) -> Codes {
 fn scaleOf(base: u32, block: u32, blocks: u32) -> f32 {
   let pair = unpack2x16float(weights[base + 2u * blocks + block / 8u][block / 2u % 4u]);
   return select(pair.x, pair.y, (block & 1u) == 1u);
+}
+`,
+  'widen-f16': `// Four halves as floats, by the f16 type: where it is the adapter's own, no compiler has to pick words apart.
+
+enable f16;
+
+fn widened(halves: vec2u) -> vec4f {
+  return vec4f(bitcast<vec4<f16>>(halves));
+}
+`,
+  'widen-plain': `// Four halves as floats, by a function that needs no f16 type.
+
+fn widened(halves: vec2u) -> vec4f {
+  return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }
 `,
 } as const;

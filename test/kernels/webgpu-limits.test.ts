@@ -180,8 +180,8 @@ type MakeWeight = (format: Format, rows: number, cols: number, matrices?: number
 onGpu('every kernel of every variant fits what WebGPU grants everywhere', async () => {
   const gpu = (await testGpu()) as Gpu;
   const pipelines = new NotingPipelines(gpu);
-  const packed = [true, false].map((packedDot): Variants => ({ packedDot, ...GPU_VARIANTS }));
-  const variants = [...packed, { ...packed[0], ...UNFUSED_VARIANTS }, PLAIN_VARIANTS];
+  const [features, none] = [true, false].map((has): Variants => ({ packedDot: has, halves: has, ...GPU_VARIANTS }));
+  const variants = [features, none, { ...features, ...UNFUSED_VARIANTS }, PLAIN_VARIANTS];
   const shapes: Omit<LayerShape, 'format'>[] = [
     { hidden: 256, heads: 1, kvHeads: 1, headDim: 32, ffn: 256 },
     { hidden: 256, heads: 64, kvHeads: 1, headDim: 64, ffn: 256 },
@@ -217,7 +217,7 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
 });
 
 const VARIANTS: (Variants | undefined)[] = [undefined];
-if (process.env.QUERN_TEST_FULL === '1') VARIANTS.push({ packedDot: true, ...GPU_VARIANTS });
+if (process.env.QUERN_TEST_FULL === '1') VARIANTS.push({ packedDot: true, halves: false, ...GPU_VARIANTS });
 
 for (const variants of VARIANTS) {
   onGpu(

@@ -6,3 +6,7 @@
 fn weightAt(base: u32, i: u32) -> vec4f {
   return bitcast<vec4f>(weights[base + i]);
 }
+
+fn fourOf(words: vec4u) -> vec4f {
+  return bitcast<vec4f>(words);
+}
