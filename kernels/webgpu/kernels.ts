@@ -244,8 +244,8 @@ export function expertKernel(
 }
 
 /** params, step, weights, chosen experts, x or its codes, scales of x, bias, codes and scales of the result or the result */
-export function expertGatedKernel(format: WeightFormat, quantizes: boolean, packedDot: boolean): Kernel {
-  const { dot, weight, product } = productFiles(format, packedDot);
+export function expertGatedKernel(format: WeightFormat, quantizes: boolean, features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
   const keep: ShaderName[] = quantizes ? ['quantize-four', 'keep-codes'] : ['keep-floats'];
   return {
     name: `experts ${format}, gated`,
@@ -259,8 +259,8 @@ export function expertGatedKernel(format: WeightFormat, quantizes: boolean, pack
 }
 
 /** params, step, weights, chosen experts, x or its codes, scales of x, bias, out, routes' weights */
-export function expertMixKernel(format: WeightFormat, packedDot: boolean): Kernel {
-  const { dot, weight, product } = productFiles(format, packedDot);
+export function expertMixKernel(format: WeightFormat, features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
   return {
     name: `experts ${format}, mixed`,
     files: [...dot, 'step', ...weight, 'expert-fused', product, 'expert-mix'],

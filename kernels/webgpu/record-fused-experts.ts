@@ -30,7 +30,7 @@ export function expertGatedKernels(recording: Recording, op: Parameters<OpRecord
   const [gate, up = gate + out.cols] = bases;
   const run = takeExperts(recording, experts);
   const kernel = (form: Quantized | undefined, constants: KernelConstants): Recorded => ({
-    kernel: expertGatedKernel(format, form !== undefined, recording.variants.packedDot),
+    kernel: expertGatedKernel(format, form !== undefined, recording.variants),
     args: [...run.args(gate, up), out.cols, out.stride, experts.sharing, { float: op.limit ?? 0 }],
     buffers: [...run.buffers, ...(form ? [form.codes, form.scales] : [out.buffer])],
     workgroups: ({ rows }) => {
@@ -68,7 +68,7 @@ export function mixKernels(recording: Recording, op: Parameters<OpRecorder['mixR
   while (outs > 1 && bytes(outs) > WORKGROUP_BYTES) outs /= 2;
   const run = takeExperts(recording, experts);
   const kernel: Recorded = {
-    kernel: expertMixKernel(format, recording.variants.packedDot),
+    kernel: expertMixKernel(format, recording.variants),
     args: [...run.args(bases[0], 0), out.cols, out.stride, experts.sharing, 0],
     buffers: [...run.buffers, out.buffer, weights],
     workgroups: ({ rows }) => [
