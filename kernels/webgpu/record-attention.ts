@@ -102,7 +102,7 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
         args: args(sharing / lineGroup),
         buffers: [codes, scales, ...inputs, out.buffer, sinks],
         workgroups: (counts) => [(counts.runs * heads) / lineGroup],
-        constants: { ...shared, ...merging, GROUP: lineGroup },
+        constants: { ...shared, ...merging, GROUP: lineGroup, PIECES: headDim / BLOCK },
       });
     }
     return list;

@@ -165,10 +165,16 @@ test('a row gives the same bits alone, among other sequences, and however its pr
 });
 
 test('rows of a prompt that share what they read give the same bits as rows alone', async () => {
-  const shape = { heads: 6, kvHeads: 2, headDim: 20, rotaryDim: 20, softcap: 4, sinks: true };
-  // Which way a wasm device multiplies has no part in this.
-  const sharing = [...devices.filter(({ name }) => /threads/.test(name)), ...(await gpuKernelDevices())];
-  for (const window of [undefined, 45]) {
+  // Which way a wasm device multiplies has no part in this. The GPU's kernel takes heads of whole blocks of 32.
+  const onCpu = { heads: 6, headDim: 20, sharing: devices.filter(({ name }) => /threads/.test(name)) };
+  const onGpu = { heads: 4, headDim: 64, sharing: await gpuKernelDevices() };
+  for (const [{ heads, headDim, sharing }, window] of [
+    [onCpu, undefined],
+    [onCpu, 45],
+    [onGpu, undefined],
+    [{ ...onGpu, heads: 6 }, 45],
+  ] as const) {
+    const shape = { heads, kvHeads: 2, headDim, rotaryDim: headDim, softcap: 4, sinks: true };
     // Runs of 26 rows begin anywhere in a tile or a split, and another sequence stands between them.
     const runs = chunks(0, 312, 26);
     const prompt: Feed = { lengths: [312, 30], steps: runs.map((run, i) => [...run, [1, i]]) };

@@ -39,7 +39,7 @@ fn attend(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
       let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
       var sums = array<f32, GROUP>();
       for (var i = 0u; i < FOURS; i++) {
-        let key = keyAt(page, i, p % 16u);
+        let key = fourOfStored(storedKey(page, i, p % 16u));
         for (var g = 0u; g < GROUP; g++) {
           let q = query[g * FOURS + i];
           sums[g] = fma(key.w, q.w, fma(key.z, q.z, fma(key.y, q.y, fma(key.x, q.x, sums[g]))));
@@ -86,7 +86,8 @@ fn attend(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
       let begin = max(first, start + i / FOURS * TILE);
       let end = min(last + 1u, start + (i / FOURS + 1u) * TILE);
       for (var p = begin; p < end; p++) {
-        let value = valueAt(blockOf(slot, p / 16u) * params.kvHeads + kvHead, i % FOURS, p % 16u);
+        let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
+        let value = fourOfStored(storedValue(page, i % FOURS, p % 16u));
         for (var g = 0u; g < GROUP; g++) {
           sums[g] = fma(vec4f(scores[g * SPLIT + p % SPLIT]), value, sums[g]);
         }

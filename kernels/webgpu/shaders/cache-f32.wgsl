@@ -6,11 +6,18 @@
 @group(0) @binding(5) var<storage, read> keys: array<vec4f>;
 @group(0) @binding(6) var<storage, read> values: array<vec4f>;
 
+// What is read at a time: four columns.
+alias Stored = vec4f;
+
+fn fourOfStored(four: Stored) -> vec4f {
+  return four;
+}
+
 // Columns 4i … 4i+3 of a position's key; `page` counts the K/V heads of all blocks.
-fn keyAt(page: u32, i: u32, inPage: u32) -> vec4f {
+fn storedKey(page: u32, i: u32, inPage: u32) -> Stored {
   return keys[(page * FOURS + i) * 16u + inPage];
 }
 
-fn valueAt(page: u32, i: u32, inPage: u32) -> vec4f {
+fn storedValue(page: u32, i: u32, inPage: u32) -> Stored {
   return values[(page * 16u + inPage) * FOURS + i];
 }

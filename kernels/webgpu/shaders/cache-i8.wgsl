@@ -8,18 +8,24 @@
 
 const PAGE_WORDS: u32 = 16u + 16u * FOURS;
 
-fn fourBytes(word: u32) -> vec4f {
-  let bytes = vec4i(vec4u(word << 24u, word << 16u, word << 8u, word));
-  return vec4f(bytes >> vec4u(24u));
+// What is read at a time: four columns, and the scale of their position.
+struct Stored {
+  word: u32,
+  scale: f32,
+}
+
+fn fourOfStored(four: Stored) -> vec4f {
+  let bytes = vec4i(vec4u(four.word << 24u, four.word << 16u, four.word << 8u, four.word));
+  return vec4f(bytes >> vec4u(24u)) * four.scale;
 }
 
 // Columns 4i … 4i+3 of a position's key; `page` counts the K/V heads of all blocks.
-fn keyAt(page: u32, i: u32, inPage: u32) -> vec4f {
+fn storedKey(page: u32, i: u32, inPage: u32) -> Stored {
   let at = page * PAGE_WORDS;
-  return fourBytes(keys[at + 16u + i * 16u + inPage]) * bitcast<f32>(keys[at + inPage]);
+  return Stored(keys[at + 16u + i * 16u + inPage], bitcast<f32>(keys[at + inPage]));
 }
 
-fn valueAt(page: u32, i: u32, inPage: u32) -> vec4f {
+fn storedValue(page: u32, i: u32, inPage: u32) -> Stored {
   let at = page * PAGE_WORDS;
-  return fourBytes(values[at + 16u + inPage * FOURS + i]) * bitcast<f32>(values[at + inPage]);
+  return Stored(values[at + 16u + inPage * FOURS + i], bitcast<f32>(values[at + inPage]));
 }
