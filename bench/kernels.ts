@@ -11,7 +11,7 @@ import { keepTunedTiles } from '../engine/node/tuned-tiles.ts';
 import type { DotMethods } from '../kernels/wasm/features.ts';
 import type { LinearTile } from '../kernels/webgpu/kernels.ts';
 import { TILE_SIZES } from '../kernels/webgpu/tuned-tiles.ts';
-import { type BenchDevice, GpuBench, openWasm, parseVariants } from './support/bench-device.ts';
+import { type BenchDevice, GpuBench, openWasm, parseVariants, VARIANTS } from './support/bench-device.ts';
 import type { GpuPeaks } from './support/gpu-peaks.ts';
 import {
   type CaseGroup,
@@ -48,7 +48,7 @@ const options = readOptions({
     shape: { kind: oneOf(...Object.keys(KERNEL_SHAPES)), help: 'whose matrices; 0.5b on wasm, 7b on webgpu' },
     model: { kind: string('MODEL'), help: 'matrices of a model instead' },
     rows: { kind: listOf(INTEGER), help: 'row counts of the linear kernels' },
-    set: { kind: string('NAME=VALUE,…'), fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
+    set: { kind: VARIANTS, fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
     tune: { kind: SWITCH, help: 'tries the tiles of linear for one row on webgpu, and keeps the best of each matrix' },
     threads: { kind: INTEGER, fallback: '1', help: 'threads of wasm' },
     dots: { kind: oneOf(...Object.keys(DOTS)), help: 'how wasm multiplies integers' },

@@ -14,7 +14,7 @@ import { loadModel } from '../engine/load-model.ts';
 import { openDirectory } from '../engine/node/directory-source.ts';
 import { readTunedTiles } from '../engine/node/tuned-tiles.ts';
 import { WasmDevice } from '../kernels/index.ts';
-import { GpuBench, parseVariants } from './support/bench-device.ts';
+import { GpuBench, parseVariants, VARIANTS } from './support/bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
 import { kernelTimes, measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
 import { INTEGER, listOf, oneOf, readOptions, SWITCH, string } from './support/options.ts';
@@ -40,7 +40,7 @@ const options = readOptions({
       help: 'what weights are rounded to; f16 makes random ones of that',
     },
     threads: { kind: listOf(INTEGER), fallback: '1,2', help: 'threads of wasm' },
-    set: { kind: string('NAME=VALUE,…'), fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
+    set: { kind: VARIANTS, fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
     tuned: { kind: SWITCH, help: 'once more with the tiles that bench kernels --tune kept' },
     pp: { kind: INTEGER, fallback: '512', help: 'tokens of the prompt' },
     tg: { kind: INTEGER, fallback: '128', help: 'tokens generated' },

@@ -5,9 +5,10 @@ import type { DotMethods } from '../../kernels/wasm/features.ts';
 import { openAdapter } from '../../kernels/webgpu/adapter.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import { Gpu } from '../../kernels/webgpu/gpu.ts';
-import { bestVariants, type LinearTile, type Variants } from '../../kernels/webgpu/kernels.ts';
+import { bestVariants, type LinearTile, PLAIN_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { type GpuPeaks, measurePeaks } from './gpu-peaks.ts';
+import type { Kind } from './options.ts';
 
 export interface BenchDevice<D extends Device = Device> {
   readonly device: D;
@@ -94,7 +95,7 @@ export async function fillByCopies(
 }
 
 /**
- * `--set tile=32,packedDot=false` as variants; numbers and booleans. `threads`, `outs` and `loads` are of linear for few
+ * `--set wideRows=64,packedDot=false` as variants; numbers and booleans. `threads`, `outs` and `loads` are of linear for few
  * rows.
  */
 export function parseVariants(text: string): Partial<Variants> {
@@ -109,3 +110,15 @@ export function parseVariants(text: string): Partial<Variants> {
 }
 
 const TILE_FIELDS = new Set<string>(['threads', 'outs', 'loads'] satisfies (keyof LinearTile)[]);
+
+/** What {@link parseVariants} takes. */
+export const VARIANTS: Kind<string> = {
+  value: 'NAME=VALUE,…',
+  expected: 'variants of kernels/webgpu/kernels.ts, such as halves=false',
+  read: (text) => (text.split(',').filter(Boolean).every(isVariant) ? text : undefined),
+};
+
+function isVariant(entry: string): boolean {
+  const [name, value] = entry.split('=');
+  return (TILE_FIELDS.has(name) || name in PLAIN_VARIANTS) && /^(true|false|\d+)$/.test(value);
+}

@@ -54,7 +54,7 @@ export interface Variants extends FeatureVariants {
   /** Rows and outputs of a tile of linear for many rows, quantised. */
   readonly tileRows: number;
   readonly tileOuts: number;
-  /** Rows and outputs of such a tile of float weights, and outputs that a thread of it takes: 4 or 8, */
+  /** Rows and outputs of such a tile of float weights, powers of two, and outputs that a thread of it takes: 4 or 8, */
   readonly wideRows: number;
   readonly wideOuts: number;
   readonly wideThreadOuts: number;

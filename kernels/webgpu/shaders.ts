@@ -2144,11 +2144,15 @@ fn turned(four: u32, pitch: u32) -> u32 {
   return (four * (4u / STEP)) & (pitch - 1u) & 7u;
 }
 
-// Rows beyond the end repeat the last one, and are not stored.
-fn xAt(row: u32, i: u32) -> vec4u {
-  return bitcast<vec4u>(x[min(row, rowsOf(params.domain) - 1u) * (2u * params.blocks) + i]);
+// The tile's first row and output.
+struct Corner {
+  row: u32,
+  o: u32,
+  // Of x; rows beyond it repeat it, and are not stored.
+  lastRow: u32,
 }
 
+// Outputs beyond the last one repeat it, and are not stored.
 fn wordsAt(o: u32, i: u32) -> vec4u {
   let base = (params.firstRow + min(o, params.outs - 1u)) * params.vectors;
   if (HALVES) {
@@ -2158,19 +2162,19 @@ fn wordsAt(o: u32, i: u32) -> vec4u {
 }
 
 // \`first\` is the first block of a step; blocks beyond the last one repeat it, and are not used.
-fn load(firstRow: u32, firstOut: u32, first: u32, thread: u32) {
+fn load(corner: Corner, first: u32, thread: u32) {
   //# for t in LOADS
   {
     let task = thread + $tu * THREADS;
     let four = task % STEP_FOURS;
     let column = 2u * min(first + four / 2u * params.segments, params.blocks - 1u) + four % 2u;
     if (task < X_TASKS) {
-      let row = firstRow + 4u * (task / STEP_FOURS);
+      let row = corner.row + 4u * (task / STEP_FOURS);
       //# for i in FOUR
-      next[4u * $tu + $iu] = xAt(row + $iu, column);
+      next[4u * $tu + $iu] = bitcast<vec4u>(x[min(row + $iu, corner.lastRow) * (2u * params.blocks) + column]);
       //# end
     } else if (task < TASKS) {
-      let o = firstOut + 4u * ((task - X_TASKS) / STEP_FOURS);
+      let o = corner.o + 4u * ((task - X_TASKS) / STEP_FOURS);
       //# for i in FOUR
       next[4u * $tu + $iu] = wordsAt(o + $iu, column);
       //# end
@@ -2220,9 +2224,9 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let index = (id.z * count.y + id.y) * count.x + id.x;
-  let firstOut = index / count.z * TILE_OUTS;
-  let firstRow = index % count.z * TILE_ROWS;
-  if (firstOut >= params.outs || firstRow >= rowsOf(params.domain)) {
+  let rows = rowsOf(params.domain);
+  let corner = Corner(index % count.z * TILE_ROWS, index / count.z * TILE_OUTS, rows - 1u);
+  if (corner.o >= params.outs || corner.row >= rows) {
     return;
   }
   // 32 threads are 4 along the rows (bits 0 and 4 of their number) and 8 along the outputs (bits 1 to 3).
@@ -2236,7 +2240,7 @@ fn main(
   //# end
   //# end
   //# end
-  load(firstRow, firstOut, 0u, thread);
+  load(corner, 0u, thread);
   keep(0u, thread);
   workgroupBarrier();
   var place = 0u;
@@ -2252,7 +2256,7 @@ fn main(
       // After a segment's last block comes the first of the next segment; after the last of all, none that is used.
       var after = first + STEP * params.segments;
       after = select(after, segment + 1u, after >= params.blocks);
-      load(firstRow, firstOut, after, thread);
+      load(corner, after, thread);
 
       let blocks = (params.blocks - first + params.segments - 1u) / params.segments;
       let fours = select(2u * min(blocks, STEP), 2u, STEP == 1u);
@@ -2297,7 +2301,7 @@ fn main(
   //# for r in ROW_FOURS
   //# for k in FOUR
   //# for h in OUT_FOURS
-  storeFour(firstRow + 4u * (row + $ru * ROW_THREADS) + $ku, firstOut + 4u * (o + $hu * OUT_THREADS), total$r_$k_$h);
+  storeFour(corner.row + 4u * (row + $ru * ROW_THREADS) + $ku, corner.o + 4u * (o + $hu * OUT_THREADS), total$r_$k_$h);
   //# end
   //# end
   //# end
