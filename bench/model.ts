@@ -49,6 +49,8 @@ const options = readOptions({
 });
 const { pp, tg, repeat, shape: shapes } = options;
 
+/** Generated before anything is timed. */
+const WARM_TOKENS = 8;
 /** Larger than any cache. */
 const READ_BYTES = 256 * 2 ** 20;
 
@@ -182,7 +184,7 @@ async function measure(shape: string, quantization: Weights, threads: number): P
   const model = await loadModel(source, {
     device,
     quantize,
-    maxModelLen: Math.max(pp, tg),
+    maxModelLen: Math.max(pp, tg, WARM_TOKENS),
     maxNumSeqs: 1,
     maxNumBatchedTokens: Math.max(pp, 1),
   });
@@ -191,7 +193,7 @@ async function measure(shape: string, quantization: Weights, threads: number): P
   await promptStep(model, pp);
   const promptTimes = await times(repeat, () => promptStep(model, pp));
   const delay = monitorEventLoopDelay({ resolution: 1 });
-  await generate(model, 8);
+  await generate(model, WARM_TOKENS);
   delay.enable();
   const tokenTimes: number[] = [];
   const rates: number[] = [];
