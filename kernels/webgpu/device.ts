@@ -115,9 +115,11 @@ export class WebGpuDevice implements Device {
     const unused = (usage?: number) => this.#memory.allocate(16, 'unused', usage);
     this.#unused = { uniform: unused(USAGE.UNIFORM), read: unused(), write: [unused(), unused()] };
     const products = `${variants.packedDot ? 'packed' : 'plain'} integer products`;
+    const { m, n, k } = variants.matrices ?? {};
+    const matrices = variants.matrices ? `matrix units ${m}×${n}×${k}` : undefined;
     const isTuned = Object.keys(variants.linearTiles).length > 0;
-    const linear = variants.plainLinear ? 'plain linear' : isTuned ? 'tuned tiles' : undefined;
-    const parts = [gpu.features.description, products, variants.halves ? 'f16' : undefined, linear];
+    const linear = variants.plainLinear ? ['plain linear'] : [matrices, isTuned ? 'tuned tiles' : undefined];
+    const parts = [gpu.features.description, products, variants.halves ? 'f16' : undefined, ...linear];
     this.description = `webgpu (${parts.filter((part) => part !== undefined).join(', ')})`;
   }
 
@@ -324,15 +326,21 @@ async function usedTiles(tuned: WebGpuDeviceOptions['tunedTiles'], adapter: stri
 async function soundVariants(gpu: Gpu, pipelines: Pipelines, wanted: Variants): Promise<Variants> {
   const best = await withSoundHalves(gpu, pipelines, wanted);
   let fault: Fault | undefined;
+  let failure: unknown;
   for (const variants of [best, ...stepDowns(best)]) {
     const device = WebGpuDevice.share(gpu, pipelines, variants);
+    failure = undefined;
     try {
       fault = await findFault(device);
+      if (!fault) return variants;
+    } catch (error) {
+      // Experimental WGSL is spelled differently from browser to browser: plainer kernels may compile.
+      failure = error;
     } finally {
       await device.close();
     }
-    if (!fault) return variants;
   }
+  if (failure) throw failure;
   const { kernel, difference } = fault as Fault;
   const share = `${(100 * difference).toPrecision(2)}% of the greatest value`;
   throw new DeviceError(

@@ -4,6 +4,7 @@ import type { Activation, KvFormat } from '../contract.ts';
 import { isQuantized, type WeightFormat } from '../formats.ts';
 import type { AdapterFeatures } from './adapter.ts';
 import { isAffine } from './layout.ts';
+import { chooseMatrixUnits, type MatrixUnits } from './matrix-tile.ts';
 import type { AffineFormat } from './pack-affine.ts';
 import type { ShaderName } from './shaders.ts';
 import type { TunedTiles } from './tuned-tiles.ts';
@@ -37,6 +38,8 @@ export interface FeatureVariants {
   readonly packedDot: boolean;
   /** Halves are widened by the f16 type. */
   readonly halves: boolean;
+  /** The matrix units of linear for many rows, quantised. */
+  readonly matrices: MatrixUnits | undefined;
 }
 
 /** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
@@ -107,15 +110,16 @@ export function bestVariants(features: AdapterFeatures): Variants {
 }
 
 /** The variants that hang on a feature, each used where the adapter has it. */
-export function featureVariants({ packedDot, halves }: AdapterFeatures): FeatureVariants {
-  return { packedDot, halves };
+export function featureVariants(features: AdapterFeatures): FeatureVariants {
+  const { packedDot, halves } = features;
+  return { packedDot, halves, matrices: chooseMatrixUnits(features) };
 }
 
 /** One op a kernel, each row of attention for itself. */
 export const UNFUSED_VARIANTS = { fused: false, promptRuns: false };
 
 /** No variant that hangs on a feature. */
-const FEATURELESS: FeatureVariants = { packedDot: false, halves: false };
+const FEATURELESS: FeatureVariants = { packedDot: false, halves: false, matrices: undefined };
 
 /** What asks least of an adapter and its compiler. */
 export const PLAIN_VARIANTS: Variants = { ...FEATURELESS, ...CPU_VARIANTS };
@@ -177,6 +181,11 @@ function productFiles(format: WeightFormat, { packedDot, halves }: FeatureVarian
   return { dot, weight: [WEIGHT_FILE[format], 'dot-block'], product: 'product-quantized' } as const;
 }
 
+/** Matrix units multiply formats whose blocks have one scale. */
+export function hasMatrixKernel(format: WeightFormat): boolean {
+  return format === 'Q8_0' || format === 'Q4_0';
+}
+
 function manyRowsFiles(format: WeightFormat): ShaderName[] {
   if (isAffine(format)) return ['product-affine', 'linear-many-rows-affine'];
   return [isQuantized(format) ? 'linear-many-rows-quantized' : 'linear-many-rows-float'];
@@ -205,6 +214,27 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
   return {
     name: `linear ${format}, ${rows} rows`,
     files: [...dot, 'step', ...weight, 'linear-group', ...body[rows]],
+    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
+  };
+}
+
+/** As {@link linearKernel} for many rows, by matrix units whose products are of so many columns; for a format that {@link hasMatrixKernel}. */
+export function linearMatrixKernel(format: WeightFormat, columns: number, features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
+  const operands = columns < 16 ? 'matrix-operands-narrow' : 'matrix-operands';
+  return {
+    name: `linear ${format}, many rows by matrices`,
+    files: [
+      'enable-matrices',
+      ...dot,
+      'step',
+      ...weight,
+      'linear-group',
+      product,
+      operands,
+      'matrix-quantized',
+      'linear-many-rows-matrices',
+    ],
     bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
   };
 }

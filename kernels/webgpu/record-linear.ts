@@ -4,8 +4,17 @@ import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { floatTileConstants, floatTiles, takesTile } from './float-tiles.ts';
-import { type KernelConstants, type LinearTile, linearKernel, type Variants } from './kernels.ts';
+import {
+  hasMatrixKernel,
+  type Kernel,
+  type KernelConstants,
+  type LinearTile,
+  linearKernel,
+  linearMatrixKernel,
+  type Variants,
+} from './kernels.ts';
 import { isAffine, sumShape } from './layout.ts';
+import { matrixTile } from './matrix-tile.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
 import { tileKey } from './tuned-tiles.ts';
@@ -81,11 +90,11 @@ function kernelsOfRun(
     out.buffer,
   ];
   const kernel = (
-    rows: 'any' | 'few' | 'many',
+    which: 'any' | 'few' | 'many' | Kernel,
     workgroups: (rows: number) => [count: number, times: number],
     constants?: KernelConstants,
   ): Recorded => ({
-    kernel: linearKernel(format, rows, variants),
+    kernel: typeof which === 'string' ? linearKernel(format, which, variants) : which,
     args,
     buffers,
     workgroups: (counts) => workgroups(rowsOf(x, counts)),
@@ -108,12 +117,6 @@ function kernelsOfRun(
       BLOCKS: recording.gpu.features.software ? 0 : blocks,
     });
   });
-  const many = (least: number, most: number, tileRows: number, tileOuts: number, constants: KernelConstants) =>
-    kernel(
-      'many',
-      (rows) => [rows < least || rows > most ? 0 : Math.ceil(run.rows / tileOuts), Math.ceil(rows / tileRows)],
-      constants,
-    );
   if (!quantized) {
     const tiles = floatTiles(variants).map((tile, i) =>
       kernel(
@@ -127,15 +130,22 @@ function kernelsOfRun(
     );
     return { few, others: tiles };
   }
-  const { tileRows } = variants;
-  // A thread holds half as many outputs where a block has two scales and a min.
-  const tileOuts = isAffine(format) ? variants.tileOuts / 2 : variants.tileOuts;
-  const sizes = (rows: number) => ({ TILE_ROWS: rows, TILE_OUTS: tileOuts });
+  const units = hasMatrixKernel(format) ? variants.matrices : undefined;
+  // A thread holds half as many outputs where a block has two scales and a min, and workgroup memory where it holds products.
+  const outs = isAffine(format) || units ? variants.tileOuts / 2 : variants.tileOuts;
+  const tiled = (least: number, most: number, tileRows: number) => {
+    const constants = units ? matrixTile(units, tileRows, outs) : { TILE_ROWS: tileRows, TILE_OUTS: outs };
+    return kernel(
+      units ? linearMatrixKernel(format, units.k, variants) : 'many',
+      (rows) => [rows < least || rows > most ? 0 : Math.ceil(run.rows / outs), Math.ceil(rows / constants.TILE_ROWS)],
+      constants,
+    );
+  };
   return {
     few,
     others: [
-      many(MOST_FEW_ROWS + 1, NARROW_ROWS, NARROW_TILE_ROWS, tileOuts, sizes(NARROW_TILE_ROWS)),
-      many(NARROW_ROWS + 1, Number.POSITIVE_INFINITY, tileRows, tileOuts, sizes(tileRows)),
+      tiled(MOST_FEW_ROWS + 1, NARROW_ROWS, NARROW_TILE_ROWS),
+      tiled(NARROW_ROWS + 1, Number.POSITIVE_INFINITY, variants.tileRows),
     ],
   };
 }

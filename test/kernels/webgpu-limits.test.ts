@@ -67,14 +67,10 @@ type Format = (typeof FORMATS)[number];
 
 /** Notes what would be compiled, and compiles nothing. */
 class NotingPipelines extends Pipelines {
-  readonly noted = new Map<string, Record<keyof typeof GRANTED, number>>();
+  readonly noted = new Map<string, { readonly kernel: Kernel; readonly constants: KernelConstants }>();
 
   override compile(kernel: Kernel, constants: KernelConstants = {}): Promise<GPUComputePipeline> {
-    const text = kernel.files.map((file) => SHADERS[file]).join('\n');
-    const demands = demandsOf(specialize(kernel.name, text, constants));
-    const bound = kernel.bindings.filter((kind) => kind !== 'uniform').length;
-    const name = `${kernel.name} ${JSON.stringify(constants)}`;
-    this.noted.set(name, { ...demands, storageBuffers: bound });
+    this.noted.set(`${kernel.name} ${JSON.stringify(constants)}`, { kernel, constants });
     return new Promise(() => undefined);
   }
 }
@@ -180,7 +176,9 @@ type MakeWeight = (format: Format, rows: number, cols: number, matrices?: number
 onGpu('every kernel of every variant fits what WebGPU grants everywhere', async () => {
   const gpu = (await testGpu()) as Gpu;
   const pipelines = new NotingPipelines(gpu);
-  const [features, none] = [true, false].map((has): Variants => ({ packedDot: has, halves: has, ...GPU_VARIANTS }));
+  const [features, none] = [true, false].map(
+    (has): Variants => ({ packedDot: has, halves: has, matrices: undefined, ...GPU_VARIANTS }),
+  );
   const variants = [features, none, { ...features, ...UNFUSED_VARIANTS }, PLAIN_VARIANTS];
   const shapes: Omit<LayerShape, 'format'>[] = [
     { hidden: 256, heads: 1, kvHeads: 1, headDim: 32, ffn: 256 },
@@ -207,7 +205,12 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
     }
   }
   assert.ok(pipelines.noted.size > 300, `${pipelines.noted.size} kernels`);
-  for (const [name, demands] of pipelines.noted) {
+  for (const [name, { kernel, constants }] of pipelines.noted) {
+    const text = kernel.files.map((file) => SHADERS[file]).join('\n');
+    const demands = {
+      ...demandsOf(specialize(kernel.name, text, constants)),
+      storageBuffers: kernel.bindings.filter((kind) => kind !== 'uniform').length,
+    };
     for (const [what, granted] of Object.entries(GRANTED)) {
       const asked = demands[what as keyof typeof GRANTED];
       assert.ok(asked > 0 || what === 'workgroupBytes', `${name}: no ${what} found`);
@@ -217,7 +220,7 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
 });
 
 const VARIANTS: (Variants | undefined)[] = [undefined];
-if (process.env.QUERN_TEST_FULL === '1') VARIANTS.push({ packedDot: true, halves: false, ...GPU_VARIANTS });
+if (process.env.QUERN_TEST_FULL === '1') VARIANTS.push({ ...PLAIN_VARIANTS, packedDot: true, ...GPU_VARIANTS });
 
 for (const variants of VARIANTS) {
   onGpu(

@@ -13,6 +13,7 @@ export interface Demands {
 export function demandsOf(text: string): Demands {
   const constants = constantsOf(text);
   const structs = new Map([...text.matchAll(/^struct (\w+) \{([^}]+)\}/gm)].map(([, name, body]) => [name, body]));
+  for (const [, name, type] of text.matchAll(/^alias (\w+) = ([^;]+);/gm)) structs.set(name, `  only: ${type},`);
   let workgroupBytes = 0;
   for (const [, type] of text.matchAll(/^var<workgroup> \w+: ([^;]+);/gm)) {
     workgroupBytes += 16 * Math.ceil(sizeOf(type, structs, constants).bytes / 16);
@@ -45,8 +46,8 @@ function sizeOf(
   constants: (expression: string) => number,
 ): { bytes: number; align: number } {
   if (/^([fiu]32|atomic<[iu]32>)$/.test(type)) return { bytes: 4, align: 4 };
-  const vector = /^vec([24])[fiu]$/.exec(type);
-  if (vector) return { bytes: 4 * Number(vector[1]), align: 4 * Number(vector[1]) };
+  const vector = /^vec([234])[fiu]$/.exec(type);
+  if (vector) return { bytes: 4 * Number(vector[1]), align: 4 * 2 ** Math.ceil(Math.log2(Number(vector[1]))) };
   const array = /^array<(.+), ([^,>]+)>$/.exec(type);
   if (array) {
     const { bytes, align } = sizeOf(array[1], structs, constants);

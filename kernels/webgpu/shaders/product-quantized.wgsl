@@ -20,7 +20,15 @@ fn loadRow(row: u32, block: u32, blocks: u32) -> XBlock {
   return xBlock(x[2u * at], x[2u * at + 1u], xScales[at]);
 }
 
+// The scale of a block of weights, and that of a block of x.
+alias Factors = f32;
+
+// sum + a block's exact product, times its scales.
+fn addExact(exact: i32, weight: Factors, row: Factors, sum: f32) -> f32 {
+  return fma(f32(exact), weight * row, sum);
+}
+
 // sum + the products of one block of one row.
 fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
-  return fma(f32(dotBlock(weight.codes, row)), weight.scale * row.scale, sum);
+  return addExact(dotBlock(weight.codes, row), weight.scale, row.scale, sum);
 }

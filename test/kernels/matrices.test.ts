@@ -1,0 +1,146 @@
+/** Linear for many rows by matrix units: which of an adapter's are taken, and that they give the bits of the other kernels. */
+
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type OpRecorder, WebGpuDevice, type WeightFormat } from '../../kernels/index.ts';
+import type { AdapterFeatures, MatrixShape } from '../../kernels/webgpu/adapter.ts';
+import type { Gpu } from '../../kernels/webgpu/gpu.ts';
+import {
+  featureVariants,
+  GPU_VARIANTS,
+  hasMatrixKernel,
+  stepDowns,
+  type Variants,
+} from '../../kernels/webgpu/kernels.ts';
+import { chooseMatrixUnits, matrixTile } from '../../kernels/webgpu/matrix-tile.ts';
+import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { findFault } from '../../kernels/webgpu/self-check.ts';
+import { SHADERS } from '../../kernels/webgpu/shaders.ts';
+import { Random } from '../random.ts';
+import { testGpu } from '../webgpu.ts';
+import { openBench, plainStep, sameBits, wholeBlocks } from './harness.ts';
+
+const test = suite('matrix units');
+const gpu = await testGpu();
+const units = gpu && chooseMatrixUnits(gpu.features);
+if (gpu && !units) console.log('note: matrix units are not tested: the adapter has none for bytes');
+const onMatrices = units ? test : test.skip;
+
+const variants = (): Variants => ({
+  ...featureVariants((gpu as Gpu).features),
+  ...GPU_VARIANTS,
+  compileAhead: false,
+});
+
+function featuresWith(shapes: readonly string[], threads: [least: number, most: number] | undefined): AdapterFeatures {
+  const matrixShapes = shapes.map((shape) => {
+    const [component, m, n, k] = shape.split(/[ x]/);
+    const result = component.startsWith('f') ? 'f32' : `${component[0]}32`;
+    return { component, result, m: Number(m), n: Number(n), k: Number(k) } as MatrixShape;
+  });
+  return {
+    description: 'an adapter',
+    packedDot: true,
+    subgroupThreads: threads && { least: threads[0], most: threads[1] },
+    halves: false,
+    matrixShapes,
+    immediateBytes: 0,
+    software: false,
+    timestamps: false,
+  };
+}
+
+test('of units for signed bytes the one of most columns is taken, then the narrowest', () => {
+  const chosen = (...shapes: string[]) => chooseMatrixUnits(featuresWith(shapes, [32, 32]));
+  assert.equal(chosen('i8 16x16x32', 'i8 16x8x32', 'u8 16x8x32'), {
+    component: 'i8',
+    result: 'i32',
+    m: 16,
+    n: 8,
+    k: 32,
+    subgroupThreads: 32,
+  });
+  assert.is(chosen('i8 8x8x8', 'i8 16x16x16')?.k, 16);
+  assert.is(chosen('u8 16x16x32', 'f16 16x16x16'), undefined, 'no signed bytes');
+  assert.is(chosen('i8 16x16x64'), undefined, 'more columns than a block');
+  assert.is(chooseMatrixUnits(featuresWith(['i8 8x8x8'], undefined)), undefined, 'no subgroups');
+});
+
+test('a tile is cut so that each subgroup has a part, and into whole matrices', () => {
+  const strip = (shape: string, threads: number, rows: number, outs: number) => {
+    const found = chooseMatrixUnits(featuresWith([shape], [threads, threads]));
+    const { TILE_ROWS, STRIP } = matrixTile(found as NonNullable<typeof found>, rows, outs);
+    return [TILE_ROWS, STRIP];
+  };
+  assert.equal(strip('i8 16x8x32', 32, 64, 32), [64, 4], 'four subgroups with 16 rows each');
+  assert.equal(strip('i8 16x8x32', 32, 16, 32), [16, 1], 'four subgroups with a matrix each');
+  assert.equal(strip('i8 8x8x8', 8, 64, 32), [64, 2], 'sixteen subgroups');
+  assert.equal(strip('i8 8x16x32', 16, 64, 32), [64, 2], 'eight subgroups');
+  assert.equal(strip('i8 32x8x16', 64, 16, 32), [32, 2], 'rows of a matrix are not cut');
+});
+
+const FORMATS = (['Q8_0', 'Q4_0'] satisfies WeightFormat[]).filter(hasMatrixKernel);
+
+/** Rows of x, least columns, rows of the weight: both tiles, ragged either way, one segment and several, some with a rest. */
+const SHAPES = [
+  [9, 32, 8],
+  [16, 96, 33],
+  [33, 64, 31],
+  [40, 1120, 70],
+] as const;
+
+for (const tile of [{}, { tileRows: 32, tileOuts: 128 }]) {
+  onMatrices(`products by matrix units have the bits of those without, tile ${JSON.stringify(tile)}`, async () => {
+    const pipelines = new Pipelines(gpu as Gpu);
+    const found: Float32Array[][] = [];
+    for (const matrices of [units, undefined]) {
+      const device = WebGpuDevice.share(gpu as Gpu, pipelines, { ...variants(), ...tile, matrices });
+      const bench = await openBench(device);
+      const random = new Random(51);
+      const results: Float32Array[] = [];
+      for (const format of FORMATS) {
+        for (const [rows, width, outs] of SHAPES) {
+          const cols = wholeBlocks(format, width);
+          const table = bench.input('x', random.floats(rows * cols), cols);
+          const weight = await bench.weight('w', random.floats(outs * cols), cols, format);
+          const bias = bench.constant(random.floats(outs));
+          const [x, out] = [bench.output(cols), bench.output(outs)];
+          const ops = (record: OpRecorder) => {
+            record.embed({ table, out: x });
+            record.linear({ x, weights: [weight], bias, out });
+          };
+          await bench.run(ops, plainStep(rows));
+          results.push(await bench.read(out, rows));
+          // A row alone takes the kernel for few rows, matrix units or none.
+          await device.run(device.record(1, ops), plainStep(1));
+          const first = await bench.read(out, 1);
+          assert.ok(sameBits(first, results[results.length - 1].slice(0, outs)), `${format}, a row alone`);
+        }
+      }
+      found.push(results);
+      await device.close();
+    }
+    for (const [i, values] of found[0].entries()) {
+      assert.ok(values.every(Number.isFinite) && sameBits(values, found[1][i]), `case ${i}`);
+    }
+  });
+}
+
+onMatrices('a fault of the matrix units is found, and is gone without them', async () => {
+  const name = 'linear-many-rows-matrices';
+  assert.ok(SHADERS[name].includes('exact.y, scales[1]'));
+  const wrong = SHADERS[name].replace('exact.y, scales[1]', 'exact.y + 9, scales[1]');
+  const pipelines = new Pipelines(gpu as Gpu, { [name]: wrong });
+  const best = variants();
+  const without = stepDowns(best).find(({ matrices, packedDot }) => !matrices && packedDot === best.packedDot);
+  assert.ok(without);
+  const faults: (string | undefined)[] = [];
+  for (const one of [best, without as Variants]) {
+    const device = WebGpuDevice.share(gpu as Gpu, pipelines, one);
+    faults.push((await findFault(device))?.kernel);
+    await device.close();
+  }
+  assert.equal(faults, ['linear Q8_0', undefined]);
+});
+
+test.run();
