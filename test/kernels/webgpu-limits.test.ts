@@ -173,13 +173,24 @@ function recordLayer(device: Device, shape: LayerShape, maxRows: number, make: M
 
 type MakeWeight = (format: Format, rows: number, cols: number, matrices?: number) => Weight;
 
+/** Rows, columns and depth of the products that matrix units of GPUs and of Mesa's llvmpipe compute. */
+const MATRIX_SHAPES = [
+  [16, 8, 32],
+  [16, 16, 16],
+  [8, 8, 8],
+] as const;
+
 onGpu('every kernel of every variant fits what WebGPU grants everywhere', async () => {
   const gpu = (await testGpu()) as Gpu;
   const pipelines = new NotingPipelines(gpu);
   const [features, none] = [true, false].map(
     (has): Variants => ({ packedDot: has, halves: has, matrices: undefined, ...GPU_VARIANTS }),
   );
-  const variants = [features, none, { ...features, ...UNFUSED_VARIANTS }, PLAIN_VARIANTS];
+  const byMatrices = MATRIX_SHAPES.map(([m, n, k]): Variants => {
+    const matrices = { component: 'i8', result: 'i32', m, n, k, subgroupThreads: 32 } as const;
+    return { ...features, matrices };
+  });
+  const variants = [features, none, ...byMatrices, { ...features, ...UNFUSED_VARIANTS }, PLAIN_VARIANTS];
   const shapes: Omit<LayerShape, 'format'>[] = [
     { hidden: 256, heads: 1, kvHeads: 1, headDim: 32, ffn: 256 },
     { hidden: 256, heads: 64, kvHeads: 1, headDim: 64, ffn: 256 },
@@ -190,7 +201,8 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
     { hidden: 256, heads: 8, kvHeads: 1, headDim: 320, ffn: 256 },
   ];
   for (const variant of variants) {
-    for (const [i, shape] of shapes.entries()) {
+    // Matrix units are a matter of one kernel, whose constants are those of the tile alone.
+    for (const [i, shape] of shapes.slice(0, variant.matrices ? 1 : undefined).entries()) {
       for (const format of i === 0 ? FORMATS : (['F32', 'Q8_0', 'Q4_K'] as const)) {
         const device = WebGpuDevice.share(gpu, pipelines, { ...variant, compileAhead: true });
         device.setStepLimits({ maxRows: 40, maxLogitRows: LOGIT_ROWS, maxSlots: 1, maxBlocksPerSlot: 64 });
