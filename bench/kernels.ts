@@ -2,9 +2,8 @@
  * Each kernel alone, against what bounds it: GB/s of weights or keys and values beside the bandwidth measured in the same
  * run, and operations a second for products. Weights of several copies are used in turn, so that no cache holds them.
  *
- * `--tune` tries the tiles of linear for one row on the
- * matrices of a model, and keeps the best of each in the user's cache folder, where the engine finds them. Results go to
- * bench/results/ too, with a plot.
+ * `--tune` tries the tiles of linear for one row on the matrices of a model, and keeps the best of each in the user's cache
+ * folder, where the engine finds them. Results go to bench/results/ too, with a plot.
  */
 
 import { keepTunedTiles } from '../engine/node/tuned-tiles.ts';
@@ -40,6 +39,7 @@ const options = readOptions({
     ['--only "linear Q4_0" --threads 2 --dots wide', 'wasm: one kernel, one way to multiply'],
     ['--device webgpu', "all kernels at the shapes of a 7B model, by the GPU's own clock"],
     ['--device webgpu --only "linear Q4_0" --rows 1,4 --set outs=2,threads=64 --set packedDot=false', 'side by side'],
+    ['--device webgpu --only "linear Q4_0" --rows 64,512 --set "" --set matrices=false', 'without an optional feature'],
     ['--device webgpu --tune --model path/to/model', 'finds the fastest tiles for a model, and keeps them'],
   ],
   options: {
