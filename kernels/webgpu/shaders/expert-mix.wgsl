@@ -52,7 +52,7 @@ fn main(
     //# end
     //# end
     //# for p in ROUTES
-    let row$p = loadRow(firstRoute + $pu, block, blocks);
+    let row$p = loadRow((firstRoute + $pu) / params.sharing, block, blocks);
     //# for j in OUTS
     partial$p_$j = addBlock(loaded$p_$j, row$p, partial$p_$j);
     //# end
