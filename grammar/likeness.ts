@@ -69,39 +69,6 @@ export class Skeletons {
   }
 }
 
-/** Expressions that any characters can follow, for so many characters as is asked. */
-export class FreeTexts {
-  readonly #expressions: Expressions;
-  /** Those that are free however many follow. */
-  readonly #free = new Set<number>();
-
-  constructor(expressions: Expressions) {
-    this.#expressions = expressions;
-  }
-
-  /** For how many characters, whatever they are, a text of an expression can be gone on with. */
-  depth(expression: number): number {
-    const seen = new Set([this.#expressions.essence(expression)]);
-    let level = [...seen];
-    for (let length = 0; level.length > 0; length++) {
-      const next: number[] = [];
-      for (const id of level) {
-        if (this.#free.has(id)) continue;
-        for (const reached of this.#expressions.edges(id).targets) {
-          if (!this.#expressions.alive(reached) || seen.size > MAX_PAIRS) return length - 1;
-          const target = this.#expressions.essence(reached);
-          if (seen.has(target)) continue;
-          seen.add(target);
-          next.push(target);
-        }
-      }
-      level = next;
-    }
-    for (const id of seen) this.#free.add(id);
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
 /** Compares two expressions, character by character; undefined when they agree in no way that helps. */
 export function likeness(expressions: Expressions, first: number, second: number): Likeness | undefined {
   const seen = new Set<string>([`${first} ${second}`]);

@@ -8,10 +8,11 @@
 import { BACKSLASH, type ByteAutomaton, DEAD, NO_LABEL } from './byte-automaton.ts';
 import { Exits, type UsedExits } from './exits.ts';
 import type { Labelling } from './expression-shape.ts';
-import { ANY_TEXT, type Expressions } from './expressions.ts';
-import { FreeTexts, likeness, Skeletons } from './likeness.ts';
+import type { Expressions } from './expressions.ts';
+import { type FreeClasses, FreeTexts } from './free-classes.ts';
+import { likeness, Skeletons } from './likeness.ts';
 import { MAX_MASK_BYTES } from './limits.ts';
-import { TokenCollector, type TokenSet } from './token-set.ts';
+import { NO_TOKENS, TokenCollector, TokenSet } from './token-set.ts';
 import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
 
 export interface LocalMask {
@@ -29,8 +30,11 @@ const COSTLY_WALK = 4_000;
 /** Trie nodes after which two states have so little in common that one's mask is no help for the other's. */
 const FUTILE_WALK = 25_000;
 
-/** Characters up to which a string must be free to be compared with any string. */
-const LEAST_FREE = 16;
+/** Trie nodes below one from which it pays to look for classes that a text can go on with there. */
+const LARGE_SUBTREE = 64;
+
+/** No classes of characters that a text can go on with. */
+const NOT_FREE: FreeClasses = { classes: 0, depth: 0, isClosed: false };
 
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
@@ -57,7 +61,7 @@ export class LocalMasks {
     this.#expressions = expressions;
     this.#bytes = bytes;
     this.#skeletons = new Skeletons(expressions);
-    this.#free = new FreeTexts(expressions);
+    this.#free = new FreeTexts(expressions, vocabulary.classes);
     this.#found = new TokenCollector(vocabulary.sameBytes);
     this.#states = new Int32Array(vocabulary.longest + 1);
     this.#baseStates = new Int32Array(vocabulary.longest + 1);
@@ -74,7 +78,6 @@ export class LocalMasks {
         this.#labelled(state) ??
         this.#bounded(state) ??
         this.#similar(state) ??
-        this.#anyText(state) ??
         this.#alike(state) ??
         this.#walk(state);
       this.#count(local, 1);
@@ -108,7 +111,7 @@ export class LocalMasks {
   #walk(state: number): LocalMask {
     return this.#collect(() => {
       const closed = new Exits();
-      const visited = this.#walkInside(state, 0, closed);
+      const visited = this.#walkInside(state, 0, closed, this.#freeClasses(state));
       if (visited > COSTLY_WALK) this.#remember(state);
       return closed.nodes.length > 0 ? [used(closed)] : [];
     });
@@ -128,12 +131,26 @@ export class LocalMasks {
     return closed && { inside, closed };
   }
 
+  /** The classes of characters that a text can go on with from a state, as far as tokens of them stay inside the terminal. */
+  #freeClasses(state: number): FreeClasses {
+    const expression = this.#bytes.insideExpression(state);
+    if (expression === undefined) return NOT_FREE;
+    return this.#free.of(expression, this.#bytes.isJsonString(state));
+  }
+
   /**
    * Adds the tokens of more than `shorter` bytes that stay inside a terminal, and the exits of more bytes where it must end.
+   * @param free classes of characters that it can go on with
    * @returns how many trie nodes were looked at
    */
-  #walkInside(start: number, shorter: number, closed: Exits): number {
-    const { trie } = this.#vocabulary;
+  #walkInside(start: number, shorter: number, closed: Exits, free = NOT_FREE): number {
+    const { trie, classes } = this.#vocabulary;
+    const { whole, behind } = classes;
+    if (free.classes !== 0) {
+      this.#found.addAll(new TokenSet(classes.within(free.classes, free.depth), NO_TOKENS, NO_TOKENS));
+    }
+    // Tokens of the classes with at most so many bytes are settled.
+    const settled = free.isClosed ? Number.POSITIVE_INFINITY : free.depth;
     const bytes = this.#bytes;
     const states = this.#states;
     const tokens = this.#tokens;
@@ -143,7 +160,8 @@ export class LocalMasks {
     states[0] = start;
     for (let at = NODE_WORDS; at < end; ) {
       visited++;
-      if (trie[at + 3] <= shorter) {
+      const isSettled = (whole[at / NODE_WORDS] & ~free.classes) === 0 && trie[at + 3] <= settled;
+      if (isSettled || trie[at + 3] <= shorter) {
         at = trie[at] * NODE_WORDS;
         continue;
       }
@@ -153,9 +171,16 @@ export class LocalMasks {
       if (next === DEAD) at = trie[at] * NODE_WORDS;
       else if (bytes.open(next)) {
         states[depth] = next;
-        tokens[count] = trie[at + 2];
-        if (trie[at + 2] >= 0) count++;
-        at += NODE_WORDS;
+        let after = at + NODE_WORDS;
+        if (trie[at] * NODE_WORDS - at > LARGE_SUBTREE * NODE_WORDS) {
+          const below = this.#freeClasses(next);
+          const isFree = (behind[at / NODE_WORDS] & ~below.classes) === 0;
+          if (isFree && trie[at + 3] - depth <= below.depth) after = trie[at] * NODE_WORDS;
+        }
+        for (; at < after; at += NODE_WORDS) {
+          tokens[count] = trie[at + 2];
+          if (trie[at + 2] >= 0) count++;
+        }
       } else {
         if (depth > shorter) closed.add(at / NODE_WORDS, bytes.labels(next)!);
         at = trie[at] * NODE_WORDS;
@@ -265,49 +290,6 @@ export class LocalMasks {
     for (const character of characters) at = automaton.next!(at, character.codePointAt(0)!);
     const own = automaton.accepts(at);
     return without === NO_LABEL ? [own] : [...new Set([...without, own])].sort((a, b) => a - b);
-  }
-
-  /**
-   * The mask of a JSON string that can go on with any character, as when a pattern is still to come: the tokens inside are
-   * those of any string, only the ends differ.
-   */
-  #anyText(state: number): LocalMask | undefined {
-    const expression = this.#bytes.insideExpression(state);
-    if (expression === undefined || expression === ANY_TEXT || !this.#bytes.isJsonString(state)) return undefined;
-    const depth = this.#free.depth(expression);
-    if (depth < LEAST_FREE) return undefined;
-    const base = this.of(this.#bytes.withExpression(state, ANY_TEXT));
-    if (depth >= this.#vocabulary.longest) {
-      return { inside: base.inside, closed: base.closed.map((exits) => this.#endingHere(state, exits, depth)) };
-    }
-    return this.#collect(() => {
-      this.#found.addAll(base.inside);
-      this.#found.removeTokens(this.#vocabulary.byBytes.longer(depth));
-      const longer = new Exits();
-      this.#walkInside(state, depth, longer);
-      const closed = base.closed.map((exits) => this.#endingHere(state, exits, depth));
-      return longer.nodes.length > 0 ? [...closed, used(longer)] : closed;
-    });
-  }
-
-  /** Exits of up to `depth` bytes that are exits from a state too, with the labels that they have there. */
-  #endingHere(state: number, { exits, except, relabelled }: UsedExits, depth: number): UsedExits {
-    const { trie } = this.#vocabulary;
-    const left = new Set(except);
-    const own = new Exits();
-    let same = !relabelled;
-    exits.nodes.forEach((node, i) => {
-      if (left.has(i)) return;
-      const end = trie[node * NODE_WORDS + 1] >> 8 > depth ? DEAD : this.#stateAt(state, node);
-      const labels = this.#bytes.labels(end);
-      if (labels) {
-        own.add(node, labels);
-        same &&= labels === own.labels[0] && exits.labels[i] === exits.labels[0];
-      } else left.add(i);
-    });
-    if (!same || own.nodes.length === 0) return used(own);
-    const renamed = new Map([[exits.labels[0].join(), own.labels[0]]]);
-    return { exits, except: left.size > 0 ? left : undefined, relabelled: renamed };
   }
 
   /** Exits of up to `depth` bytes, with other labels. */

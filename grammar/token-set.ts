@@ -3,7 +3,7 @@
 /** Most tokens by which a set may differ from shared bits; beyond, it has bits of its own. */
 const MAX_DIFFERENCE = 512;
 
-const NO_TOKENS = new Int32Array(0);
+export const NO_TOKENS = new Int32Array(0);
 
 export class TokenSet {
   /** The bits that the set is told by; undefined for none set. */

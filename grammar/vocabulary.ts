@@ -1,6 +1,7 @@
 /** The tokens as bytes, in a trie that a mask is computed over. */
 
 import { GrammarError } from './errors.ts';
+import { TokenClasses } from './token-classes.ts';
 
 /** Words of a trie node. */
 export const NODE_WORDS = 4;
@@ -34,6 +35,7 @@ export class Vocabulary {
   /** The tokens by their bytes. */
   readonly byBytes: TokenLengths;
   readonly #byCharacters: readonly [utf8: TokenLengths, json: TokenLengths];
+  #classes: TokenClasses | undefined;
 
   /** @throws GrammarError when an end token is not in the vocabulary */
   constructor({ tokens, eosTokenIds }: VocabularyOptions) {
@@ -60,6 +62,12 @@ export class Vocabulary {
     this.trie = buildTrie(tokens, sortByBytes(tokens, ids), this.sameBytes);
   }
 
+  /** The tokens by the kinds of characters that they hold. */
+  get classes(): TokenClasses {
+    this.#classes ??= new TokenClasses(this);
+    return this.#classes;
+  }
+
   /** The words of a mask. */
   get maskWords(): number {
     return (this.size + 31) >> 5;
@@ -76,6 +84,7 @@ export class Vocabulary {
 
 /** The tokens in the order of a length. */
 export class TokenLengths {
+  readonly #lengths: Uint32Array;
   readonly #sorted: Uint32Array;
   /** Where the tokens of each length begin; one more at the end. */
   readonly #starts: number[];
@@ -89,10 +98,15 @@ export class TokenLengths {
       while (counts.length < length + 2) counts.push(0);
       counts[length + 1]++;
     }
+    this.#lengths = lengths;
     for (let i = 1; i < counts.length; i++) counts[i] += counts[i - 1];
     this.#starts = [...counts];
     this.#sorted = new Uint32Array(tokens.length);
     for (let id = 0; id < tokens.length; id++) this.#sorted[counts[lengths[id]]++] = id;
+  }
+
+  of(token: number): number {
+    return this.#lengths[token];
   }
 
   /** The tokens that are longer than `length`. */
