@@ -66,20 +66,23 @@ export class FreeTexts {
     }
   }
 
-  /** How far a text can go on with some classes, and with which of them also there. */
+  /** How far a text can go on with some classes, and which of them are left where it may go on farther. */
   #follow(expression: number, classes: number): FreeClasses & { readonly left: number } {
     const seen = new Set([expression]);
+    let before = seen;
     let level = seen;
     let cyclic = false;
     for (let depth = 0; level.size > 0; depth++) {
-      let left = classes;
+      let every = classes;
       let some = 0;
       for (const id of level) {
         const ways = this.#waysFrom(id);
-        left &= ways[0];
+        every &= ways[0];
         some |= ways[1] & classes;
       }
-      if (left !== classes) return { classes, depth, isClosed: some === 0 && !cyclic, left };
+      if (every !== classes) {
+        return { classes, depth, isClosed: some === 0 && !cyclic, left: this.#fewer(before, level, classes) };
+      }
       const next = new Set<number>();
       for (const id of level) {
         const edges = this.#expressions.edges(id);
@@ -92,9 +95,33 @@ export class FreeTexts {
       }
       for (const id of next) seen.add(id);
       if (seen.size > MAX_EXPRESSIONS) return { classes, depth: depth + 1, isClosed: false, left: classes };
+      before = level;
       level = next;
     }
     return { classes, depth: Number.POSITIVE_INFINITY, isClosed: false, left: classes };
+  }
+
+  /**
+   * Those of some classes with which a text may go on farther, where from one level they lead to a next one with
+   * expressions that cannot go on with all: without the classes that lead there, or without those that stop there,
+   * whichever are the fewer tokens'.
+   */
+  #fewer(before: ReadonlySet<number>, level: ReadonlySet<number>, classes: number): number {
+    const leading = new Map<number, number>();
+    for (const id of before) {
+      const edges = this.#expressions.edges(id);
+      edges.targets.forEach((target, i) => {
+        const bits = level.has(target) ? bitsOfEdge(edges, i) & classes : 0;
+        if (bits !== 0) leading.set(target, (leading.get(target) ?? 0) | bits);
+      });
+    }
+    let left = classes;
+    for (const [target, bits] of leading) {
+      const stopped = left & ~this.#waysFrom(target)[0];
+      if ((bits & left) === 0 || stopped === 0) continue;
+      left &= ~(this.#classes.weight(bits & left) < this.#classes.weight(stopped) ? bits : stopped);
+    }
+    return left;
   }
 
   #waysFrom(expression: number): readonly [every: number, some: number] {

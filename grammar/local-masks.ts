@@ -28,7 +28,10 @@ export interface LocalMask {
 const COSTLY_WALK = 4_000;
 
 /** Trie nodes after which two states have so little in common that one's mask is no help for the other's. */
-const FUTILE_WALK = 25_000;
+const FUTILE_WALK = 6_000;
+
+/** Characters left to a bound within which masks are made anew. */
+const NEAR_BOUND = 8;
 
 /** Trie nodes below one from which it pays to look for classes that a text can go on with there. */
 const LARGE_SUBTREE = 64;
@@ -395,6 +398,8 @@ export class LocalMasks {
       const canonical = this.#expressions.withBounds(expression!, min, max);
       return this.of(this.#bytes.withExpression(state, canonical));
     }
+    // Most tokens come to a near bound, so that the others' mask is no help.
+    if (!far && free.slack < NEAR_BOUND) return undefined;
     const base = this.of(this.#bytes.withExpression(state, free.body));
     const closed = base.closed.map((exits) => this.#stillClosed(state, exits));
     if (far) return { inside: base.inside, closed };

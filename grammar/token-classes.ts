@@ -70,6 +70,8 @@ export class TokenClasses {
   readonly behind: Int32Array;
   /** Tokens that hold the same classes. */
   readonly #groups = new Map<number, number[]>();
+  /** By class: the tokens that it is in. */
+  readonly #weights = new Int32Array(32);
   readonly #within = new Map<string, Uint32Array>();
 
   constructor(vocabulary: Vocabulary) {
@@ -98,6 +100,13 @@ export class TokenClasses {
     let count = 0;
     for (const [own, tokens] of this.#groups) if ((own & ~classes) === 0) count += tokens.length;
     return count;
+  }
+
+  /** About how many tokens some classes are in: one with several of them counts for each. */
+  weight(classes: number): number {
+    let weight = 0;
+    for (let bits = classes; bits !== 0; bits &= bits - 1) weight += this.#weights[31 - Math.clz32(bits & -bits)];
+    return weight;
   }
 
   #findWithin(classes: number, longest: number): Uint32Array {
@@ -160,6 +169,9 @@ export class TokenClasses {
         else this.#groups.set(all, [token]);
       }
       here[node] = own;
+    }
+    for (const [all, tokens] of this.#groups) {
+      for (let bits = all; bits !== 0; bits &= bits - 1) this.#weights[31 - Math.clz32(bits & -bits)] += tokens.length;
     }
     for (let node = whole.length - 1; node >= 0; node--) {
       const end = trie[node * NODE_WORDS];
