@@ -2,7 +2,7 @@
 
 import { type Machine, REFUSED, UNTOLD } from './machine.ts';
 import type { TokenCollector } from './token-set.ts';
-import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
+import { countCharacters, countJsonCharacters, NODE_WORDS, type Vocabulary } from './vocabulary.ts';
 
 /** Exits of fewer nodes are walked one by one. */
 const FEW_NODES = 32;
@@ -13,10 +13,23 @@ export class Exits {
   readonly labels: (readonly number[])[] = [];
   #merged: readonly MergedExits[] | undefined;
   #walked = false;
+  #lengths: readonly number[] | undefined;
 
   add(node: number, labels: readonly number[]): void {
     this.nodes.push(node);
     this.labels.push(labels);
+  }
+
+  /**
+   * By exit how many characters lead to it, a quote that ends a JSON string not counted.
+   * @param isJson the same each time
+   */
+  lengths(vocabulary: Vocabulary, isJson: boolean): readonly number[] {
+    this.#lengths ??= this.nodes.map((node) => {
+      const bytes = vocabulary.bytesTo(node);
+      return isJson ? countJsonCharacters(bytes) - 1 : countCharacters(bytes);
+    });
+    return this.#lengths;
   }
 
   /** The nodes by their labels, with what is below them merged; undefined where that does not pay (yet). */

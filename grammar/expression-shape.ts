@@ -51,6 +51,8 @@ export interface Bounded {
   readonly min: number;
   readonly max: number;
   readonly slack: number;
+  /** True when the bound is on the whole text, false when it is on a part that other characters may follow. */
+  readonly isWhole: boolean;
 }
 
 export function mergeLabels(parts: readonly Expression[]): readonly number[] | undefined {

@@ -158,13 +158,14 @@ export class Expressions {
     if (shape.kind === 'concat') {
       const head = this.unbounded(shape.head);
       // What follows may only come where enough characters are written.
-      if (!head || (head.min > 0 && this.#all[shape.tail].shape.kind !== 'mark')) return undefined;
-      return { ...head, body: this.#concat(head.body, shape.tail) };
+      const isMark = this.#all[shape.tail].shape.kind === 'mark';
+      if (!head || (head.min > 0 && !isMark)) return undefined;
+      return { ...head, body: this.#concat(head.body, shape.tail), isWhole: head.isWhole && isMark };
     }
     if (shape.kind !== 'sized') return undefined;
     const { body, min, max } = shape;
     const lengths = this.lengths(body);
-    return lengths && { body, min, max, slack: max - lengths.longestShortest };
+    return lengths && { body, min, max, slack: max - lengths.longestShortest, isWhole: true };
   }
 
   /** The automaton that only labels an expression's texts, and what the expression is without it; undefined without one. */

@@ -5,7 +5,7 @@ import type { Expressions } from './expressions.ts';
 import { ALL_CLASSES, PLAIN_IN_JSON, stretches, type TokenClasses } from './token-classes.ts';
 
 /** Expressions that are looked at from one at most. */
-const MAX_EXPRESSIONS = 64;
+const MAX_EXPRESSIONS = 200;
 
 /** Characters for which classes are taken to be as good as classes for ever: few tokens have more. */
 const LONG = 6;

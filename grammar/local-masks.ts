@@ -7,10 +7,9 @@
 
 import { BACKSLASH, type ByteAutomaton, DEAD, NO_LABEL } from './byte-automaton.ts';
 import { Exits, type UsedExits } from './exits.ts';
-import type { Labelling } from './expression-shape.ts';
+import type { Bounded, Labelling } from './expression-shape.ts';
 import type { Expressions } from './expressions.ts';
 import { type FreeClasses, FreeTexts } from './free-classes.ts';
-import { likeness, Skeletons } from './likeness.ts';
 import { MAX_MASK_BYTES } from './limits.ts';
 import { NO_TOKENS, TokenCollector, TokenSet } from './token-set.ts';
 import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
@@ -24,9 +23,6 @@ export interface LocalMask {
   open?: Exits;
 }
 
-/** Trie nodes from which a walk is costly enough to look for a mask that is alike. */
-const COSTLY_WALK = 4_000;
-
 /** Trie nodes after which two states have so little in common that one's mask is no help for the other's. */
 const FUTILE_WALK = 6_000;
 
@@ -34,7 +30,7 @@ const FUTILE_WALK = 6_000;
 const NEAR_BOUND = 8;
 
 /** Trie nodes below one from which it pays to look for classes that a text can go on with there. */
-const LARGE_SUBTREE = 64;
+const LARGE_SUBTREE = 256;
 
 /** No classes of characters that a text can go on with. */
 const NOT_FREE: FreeClasses = { classes: 0, depth: 0, isClosed: false };
@@ -45,11 +41,8 @@ export class LocalMasks {
   readonly #vocabulary: Vocabulary;
   readonly #expressions: Expressions;
   readonly #bytes: ByteAutomaton;
-  readonly #skeletons: Skeletons;
   readonly #free: FreeTexts;
   readonly #masks = new Map<number, LocalMask>();
-  /** By spelling and skeleton: the last state whose mask was costly. */
-  readonly #costly = new Map<string, number>();
   /** How many masks are told by some bits. */
   readonly #users = new Map<Uint32Array, number>();
   #cachedBytes = 0;
@@ -63,7 +56,6 @@ export class LocalMasks {
     this.#vocabulary = vocabulary;
     this.#expressions = expressions;
     this.#bytes = bytes;
-    this.#skeletons = new Skeletons(expressions);
     this.#free = new FreeTexts(expressions, vocabulary.classes);
     this.#found = new TokenCollector(vocabulary.sameBytes);
     this.#states = new Int32Array(vocabulary.longest + 1);
@@ -77,12 +69,7 @@ export class LocalMasks {
       // The newest last, so that the oldest is dropped first.
       this.#masks.delete(state);
     } else {
-      local =
-        this.#labelled(state) ??
-        this.#bounded(state) ??
-        this.#similar(state) ??
-        this.#alike(state) ??
-        this.#walk(state);
+      local = this.#labelled(state) ?? this.#bounded(state) ?? this.#similar(state) ?? this.#walk(state);
       this.#count(local, 1);
       for (const [oldest, mask] of this.#masks) {
         if (this.#cachedBytes <= MAX_MASK_BYTES) break;
@@ -114,8 +101,7 @@ export class LocalMasks {
   #walk(state: number): LocalMask {
     return this.#collect(() => {
       const closed = new Exits();
-      const visited = this.#walkInside(state, 0, closed, this.#freeClasses(state));
-      if (visited > COSTLY_WALK) this.#remember(state);
+      this.#walkInside(state, 0, closed, this.#freeClasses(state));
       return closed.nodes.length > 0 ? [used(closed)] : [];
     });
   }
@@ -144,9 +130,8 @@ export class LocalMasks {
   /**
    * Adds the tokens of more than `shorter` bytes that stay inside a terminal, and the exits of more bytes where it must end.
    * @param free classes of characters that it can go on with
-   * @returns how many trie nodes were looked at
    */
-  #walkInside(start: number, shorter: number, closed: Exits, free = NOT_FREE): number {
+  #walkInside(start: number, shorter: number, closed: Exits, free = NOT_FREE): void {
     const { trie, classes } = this.#vocabulary;
     const { whole, behind } = classes;
     if (free.classes !== 0) {
@@ -159,10 +144,8 @@ export class LocalMasks {
     const tokens = this.#tokens;
     const end = trie[0] * NODE_WORDS;
     let count = 0;
-    let visited = 0;
     states[0] = start;
     for (let at = NODE_WORDS; at < end; ) {
-      visited++;
       const isSettled = (whole[at / NODE_WORDS] & ~free.classes) === 0 && trie[at + 3] <= settled;
       if (isSettled || trie[at + 3] <= shorter) {
         at = trie[at] * NODE_WORDS;
@@ -190,7 +173,6 @@ export class LocalMasks {
       }
     }
     this.#found.addTokens(tokens, count);
-    return visited;
   }
 
   #openLabelled(state: number): Exits | undefined {
@@ -229,36 +211,6 @@ export class LocalMasks {
     return open;
   }
 
-  /** Keeps a state for others that are {@link likeness like} it. */
-  #remember(state: number): void {
-    const expression = this.#bytes.insideExpression(state);
-    if (expression !== undefined) this.#costly.set(this.#family(state, expression), state);
-  }
-
-  #family(state: number, expression: number): string {
-    return `${this.#bytes.spelling(state)} ${this.#skeletons.of(expression)}`;
-  }
-
-  /** The mask of a state that differs from one with a mask in counts and labels alone. */
-  #alike(state: number): LocalMask | undefined {
-    const expression = this.#bytes.insideExpression(state);
-    if (expression === undefined) return undefined;
-    const baseState = this.#costly.get(this.#family(state, expression));
-    const base = baseState === undefined ? undefined : this.#masks.get(baseState);
-    if (baseState === undefined || !base) return undefined;
-    const like = likeness(this.#expressions, this.#bytes.insideExpression(baseState)!, expression);
-    if (!like) return undefined;
-    return this.#collect(() => {
-      this.#found.addAll(base.inside);
-      const closed = base.closed.map((exits) => this.#relabelled(exits, like.relabelled, like.depth));
-      if (like.depth >= this.#vocabulary.longest) return closed;
-      this.#found.removeTokens(this.#vocabulary.byBytes.longer(like.depth));
-      const longer = new Exits();
-      this.#walkInside(state, like.depth, longer);
-      return longer.nodes.length > 0 ? [...closed, used(longer)] : closed;
-    });
-  }
-
   /** The mask of a text that an automaton labels: that of the text without labels, but for the labels. */
   #labelled(state: number): LocalMask | undefined {
     const labelling = this.#labelling(state);
@@ -283,7 +235,7 @@ export class LocalMasks {
 
   /** The labels of a labelled text that ends at a trie node, given those that it has without the labelling. */
   #labelsAt(state: number, node: number, without: readonly number[], labelling: Labelling): readonly number[] {
-    const bytes = this.#bytesTo(node);
+    const bytes = this.#vocabulary.bytesTo(node);
     const isJson = this.#bytes.isJsonString(state);
     // The characters that escapes stand for are for the byte automaton to read.
     if (isJson && bytes.includes(BACKSLASH)) return this.#bytes.labels(this.#stateAt(state, node))!;
@@ -293,29 +245,6 @@ export class LocalMasks {
     for (const character of characters) at = automaton.next!(at, character.codePointAt(0)!);
     const own = automaton.accepts(at);
     return without === NO_LABEL ? [own] : [...new Set([...without, own])].sort((a, b) => a - b);
-  }
-
-  /** Exits of up to `depth` bytes, with other labels. */
-  #relabelled(
-    { exits, except, relabelled, labels: own }: UsedExits,
-    labels: ReadonlyMap<string, readonly number[]> | undefined,
-    depth: number,
-  ): UsedExits {
-    const { trie } = this.#vocabulary;
-    const left = new Set(except);
-    if (depth < this.#vocabulary.longest) {
-      exits.nodes.forEach((node, i) => {
-        if (trie[node * NODE_WORDS + 1] >> 8 > depth) left.add(i);
-      });
-    }
-    let names = relabelled ?? labels;
-    if (relabelled && labels) {
-      const both = new Map(labels);
-      for (const [name, others] of relabelled) both.set(name, labels.get(others.join()) ?? others);
-      names = both;
-    }
-    const all = own?.map((some) => names?.get(some.join()) ?? some);
-    return { exits, except: left.size > 0 ? left : undefined, relabelled: names, labels: all };
   }
 
   /**
@@ -401,7 +330,7 @@ export class LocalMasks {
     // Most tokens come to a near bound, so that the others' mask is no help.
     if (!far && free.slack < NEAR_BOUND) return undefined;
     const base = this.of(this.#bytes.withExpression(state, free.body));
-    const closed = base.closed.map((exits) => this.#stillClosed(state, exits));
+    const closed = base.closed.map((exits) => this.#stillClosed(state, exits, free, far));
     if (far) return { inside: base.inside, closed };
     const json = this.#bytes.isJsonString(state);
     // At the bound a JSON string may still go on with its quote; other texts must end.
@@ -418,30 +347,23 @@ export class LocalMasks {
   }
 
   /** The exits of a text without a bound on its length that are exits with the bound. */
-  #stillClosed(start: number, used: UsedExits): UsedExits {
+  #stillClosed(start: number, used: UsedExits, { min, max, isWhole }: Bounded, far: boolean): UsedExits {
+    if (far && min === 0) return used;
     const left = new Set(used.except);
+    const lengths = isWhole ? used.exits.lengths(this.#vocabulary, this.#bytes.isJsonString(start)) : undefined;
     used.exits.nodes.forEach((node, i) => {
-      const end = this.#stateAt(start, node);
-      if (end === DEAD || !this.#bytes.labels(end)) left.add(i);
+      if (lengths ? lengths[i] < min || lengths[i] > max : !this.#bytes.labels(this.#stateAt(start, node))) left.add(i);
     });
     return { ...used, except: left.size > 0 ? left : undefined };
   }
 
   #stateAt(start: number, node: number): number {
     let state = start;
-    for (const byte of this.#bytesTo(node)) {
+    for (const byte of this.#vocabulary.bytesTo(node)) {
       if (state === DEAD) break;
       state = this.#bytes.step(state, byte);
     }
     return state;
-  }
-
-  /** The bytes that lead to a trie node. */
-  #bytesTo(node: number): Uint8Array {
-    const { trie, tokens } = this.#vocabulary;
-    let at = node;
-    while (trie[at * NODE_WORDS + 2] < 0) at++;
-    return tokens[trie[at * NODE_WORDS + 2]].subarray(0, trie[node * NODE_WORDS + 1] >> 8);
   }
 }
 

@@ -68,14 +68,16 @@ export class TokenClasses {
   /** By trie node: the classes of the tokens at and below it, and of what such tokens hold behind the node. */
   readonly whole: Int32Array;
   readonly behind: Int32Array;
-  /** Tokens that hold the same classes. */
-  readonly #groups = new Map<number, number[]>();
+  readonly #ofToken: Int32Array;
+  /** How many tokens hold the same classes. */
+  readonly #counts = new Map<number, number>();
   /** By class: the tokens that it is in. */
   readonly #weights = new Int32Array(32);
   readonly #within = new Map<string, Uint32Array>();
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
+    this.#ofToken = new Int32Array(vocabulary.size).fill(ILL_FORMED);
     this.whole = new Int32Array(vocabulary.trie[0]);
     this.behind = new Int32Array(vocabulary.trie[0]);
     this.#classify();
@@ -98,7 +100,7 @@ export class TokenClasses {
   /** How many different tokens hold characters of some classes only. */
   count(classes: number): number {
     let count = 0;
-    for (const [own, tokens] of this.#groups) if ((own & ~classes) === 0) count += tokens.length;
+    for (const [own, tokens] of this.#counts) if ((own & ~classes) === 0) count += tokens;
     return count;
   }
 
@@ -110,22 +112,25 @@ export class TokenClasses {
   }
 
   #findWithin(classes: number, longest: number): Uint32Array {
-    const { maskWords, sameBytes } = this.#vocabulary;
-    const bits = new Uint32Array(maskWords);
-    const lengths = longest < this.#vocabulary.longest ? this.#vocabulary.byCharacters(false) : undefined;
-    for (const [own, tokens] of this.#groups) {
-      if ((own & ~classes) !== 0) continue;
-      for (const token of tokens) {
-        if (lengths && lengths.of(token) > longest) continue;
-        for (let id = token; id >= 0; id = sameBytes[id]) bits[id >> 5] |= 1 << (id & 31);
-      }
+    const tokens = this.#vocabulary.byCharacters(false);
+    const short = tokens.upTo(longest);
+    const all = tokens.upTo(Number.POSITIVE_INFINITY);
+    if (short.length > all.length / 2 && short.length < all.length) {
+      const bits = this.within(classes, Number.POSITIVE_INFINITY).slice();
+      for (const id of tokens.longer(longest)) bits[id >> 5] &= ~(1 << (id & 31));
+      return bits;
+    }
+    const bits = new Uint32Array(this.#vocabulary.maskWords);
+    for (let i = 0; i < short.length; i++) {
+      const id = short[i];
+      if ((this.#ofToken[id] & ~classes) === 0) bits[id >> 5] |= 1 << (id & 31);
     }
     return bits;
   }
 
   /** Reads all tokens along the trie, so that what they begin with in common is read once. */
   #classify(): void {
-    const { trie, longest } = this.#vocabulary;
+    const { trie, longest, sameBytes } = this.#vocabulary;
     const { whole, behind } = this;
     /** By node: the classes of the character that ends there, or that a token breaks off in. */
     const here = new Int32Array(whole.length);
@@ -164,14 +169,13 @@ export class TokenClasses {
         if (missing > 0) own |= classesOf(code << (6 * missing), ((code + 1) << (6 * missing)) - 1, size);
         const all = classes[depth] | own;
         whole[node] = all;
-        const group = this.#groups.get(all);
-        if (group) group.push(token);
-        else this.#groups.set(all, [token]);
+        this.#counts.set(all, (this.#counts.get(all) ?? 0) + 1);
+        for (let id = token; id >= 0; id = sameBytes[id]) this.#ofToken[id] = all;
       }
       here[node] = own;
     }
-    for (const [all, tokens] of this.#groups) {
-      for (let bits = all; bits !== 0; bits &= bits - 1) this.#weights[31 - Math.clz32(bits & -bits)] += tokens.length;
+    for (const [all, tokens] of this.#counts) {
+      for (let bits = all; bits !== 0; bits &= bits - 1) this.#weights[31 - Math.clz32(bits & -bits)] += tokens;
     }
     for (let node = whole.length - 1; node >= 0; node--) {
       const end = trie[node * NODE_WORDS];

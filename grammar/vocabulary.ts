@@ -73,6 +73,14 @@ export class Vocabulary {
     return (this.size + 31) >> 5;
   }
 
+  /** The bytes that lead to a trie node. */
+  bytesTo(node: number): Uint8Array {
+    const { trie } = this;
+    let at = node;
+    while (trie[at * NODE_WORDS + 2] < 0) at++;
+    return this.tokens[trie[at * NODE_WORDS + 2]].subarray(0, trie[node * NODE_WORDS + 1] >> 8);
+  }
+
   /**
    * The tokens by the characters that they hold when read from between two of them, a begun one included.
    * @param json true where escapes of a JSON string stand for characters
@@ -84,7 +92,6 @@ export class Vocabulary {
 
 /** The tokens in the order of a length. */
 export class TokenLengths {
-  readonly #lengths: Uint32Array;
   readonly #sorted: Uint32Array;
   /** Where the tokens of each length begin; one more at the end. */
   readonly #starts: number[];
@@ -98,15 +105,15 @@ export class TokenLengths {
       while (counts.length < length + 2) counts.push(0);
       counts[length + 1]++;
     }
-    this.#lengths = lengths;
     for (let i = 1; i < counts.length; i++) counts[i] += counts[i - 1];
     this.#starts = [...counts];
     this.#sorted = new Uint32Array(tokens.length);
     for (let id = 0; id < tokens.length; id++) this.#sorted[counts[lengths[id]]++] = id;
   }
 
-  of(token: number): number {
-    return this.#lengths[token];
+  /** The tokens that are at most so long. */
+  upTo(length: number): Uint32Array {
+    return this.#sorted.subarray(0, this.#starts[length + 1] ?? this.#sorted.length);
   }
 
   /** The tokens that are longer than `length`. */
@@ -116,14 +123,14 @@ export class TokenLengths {
 }
 
 /** How many UTF-8 characters begin in some bytes. */
-function countCharacters(bytes: Uint8Array): number {
+export function countCharacters(bytes: Uint8Array): number {
   let count = 0;
   for (let i = 0; i < bytes.length; i++) if ((bytes[i] & 0xc0) !== 0x80) count++;
   return count;
 }
 
 /** How many characters of a JSON string begin in some bytes; `\uD83D` and what follows are one. */
-function countJsonCharacters(bytes: Uint8Array): number {
+export function countJsonCharacters(bytes: Uint8Array): number {
   let count = 0;
   for (let i = 0; i < bytes.length; i++) {
     if ((bytes[i] & 0xc0) === 0x80) continue;

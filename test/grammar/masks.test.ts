@@ -31,6 +31,9 @@ const compiler = new GrammarCompiler({ tokens, eosTokenIds: [0] });
 const schemas: Record<string, object> = {
   'an address of bounded length': { type: 'string', format: 'email', maxLength: 40 },
   'a label with counts': { type: 'string', pattern: '^[a-z][a-z0-9-]{0,41}[a-z0-9]$' },
+  'a URI': { type: 'string', format: 'uri' },
+  'a few letters, then digits': { type: 'string', pattern: '^[a-z]{2,5}[0-9@]+$' },
+  'anything but a line end': { type: 'string', pattern: '^ab?.+é.*$', maxLength: 12 },
   'a pattern anywhere': { type: 'string', pattern: 'abc.*(d|e)f' },
   'few characters': { type: 'string', minLength: 3, maxLength: 9 },
   'declared, patterned and other names': {
@@ -64,10 +67,19 @@ const schemas: Record<string, object> = {
   'a bounded number': { type: 'number', minimum: 0, maximum: 1000, multipleOf: 0.25 },
 };
 
-for (const [name, schema] of Object.entries(schemas)) {
+const patterns: Record<string, string> = {
+  'text of words': '[a-z]+( [a-z]+)*[.]',
+  'text with a bound': '[^@]{2,7}(@[a-z]{1,3}){0,2}',
+};
+const grammars = [
+  ...Object.entries(schemas).map(([name, schema]) => [name, () => compiler.jsonSchema(schema)] as const),
+  ...Object.entries(patterns).map(([name, pattern]) => [name, () => compiler.regex(pattern)] as const),
+];
+
+for (const [name, compile] of grammars) {
   test(name, () => {
     const random = new Random(2);
-    const matcher = compiler.jsonSchema(schema).matcher();
+    const matcher = compile().matcher();
     const mask = new Uint32Array((tokens.length + 31) >> 5);
     for (let step = 0; step < 14; step++) {
       matcher.fillMask(mask);
