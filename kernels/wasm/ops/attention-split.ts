@@ -23,6 +23,7 @@ import {
   scaleScores,
   scoreTile,
   TILE_QUERIES,
+  TOUCHED_PAGES,
   touch,
   weighTile,
   widenPage,
@@ -209,7 +210,7 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
     );
     const [position, base, begin, end, table, queries] = Array.from({ length: 6 }, () => frame.i32());
     const [block, firstBlock, blockEnd, page, floats, at] = Array.from({ length: 6 }, () => frame.i32());
-    const [current, last, first, left] = Array.from({ length: 4 }, () => frame.i32());
+    const [current, last, first, left, lastBlock] = Array.from({ length: 5 }, () => frame.i32());
     const [headBytes, partialBytes, pageBytes] = Array.from({ length: 3 }, () => frame.i32());
 
     /** begin, end = what a row of the block sees. */
@@ -238,23 +239,35 @@ export function attendSplit(format: KvFormat): Func<'i32'[], []> {
     takeExponentials();
     weighValues();
 
-    /**
-     * For each page that a row sees: `page` as it lies in memory, `floats`, and in `at` the first query's scores. All pages
-     * are brought in beforehand ({@link touch}), and before that the addresses of all are looked up by a word of each.
-     */
+    /** page = that of a block, at this head. */
+    function findPage(pages: I32, index: I32): void {
+      i32.add(i32.mul(wordOf(table, index), a.kvHeads), kvHead);
+      i32.mul($, pageBytes);
+      local.set(page, i32.add($, pages));
+    }
+
+    /** Brings all pages that a row sees near; those beyond the last are the last again. */
+    function touchPages(pages: I32): void {
+      const index = first;
+      local.set(lastBlock, i32.sub(blockEnd, 1));
+      forRange(block, firstBlock, blockEnd, TOUCHED_PAGES, () => {
+        for (let i = 0; i < TOUCHED_PAGES; i++) {
+          local.set(index, i32.add(block, i));
+          atMost(index, lastBlock);
+          findPage(pages, index);
+          local.get(page);
+        }
+        local.get(pageBytes);
+        local.get(room);
+        call(touch);
+      });
+    }
+
+    /** For each page that a row sees: `page` as it lies in memory, `floats`, and in `at` the first query's scores. */
     function forEachPage(pages: I32, each: () => void): void {
-      const forPages = (body: () => void) =>
-        forRange(block, firstBlock, blockEnd, 1, () => {
-          i32.add(i32.mul(wordOf(table, block), a.kvHeads), kvHead);
-          i32.mul($, pageBytes);
-          local.set(page, i32.add($, pages));
-          body();
-        });
-      local.set(at, i32.const(0));
-      forPages(() => local.set(at, i32.or(at, i32.load({}, page))));
-      i32.store({}, room, at);
-      forPages(() => call(touch, [page, pageBytes, room]));
-      forPages(() => {
+      touchPages(pages);
+      forRange(block, firstBlock, blockEnd, 1, () => {
+        findPage(pages, block);
         local.set(floats, widen ? room : page);
         if (widen) call(widen, [page, a.headDim, room]);
         i32.shl(i32.sub(i32.shl(block, BLOCK_SHIFT), base), 2);

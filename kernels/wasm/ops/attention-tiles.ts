@@ -180,21 +180,22 @@ function addProduct(sum: V128, a: V128, b: V128): void {
   local.set(sum, f32x4.add(sum, f32x4.mul(a, b)));
 }
 
+/** Pages that {@link touch} reads side by side. */
+export const TOUCHED_PAGES = 8;
+
 /**
- * Reads a word of each cache line, so that the lines come from memory side by side: (address, bytes, where the words put
- * together go, without which they would not be read).
+ * Reads a word of each cache line of some pages, from all of them in turn: (pages…, bytes of a page, where the words put
+ * together go, without which they would not be read). Pages lie anywhere, and each new one has its address looked up
+ * first: one after the other they come at 13 GB/s, four or eight side by side at 27, which is the most of this thread.
  */
-export const touch: Func<'i32'[], []> = routine(3, (frame, address, bytes, sink) => {
-  const [at, unrolledEnd, end, words] = Array.from({ length: 4 }, () => frame.i32());
-  const UNROLL = 8;
+export const touch: Func<'i32'[], []> = routine(TOUCHED_PAGES + 2, (frame, ...parameters) => {
+  const pages = parameters.slice(0, TOUCHED_PAGES);
+  const [bytes, sink] = parameters.slice(TOUCHED_PAGES);
+  const [at, words] = [frame.i32(), frame.i32()];
   const LINE = 64;
-  const readLines = (lines: number) => {
-    for (let i = 0; i < lines; i++) local.set(words, i32.or(words, i32.load({ offset: LINE * i }, at)));
-  };
   local.set(words, i32.const(0));
-  local.set(end, i32.add(address, bytes));
-  local.set(unrolledEnd, i32.add(address, i32.and(bytes, -LINE * UNROLL)));
-  forRange(at, address, unrolledEnd, LINE * UNROLL, () => readLines(UNROLL));
-  forRange(at, unrolledEnd, end, LINE, () => readLines(1));
+  forRange(at, 0, bytes, LINE, () => {
+    for (const page of pages) local.set(words, i32.or(words, i32.load({}, i32.add(page, at))));
+  });
   i32.store({}, sink, words);
 });
