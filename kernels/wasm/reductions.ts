@@ -33,7 +33,7 @@ export const RESULT = {
 /**
  * The error of the sum. A logit's distance from the largest, x, is rounded three times, which makes its term wrong by a
  * share of 3|x|·2^-24: at most 4.4e-6 where |x| ≤ 24.3; all terms beyond that together are less than 4.6e-6 of the
- * largest, for 151,936 of them, and their error is a small part of that. The power of two adds 2.3e-7, the sum of eight
+ * largest, for 151,936 of them, and their error is a small part of that. The power of two adds 2e-7, the sum of eight
  * floats 4.2e-7.
  */
 const SUM_ERROR = 6e-6;

@@ -96,7 +96,7 @@ export function emitToHalf(frame: Frame): (x: F32) => void {
 
 const LOG2_E = Math.LOG2E;
 /** Adding it leaves the nearest integer in the low bits of a float below 2^22. */
-export const ROUNDING = 1.5 * 2 ** 23;
+const ROUNDING = 1.5 * 2 ** 23;
 /** ln 2 in two parts; the first has few enough bits that n · LN2_HIGH is exact for |n| ≤ 2^14. */
 const LN2_HIGH = 0.693359375;
 const LN2_LOW = -2.121944400546905e-4;
@@ -138,6 +138,33 @@ export function emitExp(frame: Frame): (x: V128) => void {
     f32x4.mul($, $);
     local.get(low);
     local.set(x, v128.andnot($, $));
+  };
+}
+
+/** 2^f ≈ 1 + f·Σ c·f^i for |f| ≤ 0.5, within 2e-7 in single precision; fitted for the least relative error. */
+const POWER_POLYNOMIAL = [0.69314694, 0.24022242, 0.05550734, 0.009671513, 0.0013264666];
+/** Below this 2^x counts as 2^−120. */
+const LEAST_EXPONENT = -120;
+
+/**
+ * Gives a routine for x = 2^x in each lane, x ≤ 0, within 2e-7; exactly 1 at 0, never less than 2^−120. For sums of
+ * exponentials, with three fifths of the operations of {@link emitExp}.
+ */
+export function emitPowerOfTwo(frame: Frame): (x: V128) => void {
+  const [rounded, power] = frame.v128s(2);
+  const constant = emitConstant(frame);
+  const [least, rounding, one] = [LEAST_EXPONENT, ROUNDING, 1].map(constant);
+  const [first, ...others] = POWER_POLYNOMIAL.toReversed().map(constant);
+  return (x) => {
+    // Operands stand so that what is no number stays none.
+    local.set(x, f32x4.pmax(x, least));
+    local.set(rounded, f32x4.add(x, rounding));
+    local.set(x, f32x4.sub(x, f32x4.sub(rounded, rounding)));
+    local.set(power, first);
+    for (const coefficient of [...others, one]) local.set(power, f32x4.add(f32x4.mul(power, x), coefficient));
+    // The low bits of `rounded` are the nearest integer; those of 1 are the exponent of 2^0.
+    i32x4.add(i32x4.shl(rounded, 23), one);
+    local.set(x, f32x4.mul($, power));
   };
 }
 

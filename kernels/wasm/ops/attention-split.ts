@@ -15,7 +15,7 @@ import { $, call, type Func, f32, f32x4, i32, if_, local, v128 } from 'wasmati';
 import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
 import { type ArgKinds, forRange, type I32, increment, loadArgs, routine } from '../emit.ts';
 import { KV_ELEMENT_BYTES, KV_PAGE_HEADER } from '../layout.ts';
-import { emitExp, f32x4Const, maxLanes, sumLanes } from '../vector-math.ts';
+import { emitPowerOfTwo, f32x4Const, maxLanes, sumLanes } from '../vector-math.ts';
 import {
   forTiles,
   SCORE_BYTES,
@@ -106,55 +106,61 @@ function atMost(value: I32, bound: I32): void {
   if_(null, () => local.set(value, bound));
 }
 
+/** Scores that are taken together in {@link softmax}: two vectors. */
+const SCORES_AT_ONCE = 8;
+
 /**
- * For each head of a group m and l, and e^(s−m) in place of the products q·k; 0 in what of the outermost vectors is not
- * seen: (args, scores, partial, begin and end from the start of the split).
+ * For each head of a group m and l, and e^(s−m) in place of the products q·k. Scores that are not seen, up to whole
+ * vectors, count as the lowest: (args, scores, partial, begin and end from the start of the split).
  */
 const softmax: Func<'i32'[], []> = routine(5, (frame, args, scores, partial, begin, end) => {
   const a = loadArgs(ATTENTION_ARGS, ['group', 'headDim', 'scale', 'softcap'], frame, args);
   const [head, at, from, to, edge] = Array.from({ length: 5 }, () => frame.i32());
-  const [value, max, sum, scale, lowest] = frame.v128s(5);
+  const [value, max, sum, scale, log2e] = frame.v128s(5);
   const [greatest, total] = [frame.f32(), frame.f32()];
-  const exp = emitExp(frame);
+  const powerOfTwo = emitPowerOfTwo(frame);
   const capScores = emitSoftcap(frame);
-  const forVectors = (each: () => void) =>
-    forRange(at, from, to, 16, () => {
-      local.set(value, v128.load({}, at));
-      each();
-      v128.store({}, at, value);
+  const forVectors = (each: (offset: number) => void) =>
+    forRange(at, from, to, 4 * SCORES_AT_ONCE, () => {
+      for (let i = 0; i < SCORES_AT_ONCE; i += 4) each(4 * i);
     });
+  /** value = the four scores at an offset. */
+  const loadScores = (offset: number) => local.set(value, f32x4.mul(v128.load({ offset }, at), scale));
   const hide = (first: I32, last: I32) => forRange(at, first, last, 4, () => f32.store({}, at, f32.const(LOWEST)));
 
-  local.set(lowest, f32x4Const(LOWEST));
+  local.set(log2e, f32x4Const(Math.LOG2E));
   local.set(scale, f32x4.splat(a.scale));
   forRange(head, 0, a.group, 1, () => {
-    local.set(from, i32.add(scores, i32.shl(i32.and(begin, -4), 2)));
-    local.set(to, i32.add(scores, i32.shl(i32.and(i32.add(end, 3), -4), 2)));
+    local.set(from, i32.add(scores, i32.shl(i32.and(begin, -SCORES_AT_ONCE), 2)));
+    local.set(to, i32.add(scores, i32.shl(i32.and(i32.add(end, SCORES_AT_ONCE - 1), -SCORES_AT_ONCE), 2)));
     f32.ne(a.softcap, 0);
-    if_(null, () =>
-      forVectors(() => {
-        local.set(value, f32x4.mul(value, f32x4.splat(a.scale)));
+    if_(null, () => {
+      local.set(scale, f32x4.splat(a.scale));
+      forVectors((offset) => {
+        loadScores(offset);
         capScores(value, a.softcap);
-        local.set(scale, f32x4Const(1));
-      }),
-    );
+        v128.store({ offset }, at, value);
+      });
+      local.set(scale, f32x4Const(1));
+    });
     local.set(edge, i32.add(scores, i32.shl(begin, 2)));
     hide(from, edge);
     local.set(edge, i32.add(scores, i32.shl(end, 2)));
     hide(edge, to);
-    local.set(max, lowest);
-    // Operands stand so that what is no number stays none.
-    forVectors(() => {
-      local.set(value, f32x4.pmax(f32x4.mul(value, scale), lowest));
+    local.set(max, f32x4Const(LOWEST));
+    forVectors((offset) => {
+      loadScores(offset);
       local.set(max, f32x4.pmax(max, value));
     });
     maxLanes(greatest, max);
     local.set(max, f32x4.splat(greatest));
     local.set(sum, f32x4Const(0));
-    forVectors(() => {
-      local.set(value, f32x4.sub(value, max));
-      exp(value);
+    forVectors((offset) => {
+      loadScores(offset);
+      local.set(value, f32x4.mul(f32x4.sub(value, max), log2e));
+      powerOfTwo(value);
       local.set(sum, f32x4.add(sum, value));
+      v128.store({ offset }, at, value);
     });
     sumLanes(total, sum);
     f32.store({}, partial, greatest);

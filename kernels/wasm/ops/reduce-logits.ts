@@ -35,7 +35,7 @@ import {
 } from 'wasmati';
 import { type Frame, forEachTask, forRange, type I32, increment, opKernel, routine, type V128 } from '../emit.ts';
 import { REQUEST, RESULT, RESULT_CAPACITY } from '../reductions.ts';
-import { emitConstant, f32x4Const, maxLanes, ROUNDING } from '../vector-math.ts';
+import { emitPowerOfTwo, f32x4Const, maxLanes } from '../vector-math.ts';
 
 const VECTORS = 8;
 const WORD_BYTES = 16 * VECTORS;
@@ -221,20 +221,13 @@ const list: Func<'i32'[], []> = routine(6, (frame, row, tail, mask, words, maxim
   i32.store({ offset: RESULT.count }, result, count);
 });
 
-/** 2^f ≈ Σ c·f^i for |f| ≤ 0.5, within 2.3e-7 in single precision; fitted for the least relative error. */
-const POWER_POLYNOMIAL = [1.0000001, 0.69314694, 0.2402212, 0.05550713, 0.009675542, 0.0013276472];
-/** Below this 2^t counts as 2^-120. */
-const LEAST_EXPONENT = -120;
-
 /**
- * (row, tail, mask, words, request, result): pass 4. e^((x - max) · scale) is 2^t with t = (x - max) · scale · log2 e,
- * n = round(t), 2^t = 2^(t - n) · 2^n.
+ * (row, tail, mask, words, request, result): pass 4. e^((x - max) · scale) is 2^t with t = (x - max) · scale · log2 e.
  */
 const sum: Func<'i32'[], []> = routine(6, (frame, row, tail, mask, words, request, result) => {
   const [index, at, word] = [frame.i32(), frame.i32(), frame.i32()];
   const [x, max, scale, part, total] = frame.v128s(5);
-  const [rounded, power] = frame.v128s(2);
-  const [least, rounding, ...coefficients] = [LEAST_EXPONENT, ROUNDING, ...POWER_POLYNOMIAL].map(emitConstant(frame));
+  const powerOfTwo = emitPowerOfTwo(frame);
   const vectors = maskedVectors(frame);
   vectors.begin();
   // Where no token counts, the difference of two infinities would be no number.
@@ -249,16 +242,9 @@ const sum: Func<'i32'[], []> = routine(6, (frame, row, tail, mask, words, reques
     if (isMasked) vectors.mask(v, x);
     else local.get(x);
     f32x4.sub($, max);
-    f32x4.mul($, scale);
-    local.set(x, f32x4.pmax($, least));
-    local.set(rounded, f32x4.add(x, rounding));
-    local.set(x, f32x4.sub(x, f32x4.sub(rounded, rounding)));
-    local.set(power, coefficients[coefficients.length - 1]);
-    for (const coefficient of coefficients.slice(0, -1).reverse()) {
-      local.set(power, f32x4.add(f32x4.mul(power, x), coefficient));
-    }
-    i32x4.add(power, i32x4.shl(rounded, 23));
-    local.set(part, f32x4.add($, part));
+    local.set(x, f32x4.mul($, scale));
+    powerOfTwo(x);
+    local.set(part, f32x4.add(x, part));
   };
 
   forRange(index, 0, words, 1, () => {
