@@ -2,8 +2,9 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { quantize, WebGpuDevice } from '../../kernels/index.ts';
-import type { Gpu } from '../../kernels/webgpu/gpu.ts';
+import { quantize, WebGpuDevice, type WeightFormat } from '../../kernels/index.ts';
+import { openAdapter } from '../../kernels/webgpu/adapter.ts';
+import { Gpu } from '../../kernels/webgpu/gpu.ts';
 import { bestVariants, featureVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { widenAlike } from '../../kernels/webgpu/self-check.ts';
@@ -19,6 +20,11 @@ const hasHalves = gpu?.features.halves ?? false;
 if (!hasHalves) console.log('note: halves by the f16 type are not tested: the adapter has no shader-f16');
 const withHalves = hasHalves ? test : test.skip;
 
+const gpuVariants = (): Variants => ({
+  ...featureVariants((gpu as Gpu).features),
+  ...GPU_VARIANTS,
+  compileAhead: false,
+});
 const WIDE = { wideWorkgroups: 1 };
 const TILES: Partial<Variants>[] = [
   {},
@@ -27,9 +33,27 @@ const TILES: Partial<Variants>[] = [
   { ...WIDE, wideRows: 64, wideOuts: 64 },
 ];
 
+/** x · wᵀ of the rows given, by a device that has both. */
+async function products(device: WebGpuDevice, format: WeightFormat, x: Float32Array, w: Float32Array, cols: number) {
+  const [rows, outs] = [x.length / cols, w.length / cols];
+  device.setStepLimits({ maxRows: rows, maxLogitRows: 1, maxSlots: 1, maxBlocksPerSlot: 1 });
+  const table = device.createWeight({ name: 'x', rows, cols, format: 'F32' });
+  await device.writeWeight(table, 0, quantize('F32', x), 'F32');
+  const weight = device.createWeight({ name: 'w', rows: outs, cols, format });
+  await device.writeWeight(weight, 0, quantize(format, w), format);
+  const [input, out] = [cols, outs].map((width) => device.createTensor({ name: 't', maxRows: rows, cols: width }));
+  const plan = device.record(rows, (record) => {
+    record.embed({ table, out: input });
+    record.linear({ x: input, weights: [weight], out });
+  });
+  return async (tokens: number[]) => {
+    await device.run(plan, plainStep(tokens.length, { tokens, slots: tokens.map(() => 0), logitRows: [] }));
+    return device.read(out, tokens.length);
+  };
+}
+
 onGpu('every tile gives each row of a prompt the bits that it has alone', async () => {
   const pipelines = new Pipelines(gpu as Gpu);
-  const variants = { ...featureVariants((gpu as Gpu).features), ...GPU_VARIANTS, compileAhead: false };
   const random = new Random(61);
   // Blocks of 8 columns: fewer than segments; a segment has two or three; rows and outputs end within a tile.
   for (const [format, rows, cols, outs] of [
@@ -40,21 +64,8 @@ onGpu('every tile gives each row of a prompt the bits that it has alone', async 
     const [x, w] = [random.floats(rows * cols), random.floats(outs * cols)];
     const first = new Map<number, Float32Array>();
     for (const tile of format === 'F16' ? TILES : TILES.slice(0, 2)) {
-      const device = WebGpuDevice.share(gpu as Gpu, pipelines, { ...variants, ...tile });
-      device.setStepLimits({ maxRows: rows, maxLogitRows: 1, maxSlots: 1, maxBlocksPerSlot: 1 });
-      const table = device.createWeight({ name: 'x', rows, cols, format: 'F32' });
-      await device.writeWeight(table, 0, quantize('F32', x), 'F32');
-      const weight = device.createWeight({ name: 'w', rows: outs, cols, format });
-      await device.writeWeight(weight, 0, quantize(format, w), format);
-      const [input, out] = [cols, outs].map((width) => device.createTensor({ name: 't', maxRows: rows, cols: width }));
-      const plan = device.record(rows, (record) => {
-        record.embed({ table, out: input });
-        record.linear({ x: input, weights: [weight], out });
-      });
-      const run = async (tokens: number[]) => {
-        await device.run(plan, plainStep(tokens.length, { tokens, slots: tokens.map(() => 0), logitRows: [] }));
-        return device.read(out, tokens.length);
-      };
+      const device = WebGpuDevice.share(gpu as Gpu, pipelines, { ...gpuVariants(), ...tile });
+      const run = await products(device, format, x, w, cols);
       for (const count of tile === TILES[0] ? [9, 32, rows] : [rows]) {
         const together = await run(Array.from({ length: count }, (_, r) => r));
         assert.ok(together.every((value) => Number.isFinite(value) && value !== 0));
@@ -72,6 +83,23 @@ onGpu('every tile gives each row of a prompt the bits that it has alone', async 
       await device.close();
     }
   }
+});
+
+onGpu('tiles that are folded into two dimensions give the same bits', async () => {
+  const random = new Random(62);
+  const [x, w] = [random.floats(35 * 64), random.floats(450 * 64)];
+  const tokens = Array.from({ length: 35 }, (_, r) => r);
+  const found: Float32Array[] = [];
+  for (const limits of [{}, { workgroupsPerDimension: 3 }]) {
+    const own = new Gpu(await openAdapter('any'), limits);
+    const device = WebGpuDevice.share(own, new Pipelines(own), gpuVariants());
+    const run = await products(device, 'F32', x, w, 64);
+    found.push(await run(tokens.slice(0, 9)), await run(tokens));
+    await device.close();
+    own.close();
+  }
+  assert.ok(sameBits(found[0], found[2]));
+  assert.ok(sameBits(found[1], found[3]));
 });
 
 withHalves(

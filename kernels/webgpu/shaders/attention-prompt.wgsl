@@ -68,13 +68,15 @@ fn visibleLines(p: u32) -> vec4<bool> {
 }
 
 fn noteVisible(run: Run, four: u32) {
-  for (var k = 0u; k < 4u; k++) {
-    let row = (4u * four + k) / GROUP;
+  //# for k in FOUR
+  {
+    let row = (4u * four + $ku) / GROUP;
     let position = run.position + row;
     // None for lines beyond the run.
-    lowest[k] = select(1u, firstVisible(position), row < run.rows);
-    highest[k] = select(0u, position, row < run.rows);
+    lowest[$k] = select(1u, firstVisible(position), row < run.rows);
+    highest[$k] = select(0u, position, row < run.rows);
   }
+  //# end
 }
 
 fn findPages(run: Run, tile: u32, kvHead: u32) {
@@ -109,16 +111,16 @@ fn keepKeys(thread: u32) {
     let i = thread + n * THREADS;
     let line = i / 8u;
     let query = nextQueries[n] * params.scale;
-    for (var j = 0u; j < 4u; j++) {
-      lineTile[(4u * (i % 8u) + j) * LINE_FOURS + ((line / 4u) ^ (i % 8u))][line % 4u] = query[j];
-    }
+    //# for j in FOUR
+    lineTile[(4u * (i % 8u) + $ju) * LINE_FOURS + ((line / 4u) ^ (i % 8u))][line % 4u] = query[$j];
+    //# end
   }
   for (var n = 0u; n < CACHE_LOADS; n++) {
     let i = thread + n * THREADS;
     let key = fourOfStored(nextCached[n]);
-    for (var j = 0u; j < 4u; j++) {
-      cacheTile[(4u * (i / 32u) + j) * 8u + i % 32u / 4u][i % 4u] = key[j];
-    }
+    //# for j in FOUR
+    cacheTile[(4u * (i / 32u) + $ju) * 8u + i % 32u / 4u][i % 4u] = key[$j];
+    //# end
   }
 }
 
@@ -167,9 +169,9 @@ fn weigh(sums: array<vec4f, 4>, start: u32, thread: u32) {
     let at = (firstOffset + $ju) * LINE_FOURS + four;
     let scores = lineTile[at];
     var weights: vec4f;
-    for (var k = 0u; k < 4u; k++) {
-      weights[k] = exp(scores[k] - tileLines[4u * four + k].most);
-    }
+    //# for k in FOUR
+    weights[$k] = exp(scores[$k] - tileLines[4u * four + $ku].most);
+    //# end
     lineTile[at] = select(vec4f(0.0), weights, visibleLines(start + firstOffset + $ju));
   }
   //# end
