@@ -4,6 +4,7 @@ import { type Device, type KvFormat, quantize, type WeightFormat } from '../../k
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import { bestVariants, GPU_VARIANTS } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { findFault } from '../../kernels/webgpu/self-check.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
 import { MAX_ROWS, maxDifference, openBench, plainStep, referenceDevice, sameBits } from './harness.ts';
@@ -235,5 +236,11 @@ for (const op of ['norm', 'gatedActivation'] as const) {
     assert.ok(maxDifference(joined.made, plain.made) < 1e-5);
   });
 }
+
+onGpu('the kernels that a GPU takes pass the self-check, else every GPU would take plainer ones', async () => {
+  const device = await gpuDevice();
+  assert.is(await findFault(device), undefined);
+  await device.close();
+});
 
 test.run();
