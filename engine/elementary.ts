@@ -6,16 +6,34 @@
 
 /** π/2 in three parts: the first two have so few bits that their products with integers below 2^20 are exact. */
 const HALF_PI = [1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21] as const;
+/** Terms that cosine and sine need up to π/4. */
+const SERIES_TERMS = 9;
 const { LN2 } = Math;
 /** The first 32 bits of ln 2, and the rest. */
 const LN2_PARTS = [0.6931471803691238, 1.9082149292705877e-10] as const;
 
-/** Cosine and sine of an angle of at most some millions. */
+/** (−1)^k / (2k + first)!, those of the highest powers first: what cosine (from 0 on) and sine (from 1 on) are sums of. */
+const [COSINE, SINE] = [0, 1].map((first) => {
+  const coefficients = [1];
+  for (let n = first; coefficients.length < SERIES_TERMS; n += 2) {
+    coefficients.unshift(-coefficients[0] / ((n + 1) * (n + 2)));
+  }
+  return coefficients;
+});
+
+/** Cosine and sine of an angle of at most 1.6 million. A table of positions takes millions of them. */
 export function cosSin(angle: number): readonly [cos: number, sin: number] {
   const quarters = Math.round(angle / HALF_PI[0]);
   const rest = angle - quarters * HALF_PI[0] - quarters * HALF_PI[1] - quarters * HALF_PI[2];
-  const [cos, sin] = [series(rest, 0), series(rest, 1)];
-  switch (((quarters % 4) + 4) % 4) {
+  const square = rest * rest;
+  let [cos, sin] = [0, 0];
+  // Neither sum waits for the other.
+  for (let k = 0; k < SERIES_TERMS; k++) {
+    cos = cos * square + COSINE[k];
+    sin = sin * square + SINE[k];
+  }
+  sin *= rest;
+  switch (quarters & 3) {
     case 0:
       return [cos, sin];
     case 1:
@@ -25,13 +43,6 @@ export function cosSin(angle: number): readonly [cos: number, sin: number] {
     default:
       return [sin, -cos];
   }
-}
-
-/** Σ (−1)^k · x^(2k + first) / (2k + first)! for |x| ≤ π/4: the cosine from 0 on, the sine from 1 on. */
-function series(x: number, first: 0 | 1): number {
-  let sum = 0;
-  for (let n = 18 + first; n > first; n -= 2) sum = ((1 - sum) * x * x) / (n * (n - 1));
-  return (1 - sum) * (first === 0 ? 1 : x);
 }
 
 /** The natural logarithm of a number above 0. */

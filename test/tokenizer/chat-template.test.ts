@@ -133,6 +133,25 @@ test('a template that builds ever longer text is stopped', () => {
     throwsOneLine(() => render(source, { variables: { text: 'x'.repeat(100_000) } }), /^chat template: /);
 });
 
+test('sizes that no text needs are refused by what they are of', () => {
+  const cases: [source: string, message: RegExp][] = [
+    ["{{ '%1000000000d' % 1 }}", /^chat template: the width of a format is 1000000000; expected at most 1048576$/],
+    ["{{ '{:>1048577}'.format('x') }}", /the width of a format is 1048577/],
+    ["{{ '%.101f' % 1.5 }}", /the precision of a format is 101; expected at most 100$/],
+    ["{{ 'x'.rjust(10000000) }}", /the padding is 9999999; expected at most 1048576$/],
+    ["{{ 'x'.ljust(9, 'yy') }}", /the fill character is 2 characters long/],
+    ["{{ 'x' | indent(1001) }}", /the width of indent is 1001; expected at most 1000$/],
+    ['{{ [1] | tojson(indent=1001) }}', /the indent of tojson is 1001; expected at most 1000$/],
+    ['{{ [1] | batch(10001, 0) | list }}', /the linecount of batch is 10001; expected at most 10000$/],
+    ['{{ [1] | slice(10001) | list }}', /the slices of slice is 10001; expected at most 10000$/],
+    ["{{ ('x\n' * 1000000) | indent(1000) }}", /makes a text of more than 33554432 characters$/],
+    [`{{ ('%1000000d' * 600) % (${Array(600).fill(1)}) }}`, /makes a text of more than 33554432 characters$/],
+    ["{{ ('{0:1000000}' * 600).format(1) }}", /makes a text of more than 33554432 characters$/],
+  ];
+  for (const [source, message] of cases) throwsOneLine(() => render(source), message);
+  assert.is(render("{{ ('%1000d' % 1) | length }}{{ 'x'.ljust(3, '-') }}{{ '%.100f' % 0.5 }}").length, 4 + 3 + 102);
+});
+
 test('deep nesting is refused, not a crash', () => {
   for (const source of [
     `{{ ${'('.repeat(50_000)}`,

@@ -6,6 +6,8 @@ import { capitalize, center, itemsOf, named, replaceText, sorted, stripText } fr
 import { TUPLE_FILTER } from './rewrites.ts';
 import { testOf } from './tests.ts';
 import {
+  assertLength,
+  atMost,
   bounded,
   contains,
   equals,
@@ -25,6 +27,11 @@ import {
   typeName,
   type Value,
 } from './values.ts';
+
+/** Most blanks in front of a line. */
+const MAX_INDENT = 1000;
+/** Most items that a row is filled up to, and most lists that one is cut into. */
+const MAX_FILLED = 10_000;
 
 /** What filters need of the interpreter. */
 export interface Lookup {
@@ -66,7 +73,7 @@ const tojson = taking(
         ? indent
         : indent == null
           ? undefined
-          : ' '.repeat(Math.min(64, Math.max(0, integerOf(indent, 'indent'))));
+          : ' '.repeat(atMost(MAX_INDENT, integerOf(indent, 'indent'), 'the indent of tojson'));
     return bounded(
       toJson(value, { ensureAscii: isTrue(ascii), indent: width, itemSeparator, keySeparator, sortKeys: isTrue(sort) }),
     );
@@ -80,8 +87,11 @@ const join = taking(['d', 'attribute'], (value, [separator = '', attribute], loo
 
 const indent = taking(['width', 'first', 'blank'], (value, [width = 4, first, blank]) => {
   const padding =
-    typeof width === 'string' ? width : ' '.repeat(Math.min(10_000, Math.max(0, integerOf(width, 'width'))));
+    typeof width === 'string'
+      ? width
+      : ' '.repeat(atMost(MAX_INDENT, integerOf(width, 'width'), 'the width of indent'));
   const lines = toText(value).split('\n');
+  assertLength(lines.length * padding.length);
   const rest = lines.slice(1).map((line) => (line === '' && !isTrue(blank) ? line : padding + line));
   return bounded((isTrue(first) ? padding : '') + [lines[0], ...rest].join('\n'));
 });
@@ -179,13 +189,16 @@ const batch = taking(['linecount', 'fill_with'], (value, [size, filler]) => {
   const rows: Value[] = [];
   for (let at = 0; at < items.length; at += width) rows.push(items.slice(at, at + width));
   const last = rows.at(-1) as Value[] | undefined;
-  if (filler != null && last && width <= 10_000) while (last.length < width) last.push(filler);
+  if (filler != null && last) {
+    atMost(MAX_FILLED, width, 'the linecount of batch');
+    while (last.length < width) last.push(filler);
+  }
   return new Lazy(rows);
 });
 
 const slice = taking(['slices', 'fill_with'], (value, [count, filler]) => {
   const items = [...iterate(value)];
-  const slices = Math.min(10_000, Math.max(1, integerOf(count, 'slices')));
+  const slices = Math.max(1, atMost(MAX_FILLED, integerOf(count, 'slices'), 'the slices of slice'));
   const each = Math.floor(items.length / slices);
   const longer = items.length % slices;
   return new Lazy(

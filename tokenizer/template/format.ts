@@ -1,10 +1,13 @@
 /** Python's two ways to fill values into a text: `'%s' % x` and `'{}'.format(x)`, with their common options. */
 
 import {
+  assertLength,
+  atMost,
   fail,
   floatText,
   integerText,
   type Kwargs,
+  MAX_PADDING,
   numberOf,
   PyFloat,
   repr,
@@ -14,13 +17,15 @@ import {
   type Value,
 } from './values.ts';
 
-const MAX_WIDTH = 10_000;
+/** Digits behind the point that JavaScript can write. */
+const MAX_PRECISION = 100;
 
 /** `text % values`: a tuple fills one directive after the other, a dict those with a `(name)`. */
 export function formatPercent(text: string, values: Value): string {
   const list = values instanceof Tuple ? values : [values];
   let used = 0;
-  const filled = text.replace(
+  const filled = replaceBounded(
+    text,
     /%(?:\((\w+)\))?([-+ 0#]*)(\d*)(?:\.(\d+))?([a-zA-Z%])/g,
     (_, name: string | undefined, flags: string, width: string, precision: string | undefined, kind: string) => {
       if (kind === '%') return '%';
@@ -48,7 +53,8 @@ export function formatPercent(text: string, values: Value): string {
 /** `text.format(...)`: `{}`, `{0}`, `{name}`, each with `!r` or a `:` and a width, fill, precision and kind. */
 export function formatBraces(text: string, args: readonly Value[], kwargs: Kwargs): string {
   let next = 0;
-  return text.replace(
+  return replaceBounded(
+    text,
     /\{\{|\}\}|\{(\w*)(?:!([rs]))?(?::(?:([^{}])?([<>^]))?([+]?)(0?)(\d*)(,?)(?:\.(\d+))?([a-zA-Z%]?))?\}/g,
     (
       written,
@@ -77,10 +83,21 @@ export function formatBraces(text: string, args: readonly Value[], kwargs: Kwarg
   );
 }
 
+/** `text.replace(pattern, part)`. @throws TokenizerError when the parts are too long together */
+function replaceBounded(text: string, pattern: RegExp, part: (...groups: string[]) => string): string {
+  let length = 0;
+  return text.replace(pattern, (...groups: string[]) => {
+    const replaced = part(...groups);
+    length += replaced.length;
+    assertLength(length);
+    return replaced;
+  });
+}
+
 function numberText(value: Value, kind: string, precision: string | undefined, plus: boolean): string {
   const number = numberOf(value);
   if (number === undefined) return fail(`a format wants a number and is given ${typeName(value)}`);
-  const digits = precision === undefined ? 6 : Math.min(100, Number(precision));
+  const digits = atMost(MAX_PRECISION, Number(precision ?? 6), 'the precision of a format');
   const sign = plus && number >= 0 ? '+' : '';
   switch (kind) {
     case 'd':
@@ -116,7 +133,7 @@ function shorten(text: string, precision: string | undefined): string {
 }
 
 function align(text: string, side: string, fill: string, width: number): string {
-  const room = Math.min(width, MAX_WIDTH) - Array.from(text).length;
+  const room = atMost(MAX_PADDING, width, 'the width of a format') - Array.from(text).length;
   if (room <= 0) return text;
   if (side === '<') return text + fill.repeat(room);
   if (side === '^') return fill.repeat(Math.floor(room / 2)) + text + fill.repeat(Math.ceil(room / 2));

@@ -6,6 +6,7 @@
 import { formatBraces } from './format.ts';
 import { SPACE } from './lexer.ts';
 import {
+  atMost,
   bounded,
   Callable,
   compare,
@@ -17,6 +18,7 @@ import {
   type Kwargs,
   keyOf,
   lengthOf,
+  MAX_PADDING,
   Tuple,
   textOf,
   type Value,
@@ -135,8 +137,7 @@ export function center(text: string, width: number): string {
 }
 
 function blanks(count: number): string {
-  if (count > 1 << 20) fail('pads a text with too many characters');
-  return ' '.repeat(Math.max(0, count));
+  return ' '.repeat(atMost(MAX_PADDING, count, 'the padding'));
 }
 
 function hasAffix(test: (affix: string) => boolean, affixes: Value): boolean {
@@ -163,6 +164,7 @@ function every(pattern: RegExp): Method<string> {
 
 function pad(text: string, args: Value[], name: string): string {
   const fill = args[1] === undefined ? ' ' : textOf(args[1], 'the fill character');
+  if (lengthOf(fill) !== 1) fail(`the fill character is ${lengthOf(fill)} characters long; expected 1`);
   const room = integerOf(args[0], `the width of ${name}`) - lengthOf(text);
   return room > 0 ? blanks(room).replaceAll(' ', fill) : '';
 }

@@ -75,6 +75,9 @@ export class Attributes {
 /** Longest text that a template may build, in UTF-16 units. */
 export const MAX_TEXT_LENGTH = 1 << 25;
 
+/** Most characters that fill up a text. */
+export const MAX_PADDING = 1 << 20;
+
 const MAX_JSON_DEPTH = 256;
 
 export function fail(message: string): never {
@@ -128,6 +131,12 @@ export function integerOf(value: Value, what: string, fallback?: number): number
   if (value === undefined && fallback !== undefined) return fallback;
   if (typeof value === 'boolean') return Number(value);
   return typeof value === 'number' ? value : fail(`${what} is of type ${typeName(value)}; expected an integer`);
+}
+
+/** A count from 0 on that a template or its author chose; negative ones count as none. */
+export function atMost(most: number, count: number, what: string): number {
+  if (count > most) fail(`${what} is ${count}; expected at most ${most}`);
+  return Math.max(0, count);
 }
 
 /** A text argument. */
@@ -215,8 +224,13 @@ function codePointCount(text: string): number {
 
 /** Refuses a text that is too long to go on with. */
 export function bounded(text: string): string {
-  if (text.length > MAX_TEXT_LENGTH) fail(`makes a text of more than ${MAX_TEXT_LENGTH} characters`);
+  assertLength(text.length);
   return text;
+}
+
+/** Refuses a text before it is made. */
+export function assertLength(length: number): void {
+  if (length > MAX_TEXT_LENGTH) fail(`makes a text of more than ${MAX_TEXT_LENGTH} characters`);
 }
 
 /** Python's `str()`. */
