@@ -65,14 +65,13 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
   const gpu = await findGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new DeviceError('device webgpu: this machine has no WebGPU adapter; use --device wasm');
-  const limits: ExperimentalLimits = adapter.limits;
   const info: ExperimentalInfo = adapter.info;
   const software = info.isFallbackAdapter || info.architecture === 'swiftshader';
   const description = info.description || info.device || info.architecture || info.vendor || 'unnamed adapter';
   if (choice === 'hardware' && software) {
     throw new DeviceError(`device webgpu: the only adapter is ${description}, which computes on the CPU`);
   }
-  const { maxBufferSize, maxStorageBufferBindingSize } = limits;
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const device = await adapter
     .requestDevice({
       requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
@@ -90,7 +89,7 @@ export async function openAdapter(choice: AdapterChoice): Promise<OpenedAdapter>
       subgroupThreads: subgroupThreads(device, info),
       halves: device.features.has('shader-f16'),
       matrixShapes: matrixShapes(device, info),
-      immediateBytes: gpu.wgslLanguageFeatures.has('immediate_address_space') ? (limits.maxImmediateSize ?? 0) : 0,
+      immediateBytes: immediateBytes(gpu, device),
       software,
       timestamps: device.features.has('timestamp-query'),
     },
@@ -110,6 +109,18 @@ interface ExperimentalInfo extends GPUAdapterInfo {
     readonly N: number;
     readonly K: number;
   }[];
+}
+
+/** A compute pass where kernels may have immediates. */
+export interface ImmediatesEncoder extends GPUComputePassEncoder {
+  setImmediates?(offset: number, data: ArrayBuffer): void;
+}
+
+function immediateBytes({ wgslLanguageFeatures }: GPU, device: GPUDevice): number {
+  const limits: ExperimentalLimits = device.limits;
+  const pass: ImmediatesEncoder = device.createCommandEncoder().beginComputePass();
+  if (!wgslLanguageFeatures.has('immediate_address_space') || !pass.setImmediates) return 0;
+  return limits.maxImmediateSize ?? 0;
 }
 
 function subgroupThreads({ features }: GPUDevice, { subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo) {

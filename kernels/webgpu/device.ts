@@ -119,7 +119,8 @@ export class WebGpuDevice implements Device {
     const matrices = variants.matrices ? `matrix units ${m}×${n}×${k}` : undefined;
     const isTuned = Object.keys(variants.linearTiles).length > 0;
     const linear = variants.plainLinear ? ['plain linear'] : [matrices, isTuned ? 'tuned tiles' : undefined];
-    const parts = [gpu.features.description, products, variants.halves ? 'f16' : undefined, ...linear];
+    const immediates = variants.immediates ? 'immediates' : undefined;
+    const parts = [gpu.features.description, products, variants.halves ? 'f16' : undefined, immediates, ...linear];
     this.description = `webgpu (${parts.filter((part) => part !== undefined).join(', ')})`;
   }
 

@@ -9,14 +9,17 @@ import type { AffineFormat } from './pack-affine.ts';
 import type { ShaderName } from './shaders.ts';
 import type { TunedTiles } from './tuned-tiles.ts';
 
-/** How a kernel uses a buffer; binding i of a kernel is entry i of its list. */
+/** How a kernel uses a buffer. */
 export type BindingKind = 'uniform' | 'read' | 'write';
 
 export interface Kernel {
   readonly name: string;
   /** WGSL files, in the order in which they are joined. */
   readonly files: readonly ShaderName[];
+  /** From binding 2 on: 0 has its arguments, if a buffer does, and 1 the step. */
   readonly bindings: readonly BindingKind[];
+  /** For products of many rows: they take long enough that one pipeline may serve all shapes, its arguments being read. */
+  readonly manyRows?: boolean;
 }
 
 /** Values for `const` declarations of a kernel's files. */
@@ -40,6 +43,8 @@ export interface FeatureVariants {
   readonly halves: boolean;
   /** The matrix units of linear for many rows, quantised. */
   readonly matrices: MatrixUnits | undefined;
+  /** Arguments as immediates, which come with the commands, rather than in a uniform buffer. */
+  readonly immediates: boolean;
 }
 
 /** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
@@ -52,6 +57,8 @@ export interface Variants extends FeatureVariants {
   readonly linearTile: Partial<LinearTile>;
   /** and for single rows of x and the weights that `tileKey` names, as measured. */
   readonly linearTiles: TunedTiles['tiles'];
+  /** Arguments are constants of a pipeline, but for products of many rows: so it takes one for each shape. */
+  readonly constantArguments: boolean;
   /** Pipelines compile when a plan is recorded, not when a step first needs them. */
   readonly compileAhead: boolean;
   /** Rows and outputs of a tile of linear for many rows, quantised. */
@@ -79,6 +86,7 @@ export const GPU_VARIANTS = {
   fused: true,
   linearTile: {},
   linearTiles: {},
+  constantArguments: true,
   compileAhead: true,
   tileRows: 64,
   tileOuts: 64,
@@ -95,6 +103,7 @@ export const GPU_VARIANTS = {
 const CPU_VARIANTS = {
   ...GPU_VARIANTS,
   linearTile: { outs: 2, loads: 2 },
+  constantArguments: false,
   compileAhead: false,
   plainLinear: true,
   fused: false,
@@ -111,15 +120,15 @@ export function bestVariants(features: AdapterFeatures): Variants {
 
 /** The variants that hang on a feature, each used where the adapter has it. */
 export function featureVariants(features: AdapterFeatures): FeatureVariants {
-  const { packedDot, halves } = features;
-  return { packedDot, halves, matrices: chooseMatrixUnits(features) };
+  const { packedDot, halves, immediateBytes } = features;
+  return { packedDot, halves, matrices: chooseMatrixUnits(features), immediates: immediateBytes > 0 };
 }
 
 /** One op a kernel, each row of attention for itself. */
 export const UNFUSED_VARIANTS = { fused: false, promptRuns: false };
 
 /** No variant that hangs on a feature. */
-const FEATURELESS: FeatureVariants = { packedDot: false, halves: false, matrices: undefined };
+const FEATURELESS: FeatureVariants = { packedDot: false, halves: false, matrices: undefined, immediates: false };
 
 /** What asks least of an adapter and its compiler. */
 export const PLAIN_VARIANTS: Variants = { ...FEATURELESS, ...CPU_VARIANTS };
@@ -191,7 +200,7 @@ function manyRowsFiles(format: WeightFormat): ShaderName[] {
   return [isQuantized(format) ? 'linear-many-rows-quantized' : 'linear-many-rows-float'];
 }
 
-/** params, step, weights, weight words, out */
+/** weights, weight words, out */
 export function embedKernel(format: WeightFormat, features: FeatureVariants): Kernel {
   const elements: ShaderName[] = isAffine(format)
     ? [...AFFINE_FILES[format], 'weight-affine']
@@ -199,11 +208,11 @@ export function embedKernel(format: WeightFormat, features: FeatureVariants): Ke
   return {
     name: `embed ${format}`,
     files: ['step', ...elements, 'embed'],
-    bindings: ['uniform', 'read', 'read', 'read', 'write'],
+    bindings: ['read', 'read', 'write'],
   };
 }
 
-/** params, step, weights, weight words, x or its codes, scales of x, bias, out */
+/** weights, weight words, x or its codes, scales of x, bias, out */
 export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many', features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
   const body: Record<typeof rows, ShaderName[]> = {
@@ -212,9 +221,10 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
     many: manyRowsFiles(format),
   };
   return {
+    manyRows: rows === 'many',
     name: `linear ${format}, ${rows} rows`,
     files: [...dot, 'step', ...weight, 'linear-group', ...body[rows]],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
+    bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
   };
 }
 
@@ -223,6 +233,7 @@ export function linearMatrixKernel(format: WeightFormat, columns: number, featur
   const { dot, weight, product } = productFiles(format, features);
   const operands = columns < 16 ? 'matrix-operands-narrow' : 'matrix-operands';
   return {
+    manyRows: true,
     name: `linear ${format}, many rows by matrices`,
     files: [
       'enable-matrices',
@@ -235,31 +246,31 @@ export function linearMatrixKernel(format: WeightFormat, columns: number, featur
       'matrix-quantized',
       'linear-many-rows-matrices',
     ],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
+    bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
   };
 }
 
-/** params, step, weights, rope, x or its codes, scales of x, keys, out, values, bias */
+/** weights, rope, x or its codes, scales of x, keys, out, values, bias */
 export function linearRopeKernel(format: WeightFormat, cache: 'F32' | 'F16', features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
   return {
     name: `linear ${format}, rope`,
     files: [...dot, 'step', ...weight, 'linear-group', product, 'linear-rope', STORE_FILE[cache]],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'write', 'write', 'write', 'uniform'],
+    bindings: ['read', 'read', 'read', 'read', 'write', 'write', 'write', 'uniform'],
   };
 }
 
-/** params, step, weights, activated, x or its codes, scales of x, codes and out and scales of the result */
+/** weights, activated, x or its codes, scales of x, codes and out and scales of the result */
 export function linearGatedKernel(format: WeightFormat, features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
   return {
     name: `linear ${format}, gated`,
     files: [...dot, 'step', ...weight, 'linear-group', product, 'activate', 'quantize-four', 'linear-gated'],
-    bindings: ['uniform', 'read', 'read', 'write', 'read', 'read', 'write', 'write', 'write'],
+    bindings: ['read', 'write', 'read', 'read', 'write', 'write', 'write'],
   };
 }
 
-/** params, step, weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
+/** weights, weight words, x or its codes, scales of x, bias, out, chosen experts */
 export function expertKernel(
   format: WeightFormat,
   routes: 'plain' | 'rows' | 'many',
@@ -267,34 +278,31 @@ export function expertKernel(
 ): Kernel {
   const { dot, weight, product } = productFiles(format, features);
   return {
+    manyRows: routes === 'many',
     name: `experts ${format}, ${routes}`,
     files: [...dot, 'step', ...weight, 'expert-group', product, `expert-${routes}`],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write', 'read'],
+    bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'read'],
   };
 }
 
-/** params, step, weights, chosen experts, x or its codes, scales of x, bias, codes and scales of the result or the result */
+/** weights, chosen experts, x or its codes, scales of x, bias, codes and scales of the result or the result */
 export function expertGatedKernel(format: WeightFormat, quantizes: boolean, features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
   const keep: ShaderName[] = quantizes ? ['quantize-four', 'keep-codes'] : ['keep-floats'];
   return {
     name: `experts ${format}, gated`,
     files: [...dot, 'step', ...weight, 'expert-fused', product, 'activate', ...keep, 'expert-gated'],
-    bindings: [
-      'uniform',
-      ...Array<BindingKind>(6).fill('read'),
-      ...Array<BindingKind>(quantizes ? 2 : 1).fill('write'),
-    ],
+    bindings: [...Array<BindingKind>(5).fill('read'), ...Array<BindingKind>(quantizes ? 2 : 1).fill('write')],
   };
 }
 
-/** params, step, weights, chosen experts, x or its codes, scales of x, bias, out, routes' weights */
+/** weights, chosen experts, x or its codes, scales of x, bias, out, routes' weights */
 export function expertMixKernel(format: WeightFormat, features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
   return {
     name: `experts ${format}, mixed`,
     files: [...dot, 'step', ...weight, 'expert-fused', product, 'expert-mix'],
-    bindings: ['uniform', 'read', 'read', 'read', 'read', 'read', 'read', 'write', 'read'],
+    bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'read'],
   };
 }
 
@@ -303,8 +311,8 @@ const CACHE_FILE: Readonly<Record<KvFormat, ShaderName>> = { F32: 'cache-f32', F
 const STORE_FILE: Readonly<Record<KvFormat, ShaderName>> = { F32: 'store-f32', F16: 'store-f16', I8: 'store-i8' };
 
 /**
- * The kernels that read keys and values in one of the formats of a cache. Attention and attentionPrompt: params, step, codes,
- * scales, qkv, keys, values, out, sinks; attentionSplit: params, step, two unused, qkv, keys, values, partials.
+ * The kernels that read keys and values in one of the formats of a cache. Attention and attentionPrompt: codes, scales, qkv,
+ * keys, values, out, sinks; attentionSplit: two unused, qkv, keys, values, partials.
  */
 export function attentionKernels(
   format: KvFormat,
@@ -312,7 +320,7 @@ export function attentionKernels(
 ): Record<'attention' | 'split' | 'prompt', Kernel> {
   const cache = format === 'F16' ? ([widenFile(halves), CACHE_FILE[format]] as const) : ([CACHE_FILE[format]] as const);
   const attend: ShaderName[] = [...cache, 'attention-chunk'];
-  const bindings: BindingKind[] = ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write'];
+  const bindings: BindingKind[] = ['write', 'write', 'read', 'read', 'read', 'write'];
   return {
     attention: {
       name: 'attention',
@@ -332,102 +340,102 @@ export function attentionKernels(
   };
 }
 
-/** params, step, qkv, rope, q norm, k norm, keys, values */
+/** qkv, rope, q norm, k norm, keys, values */
 export function ropeAndCacheKernel(format: KvFormat): Kernel {
   return {
     name: 'ropeAndCache',
     files: ['step', 'rope-and-cache', STORE_FILE[format], ...(format === 'I8' ? [] : (['store-head'] as const))],
-    bindings: ['uniform', 'read', 'write', 'read', 'read', 'read', 'write', 'write'],
+    bindings: ['write', 'read', 'read', 'read', 'write', 'write'],
   };
 }
 
 export const KERNELS = {
-  /** params, step, x, add, weight, out, bias */
+  /** x, add, weight, out, bias */
   norm: {
     name: 'norm',
     files: ['step', 'norm'],
-    bindings: ['uniform', 'read', 'write', 'read', 'read', 'write', 'read'],
+    bindings: ['write', 'read', 'read', 'write', 'read'],
   },
-  /** params, step, codes, scales, x, add, weight, out */
+  /** codes, scales, x, add, weight, out */
   normRows: {
     name: 'normRows',
     files: ['step', 'quantize-four', 'norm-rows'],
-    bindings: ['uniform', 'read', 'write', 'write', 'write', 'read', 'read', 'write'],
+    bindings: ['write', 'write', 'write', 'read', 'read', 'write'],
   },
-  /** params, step, x, codes, scales */
+  /** x, codes, scales */
   quantizeRows: {
     name: 'quantizeRows',
     files: ['step', 'quantize-rows'],
-    bindings: ['uniform', 'read', 'read', 'write', 'write'],
+    bindings: ['read', 'write', 'write'],
   },
-  /** params, step, codes, scales, partials, two unused, out, sinks */
+  /** codes, scales, partials, two unused, out, sinks */
   attentionMerge: {
     name: 'attentionMerge',
     files: ['step', 'attention-group', 'attention-end', 'quantize-four', 'attention-merge'],
-    bindings: ['uniform', 'read', 'write', 'write', 'read', 'read', 'read', 'write', 'read'],
+    bindings: ['write', 'write', 'read', 'read', 'read', 'write', 'read'],
   },
-  /** params, step, x, out */
+  /** x, out */
   gatedActivation: {
     name: 'gatedActivation',
     files: ['step', 'activate', 'gated-activation'],
-    bindings: ['uniform', 'read', 'read', 'write'],
+    bindings: ['read', 'write'],
   },
-  /** params, step, codes, scales, x, out */
+  /** codes, scales, x, out */
   gatedActivationRows: {
     name: 'gatedActivationRows',
     files: ['step', 'activate', 'quantize-four', 'gated-activation-rows'],
-    bindings: ['uniform', 'read', 'write', 'write', 'read', 'write'],
+    bindings: ['write', 'write', 'read', 'write'],
   },
-  /** params, step, x, out */
+  /** x, out */
   activation: {
     name: 'activation',
     files: ['step', 'activate', 'activation'],
-    bindings: ['uniform', 'read', 'read', 'write'],
+    bindings: ['read', 'write'],
   },
-  /** params, step, x, add, gate */
+  /** x, add, gate */
   addScaled: {
     name: 'addScaled',
     files: ['step', 'add-scaled'],
-    bindings: ['uniform', 'read', 'write', 'read', 'read'],
+    bindings: ['write', 'read', 'read'],
   },
-  /** params, step, x */
+  /** x */
   scaleAndCap: {
     name: 'scaleAndCap',
     files: ['step', 'scale-and-cap'],
-    bindings: ['uniform', 'read', 'write'],
+    bindings: ['write'],
   },
-  /** params, step, scores, chosen, weights */
+  /** scores, chosen, weights */
   route: {
     name: 'route',
     files: ['step', 'route'],
-    bindings: ['uniform', 'read', 'read', 'write', 'write'],
+    bindings: ['read', 'write', 'write'],
   },
-  /** params, step, x, weights, out */
+  /** x, weights, out */
   mixRoutes: {
     name: 'mixRoutes',
     files: ['step', 'mix-routes'],
-    bindings: ['uniform', 'read', 'read', 'read', 'write'],
+    bindings: ['read', 'read', 'write'],
   },
-  /** params, step, logits, requests, maxima, found */
+  /** logits, requests, maxima, found */
   logitMaxima: {
     name: 'logitMaxima',
     files: ['step', 'logit-row', 'logit-maxima'],
-    bindings: ['uniform', 'read', 'read', 'read', 'write', 'write'],
+    bindings: ['read', 'read', 'write', 'write'],
   },
   logitThreshold: {
     name: 'logitThreshold',
     files: ['step', 'logit-row', 'logit-threshold'],
-    bindings: ['uniform', 'read', 'read', 'read', 'write', 'write'],
+    bindings: ['read', 'read', 'write', 'write'],
   },
   logitList: {
     name: 'logitList',
     files: ['step', 'logit-row', 'logit-list'],
-    bindings: ['uniform', 'read', 'read', 'read', 'write', 'write'],
+    bindings: ['read', 'read', 'write', 'write'],
   },
-  /** params, step, x, out */
+  /** x, out */
   gatherRows: {
     name: 'gatherRows',
     files: ['step', 'gather-rows'],
-    bindings: ['uniform', 'read', 'read', 'write'],
+    bindings: ['read', 'write'],
   },
 } as const satisfies Record<string, Kernel>;

@@ -1,6 +1,7 @@
 /** Compiles kernels, each with its constants once, all of them side by side. */
 
 import { DeviceError } from '../errors.ts';
+import { type Argument, type ArgumentForm, checkParams, constantParams } from './arguments.ts';
 import type { Gpu } from './gpu.ts';
 import type { BindingKind, Kernel, KernelConstants } from './kernels.ts';
 import { SHADERS, type ShaderName } from './shaders.ts';
@@ -25,16 +26,15 @@ export class Pipelines {
   }
 
   /** The same for all kernels that bind the same kinds of buffers. */
-  layout({ bindings }: Kernel): GPUBindGroupLayout {
-    const key = bindings.join();
+  layout({ bindings }: Kernel, form: ArgumentForm): GPUBindGroupLayout {
+    const key = `${form === 'uniform'} ${bindings.join()}`;
     let layout = this.#layouts.get(key);
     if (!layout) {
       layout = this.#gpu.device.createBindGroupLayout({
-        entries: bindings.map((kind, binding) => ({
-          binding,
-          visibility: COMPUTE_STAGE,
-          buffer: { type: BUFFER_TYPE[kind] },
-        })),
+        entries: [
+          ...(form === 'uniform' ? [entry(0, 'uniform')] : []),
+          ...['read' as const, ...bindings].map((kind, at) => entry(at + 1, BUFFER_TYPE[kind])),
+        ],
       });
       this.#layouts.set(key, layout);
     }
@@ -42,12 +42,24 @@ export class Pipelines {
   }
 
   /** @throws DeviceError with the compiler's message */
-  compile(kernel: Kernel, constants: KernelConstants = {}): Promise<GPUComputePipeline> {
-    const key = `${kernel.name} ${kernel.files.join()} ${JSON.stringify(constants)}`;
+  compile(
+    kernel: Kernel,
+    constants: KernelConstants,
+    args: readonly Argument[],
+    form: ArgumentForm,
+  ): Promise<GPUComputePipeline> {
+    const values = form === 'constant' ? JSON.stringify(args) : form;
+    const key = `${kernel.name} ${kernel.files.join()} ${JSON.stringify(constants)} ${values}`;
     let pipeline = this.#pipelines.get(key);
     if (!pipeline) {
-      const text = joined(kernel.files.map((file) => this.#sources[file]));
-      pipeline = this.#create(kernel, unrolled(specialize(kernel.name, text, constants)));
+      const params = form === 'constant' ? constantParams(args) : this.#sources[`params-${form}`];
+      const text = joined([...kernel.files.map((file) => this.#sources[file]), params]);
+      checkParams(kernel.name, text, args);
+      const layout = this.#gpu.device.createPipelineLayout({
+        bindGroupLayouts: [this.layout(kernel, form)],
+        ...(form === 'immediate' ? { immediateSize: 4 * args.length } : {}),
+      });
+      pipeline = this.#create(kernel.name, layout, unrolled(specialize(kernel.name, text, constants)));
       // Whoever waits for it sees the failure; nobody may be waiting yet.
       pipeline.catch(() => undefined);
       this.#pipelines.set(key, pipeline);
@@ -55,16 +67,15 @@ export class Pipelines {
     return pipeline;
   }
 
-  async #create(kernel: Kernel, code: string): Promise<GPUComputePipeline> {
+  async #create(name: string, layout: GPUPipelineLayout, code: string): Promise<GPUComputePipeline> {
     const { device } = this.#gpu;
     device.pushErrorScope('validation');
-    const module = device.createShaderModule({ code, label: kernel.name });
+    const module = device.createShaderModule({ code, label: name });
     const invalid = device.popErrorScope();
-    const layout = device.createPipelineLayout({ bindGroupLayouts: [this.layout(kernel)] });
-    const created = device.createComputePipelineAsync({ layout, compute: { module }, label: kernel.name });
+    const created = device.createComputePipelineAsync({ layout, compute: { module }, label: name });
     created.catch(() => undefined);
     const error = await this.#gpu.settled(invalid);
-    if (error) throw new DeviceError(`kernel ${kernel.name} does not compile: ${error.message.trim()}`);
+    if (error) throw new DeviceError(`kernel ${name} does not compile: ${error.message.trim()}`);
     return this.#gpu.settled(created);
   }
 }
@@ -74,6 +85,10 @@ function joined(texts: readonly string[]): string {
   const text = texts.join('\n');
   const directives = /^(enable|requires) [^;]+;$/gm;
   return `${(text.match(directives) ?? []).join('\n')}\n${text.replace(directives, '')}`;
+}
+
+function entry(binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry {
+  return { binding, visibility: COMPUTE_STAGE, buffer: { type } };
 }
 
 /**

@@ -3,6 +3,7 @@
  * another take the same dispatches again, so the next step's commands can be encoded while the GPU is at this one's.
  */
 
+import type { ImmediatesEncoder } from './adapter.ts';
 import type { Gpu } from './gpu.ts';
 import type { Dispatch } from './recording.ts';
 import type { StepCounts } from './step-buffers.ts';
@@ -12,6 +13,7 @@ export interface Work {
   readonly name: string;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
+  readonly immediates: ArrayBuffer | undefined;
   readonly size: readonly [x: number, y: number, z: number];
 }
 
@@ -53,9 +55,10 @@ export class PlanEncoder {
       return [{ dispatch, size: [Math.ceil(count / folds), folds, times] as const }];
     });
     await Promise.all(wanted.map(({ dispatch }) => dispatch.pipeline ?? dispatch.compile()));
-    const work = wanted.map(({ dispatch: { name, bindGroup, pipeline }, size }) => ({
+    const work = wanted.map(({ dispatch: { name, bindGroup, immediates, pipeline }, size }) => ({
       name,
       bindGroup,
+      immediates,
       pipeline: pipeline as GPUComputePipeline,
       size,
     }));
@@ -97,10 +100,12 @@ export function encodePass(
   work: readonly Work[],
   descriptor?: GPUComputePassDescriptor,
 ): void {
-  const pass = encoder.beginComputePass(descriptor);
-  for (const { pipeline, bindGroup, size } of work) {
+  const pass: ImmediatesEncoder = encoder.beginComputePass(descriptor);
+  for (const { pipeline, bindGroup, immediates, size } of work) {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
+    // Dawn's binding for Node takes a buffer in a quarter of the time that a view of one takes it.
+    if (immediates) pass.setImmediates?.(0, immediates);
     pass.dispatchWorkgroups(size[0], size[1], size[2]);
   }
   pass.end();

@@ -69,7 +69,7 @@ export function mixKernels(recording: Recording, op: Parameters<OpRecorder['mixR
   const run = takeExperts(recording, experts);
   const kernel: Recorded = {
     kernel: expertMixKernel(format, recording.variants),
-    args: [...run.args(bases[0], 0), out.cols, out.stride, experts.sharing, 0],
+    args: [...run.args(bases[0], 0), out.cols, out.stride, experts.sharing, { float: 0 }],
     buffers: [...run.buffers, out.buffer, weights],
     workgroups: ({ rows }) => [
       isFew(rows * perToken) ? Math.ceil(out.cols / ((MIX_THREADS / segments) * outs)) : 0,

@@ -30,7 +30,7 @@ export function gatedKernels(recording: Recording, op: Parameters<OpRecorder['ga
   const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
   const linear = takeLinear(recording, x, (segments, bias) => !bias && segments > 1);
   if (!linear) return undefined;
-  const args = [...linear.args, { float: op.limit ?? 0 }];
+  const args = linear.args(op.limit ?? 0);
   const { run, codes, scales } = linear;
   const kernels = (form: Quantized, isWanted: boolean, _: boolean, constants: KernelConstants) =>
     FEW_ROWS.map((most, i) => ({
@@ -72,14 +72,14 @@ export function ropeKernels(
   const qkv = op.qkv as WebGpuTensor;
   const linear = takeLinear(recording, qkv, (_, bias) => !bias || bias.isUniform);
   if (!linear) return undefined;
-  const { args, run, codes, scales, bias, segments } = linear;
+  const { run, codes, scales, bias, segments } = linear;
   const { unused } = recording;
   const { threads, pairs, steps } = run.rows < SMALL_ROPE_ROWS ? SMALL_ROPE_TILE : ROPE_TILE;
   const perGroup = (threads / segments) * pairs;
   const groups = Math.ceil(((heads + 2 * kvHeads) * headDim) / 2 / perGroup);
   return FEW_ROWS.map((most, i) => ({
     kernel: linearRopeKernel(run.format, format, recording.variants),
-    args,
+    args: linear.args(0),
     buffers: [
       run.buffer,
       rope?.buffer ?? unused.read,
@@ -130,7 +130,10 @@ function takeLinear(
     scales,
     bias,
     segments,
-    args: [blocks, segments, run.vectors, run.base, run.rows, 0, out.stride, x.stride, domainCode(out), 0],
+    args: (limit: number) => [
+      ...[blocks, segments, run.vectors, run.base, run.rows, 0, out.stride, x.stride, domainCode(out), 0],
+      { float: limit },
+    ],
     constants: { SEGMENTS: segments, BLOCKS: recording.gpu.features.software ? 0 : blocks },
   };
 }

@@ -80,6 +80,7 @@ function kernelsOfRun(
     x.stride,
     domainCode(x),
     bias ? 1 : 0,
+    { float: 0 },
   ];
   const buffers = [
     buffer,

@@ -1,6 +1,7 @@
 /** What a plan's ops become: dispatches with their pipelines, bind groups and arguments, made once and replayed every step. */
 
 import type { WeightFormat } from '../formats.ts';
+import { type Argument, type ArgumentForm, argumentBytes } from './arguments.ts';
 import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { USAGE } from './gpu.ts';
@@ -12,9 +13,6 @@ import type { StepBuffers, StepCounts } from './step-buffers.ts';
 
 /** Threads of a workgroup where a thread takes an element of its own. */
 export const ELEMENT_THREADS = 64;
-
-/** An argument of a kernel: a float where it is written as one, else an unsigned integer. */
-export type Argument = number | { readonly float: number };
 
 /** Workgroups of a step: how many (folded into x and y), and how many times over (z). None: nothing to do. */
 export type Workgroups = (counts: StepCounts) => readonly [count: number, times?: number];
@@ -33,6 +31,8 @@ export interface Dispatch {
   /** Of the kernel, for people. */
   readonly name: string;
   readonly bindGroup: GPUBindGroup;
+  /** Its arguments, where they come as immediates. */
+  readonly immediates: ArrayBuffer | undefined;
   readonly workgroups: Workgroups;
   /** Undefined until {@link Dispatch.compile} has settled. */
   pipeline: GPUComputePipeline | undefined;
@@ -221,41 +221,52 @@ export class Recording {
     this.#recorded.splice(quantizing.at, kernels.length, ...kernels);
   }
 
-  /** Writes the arguments and makes the bind groups. */
+  /** Makes the bind groups, and writes the arguments that are in none of the kernels and commands. */
   finish(): Dispatch[] {
-    const { device } = this.gpu;
     const recorded = this.#recorded.filter((kernel) => kernel !== undefined);
-    const slotBytes = Math.max(256, device.limits.minUniformBufferOffsetAlignment);
-    const args = new ArrayBuffer(slotBytes * recorded.length);
-    const buffer = this.memory.allocate(args.byteLength, 'kernel arguments', USAGE.UNIFORM | USAGE.COPY_DST);
-    const dispatches = recorded.map(({ kernel, constants, args: values, buffers, workgroups }, i) => {
-      const words = new DataView(args, i * slotBytes, slotBytes);
-      values.forEach((value, at) => {
-        if (typeof value === 'number') words.setUint32(4 * at, value, true);
-        else words.setFloat32(4 * at, value.float, true);
-      });
+    const uniforms = this.#uniforms(recorded.filter((one) => this.#formOf(one) === 'uniform'));
+    return recorded.map((one) => {
+      const { kernel, constants = {}, args, buffers, workgroups } = one;
+      const form = this.#formOf(one);
+      const uniform = uniforms.get(one);
       const bound = [this.step.buffer, ...buffers];
-      const bindGroup = device.createBindGroup({
+      const bindGroup = this.gpu.device.createBindGroup({
         label: kernel.name,
-        layout: this.#pipelines.layout(kernel),
+        layout: this.#pipelines.layout(kernel, form),
         entries: [
-          { binding: 0, resource: { buffer, offset: i * slotBytes, size: slotBytes } },
-          ...bound.map((one, at) => ({ binding: at + 1, resource: { buffer: one } })),
+          ...(uniform ? [{ binding: 0, resource: uniform }] : []),
+          ...bound.map((buffer, at) => ({ binding: at + 1, resource: { buffer } })),
         ],
       });
       const dispatch: Dispatch = {
         name: kernel.name,
         bindGroup,
+        immediates: form === 'immediate' ? argumentBytes(args) : undefined,
         workgroups,
         pipeline: undefined,
         compile: async () => {
-          dispatch.pipeline ??= await this.#pipelines.compile(kernel, constants);
+          dispatch.pipeline ??= await this.#pipelines.compile(kernel, constants, args, form);
         },
       };
       return dispatch;
     });
-    device.queue.writeBuffer(buffer, 0, args);
-    return dispatches;
+  }
+
+  #formOf({ kernel, args }: Recorded): ArgumentForm {
+    if (this.variants.constantArguments && !kernel.manyRows) return 'constant';
+    return this.variants.immediates && 4 * args.length <= this.gpu.features.immediateBytes ? 'immediate' : 'uniform';
+  }
+
+  /** A part of one uniform buffer for each kernel, with its arguments. */
+  #uniforms(kernels: readonly Recorded[]): Map<Recorded, GPUBufferBinding> {
+    const { device } = this.gpu;
+    const slotBytes = Math.max(256, device.limits.minUniformBufferOffsetAlignment);
+    const bytes = new Uint8Array(slotBytes * kernels.length);
+    if (bytes.length === 0) return new Map();
+    const buffer = this.memory.allocate(bytes.length, 'kernel arguments', USAGE.UNIFORM | USAGE.COPY_DST);
+    for (const [i, { args }] of kernels.entries()) bytes.set(new Uint8Array(argumentBytes(args)), i * slotBytes);
+    device.queue.writeBuffer(buffer, 0, bytes);
+    return new Map(kernels.map((kernel, i) => [kernel, { buffer, offset: i * slotBytes, size: slotBytes }]));
   }
 }
 

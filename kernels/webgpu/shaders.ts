@@ -56,7 +56,6 @@ struct Params {
   domain: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
@@ -97,7 +96,6 @@ struct Params {
   scale: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(0) @binding(3) var<storage, read> add: array<f32>;
 @group(0) @binding(4) var<storage, read> gate: array<f32>;
@@ -287,8 +285,6 @@ struct Params {
   scale: f32,
   softcap: f32,
 }
-
-@group(0) @binding(0) var<uniform> params: Params;
 
 const HEAD_DIM: u32 = 64u;
 const FOURS: u32 = HEAD_DIM / 4u;
@@ -1066,7 +1062,6 @@ struct Params {
   scale: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 const THREADS: u32 = 64u;
@@ -1122,7 +1117,6 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 // u32 [routes]
 @group(0) @binding(3) var<storage, read> chosen: array<u32>;
 // f32 [experts, columns of the matrices]
@@ -1230,7 +1224,6 @@ struct Params {
   sharing: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 // f32 [experts, biasStride]
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 // f32 [routes, outStride]
@@ -1628,7 +1621,6 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read> x: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
 
@@ -1682,7 +1674,6 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
@@ -1715,7 +1706,6 @@ struct Params {
   stride: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
@@ -1964,7 +1954,6 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 // f32 [outs of all weights side by side]
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 // f32 [rows, outStride]
@@ -2925,7 +2914,6 @@ struct Params {
   sums: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> requests: array<u32>;
 @group(0) @binding(4) var<storage, read_write> maxima: array<u32>;
@@ -3087,7 +3075,6 @@ struct Params {
   perToken: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage, read> weights: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
@@ -3129,7 +3116,6 @@ struct Params {
   addScale: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read_write> x: array<vec4f>;
 @group(0) @binding(5) var<storage, read> add: array<vec4f>;
 @group(0) @binding(6) var<storage, read> weight: array<vec4f>;
@@ -3229,7 +3215,6 @@ struct Params {
   first: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(0) @binding(3) var<storage, read> add: array<f32>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
@@ -3303,6 +3288,12 @@ fn main(
     }
   }
 }
+`,
+  'params-immediate': `// A kernel's arguments, of the struct \`Params\` that it declares: in the commands themselves, so that none waits for memory.
+var<immediate> params: Params;
+`,
+  'params-uniform': `// A kernel's arguments, of the struct \`Params\` that it declares: in a uniform buffer, which every adapter has.
+@group(0) @binding(0) var<uniform> params: Params;
 `,
   'product-affine': `// A block's products for weights of codes, scales and mins and 8-bit activations, in the form that the linear kernels ask
 // for: Σ code · activation exact in integers for each 16 columns, times their scale; Σ activation times the min; all times
@@ -3467,7 +3458,6 @@ struct Params {
   domain: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> codes: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> scales: array<f32>;
@@ -3525,7 +3515,6 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> qkv: array<f32>;
 @group(0) @binding(3) var<storage, read> rope: array<f32>;
 @group(0) @binding(4) var<storage, read> qNorm: array<f32>;
@@ -3646,7 +3635,6 @@ struct Params {
   chosenGroups: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> scores: array<f32>;
 @group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
 @group(0) @binding(4) var<storage, read_write> weights: array<f32>;
@@ -3779,7 +3767,6 @@ struct Params {
   cap: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 
 const THREADS: u32 = 64u;

@@ -145,7 +145,9 @@ async function webgpuDevices(): Promise<NamedDevice[]> {
 export async function gpuKernelDevices(): Promise<NamedDevice[]> {
   const gpu = await testGpu();
   if (!gpu) return [];
-  const variants = { ...featureVariants(gpu.features), ...GPU_VARIANTS };
+  // A CPU would compile each shape anew.
+  const constantArguments = !gpu.features.software;
+  const variants = { ...featureVariants(gpu.features), ...GPU_VARIANTS, constantArguments };
   return [webgpuDevice(gpu, 'webgpu, as on a GPU', 'webgpu, as on a GPU', variants)];
 }
 

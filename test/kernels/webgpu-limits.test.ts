@@ -28,15 +28,16 @@ import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
 import { SHADERS } from '../../kernels/webgpu/shaders.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
-import { plainStep, rounded, sameBits } from './harness.ts';
+import { maxDifference, plainStep, rounded, sameBits } from './harness.ts';
 import { demandsOf, GRANTED } from './wgsl-demands.ts';
 
 const test = suite('webgpu limits');
 const onGpu = (await testGpu()) ? test : test.skip;
 
-async function open(limits: Partial<GpuLimits>, variants?: Variants): Promise<{ gpu: Gpu; device: WebGpuDevice }> {
+async function open(limits: Partial<GpuLimits>, variants: Partial<Variants> = {}) {
   const gpu = new Gpu(await openAdapter('any'), limits);
-  return { gpu, device: WebGpuDevice.share(gpu, new Pipelines(gpu), variants ?? bestVariants(gpu.features)) };
+  const device = WebGpuDevice.share(gpu, new Pipelines(gpu), { ...bestVariants(gpu.features), ...variants });
+  return { gpu, device };
 }
 
 async function message(action: () => unknown): Promise<string> {
@@ -184,7 +185,7 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
   const gpu = (await testGpu()) as Gpu;
   const pipelines = new NotingPipelines(gpu);
   const [features, none] = [true, false].map(
-    (has): Variants => ({ packedDot: has, halves: has, matrices: undefined, ...GPU_VARIANTS }),
+    (has): Variants => ({ packedDot: has, halves: has, matrices: undefined, immediates: has, ...GPU_VARIANTS }),
   );
   const byMatrices = MATRIX_SHAPES.map(([m, n, k]): Variants => {
     const matrices = { component: 'i8', result: 'i32', m, n, k, subgroupThreads: 32 } as const;
@@ -221,7 +222,7 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
     const text = kernel.files.map((file) => SHADERS[file]).join('\n');
     const demands = {
       ...demandsOf(specialize(kernel.name, text, constants)),
-      storageBuffers: kernel.bindings.filter((kind) => kind !== 'uniform').length,
+      storageBuffers: 1 + kernel.bindings.filter((kind) => kind !== 'uniform').length,
     };
     for (const [what, granted] of Object.entries(GRANTED)) {
       const asked = demands[what as keyof typeof GRANTED];
@@ -231,63 +232,76 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
   }
 });
 
-const VARIANTS: (Variants | undefined)[] = [undefined];
-if (process.env.QUERN_TEST_FULL === '1') VARIANTS.push({ ...PLAIN_VARIANTS, packedDot: true, ...GPU_VARIANTS });
+/** What a layer comes to on a GPU of those limits. */
+async function layerResults(limits: Partial<GpuLimits>, variants: Partial<Variants>) {
+  const shape = { hidden: 96, heads: 8, kvHeads: 2, headDim: 64, ffn: 512, format: 'Q8_0' } as const;
+  const rows = 12;
+  const { gpu, device } = await open(limits, variants);
+  device.setStepLimits({ maxRows: rows, maxLogitRows: LOGIT_ROWS, maxSlots: 1, maxBlocksPerSlot: 2 });
+  const random = new Random(41);
+  const written: Promise<void>[] = [];
+  let parts = 0;
+  const { plan, attended, logits, reduction } = recordLayer(device, shape, rows, (format, outs, cols, matrices) => {
+    const weight = device.createWeight({ name: 'w', rows: outs, cols, format, matrices });
+    parts = Math.max(parts, (weight as unknown as { parts: unknown[] }).parts.length);
+    const values = quantize(
+      format,
+      random.floats(outs * cols).map((value) => value / 4),
+    );
+    written.push(device.writeWeight(weight, 0, values, format));
+    return weight;
+  });
+  await Promise.all(written);
+  assert.is(parts > 1, 'bufferBytes' in limits);
+  const asked = { top: 3, scale: 1, picks: [5, 999] };
+  const positions = Array.from({ length: rows }, (_, r) => r);
+  const tokens = positions.map((r) => (r * 91) % 1000);
+  await device.run(
+    plan,
+    plainStep(rows, { tokens, positions, blockTables: [[1]], logitRows: [3, 11], reductions: [asked, asked] }),
+  );
+  const result = {
+    attended: await device.read(attended, rows),
+    logits: await device.read(logits, LOGIT_ROWS),
+    reduced: await device.readReduction(reduction),
+  };
+  await device.close();
+  gpu.close();
+  assert.ok(result.logits.every((value) => Number.isFinite(value)) && new Set(result.logits).size > 1000);
+  return result;
+}
 
-for (const variants of VARIANTS) {
+type LayerResults = Awaited<ReturnType<typeof layerResults>>;
+
+function assertSame(found: LayerResults, wanted: LayerResults): void {
+  assert.ok(sameBits(found.attended, wanted.attended));
+  assert.ok(sameBits(found.logits, wanted.logits));
+  assert.equal(found.reduced, wanted.reduced);
+}
+
+const VARIANTS: { name: string; variants: Partial<Variants> }[] = [{ name: '', variants: {} }];
+if (process.env.QUERN_TEST_FULL === '1') VARIANTS.push({ name: ', as on a GPU', variants: GPU_VARIANTS });
+
+for (const { name, variants } of VARIANTS) {
+  onGpu(`a layer is split to buffers and folded to workgroups, with the same bits${name}`, async () => {
+    const whole = await layerResults({}, variants);
+    assertSame(await layerResults({ bufferBytes: 50_000, workgroupsPerDimension: 3 }, variants), whole);
+  });
+
   onGpu(
-    `a layer is split to buffers and folded to workgroups, with the same bits${variants ? ', as on a GPU' : ''}`,
+    `arguments in a buffer and in immediates give the same bits, in the kernels’ text the same values${name}`,
     async () => {
-      const shape = { hidden: 96, heads: 8, kvHeads: 2, headDim: 64, ffn: 512, format: 'Q8_0' } as const;
-      const rows = 12;
-      const results: unknown[] = [];
-      for (const limits of [{}, { bufferBytes: 50_000, workgroupsPerDimension: 3 }]) {
-        const { gpu, device } = await open(limits, variants);
-        device.setStepLimits({ maxRows: rows, maxLogitRows: LOGIT_ROWS, maxSlots: 1, maxBlocksPerSlot: 2 });
-        const random = new Random(41);
-        const written: Promise<void>[] = [];
-        let parts = 0;
-        const { plan, attended, logits, reduction } = recordLayer(
-          device,
-          shape,
-          rows,
-          (format, outs, cols, matrices) => {
-            const weight = device.createWeight({ name: 'w', rows: outs, cols, format, matrices });
-            parts = Math.max(parts, (weight as unknown as { parts: unknown[] }).parts.length);
-            const values = quantize(
-              format,
-              random.floats(outs * cols).map((value) => value / 4),
-            );
-            written.push(device.writeWeight(weight, 0, values, format));
-            return weight;
-          },
-        );
-        await Promise.all(written);
-        assert.is(parts > 1, 'bufferBytes' in limits);
-        const asked = { top: 3, scale: 1, picks: [5, 999] };
-        const positions = Array.from({ length: rows }, (_, r) => r);
-        const tokens = positions.map((r) => (r * 91) % 1000);
-        await device.run(
-          plan,
-          plainStep(rows, { tokens, positions, blockTables: [[1]], logitRows: [3, 11], reductions: [asked, asked] }),
-        );
-        results.push([
-          await device.read(attended, rows),
-          await device.read(logits, LOGIT_ROWS),
-          await device.readReduction(reduction),
-        ]);
-        await device.close();
-        gpu.close();
-      }
-      const [[attended, logits, reduced], [attended2, logits2, reduced2]] = results as [
-        Float32Array,
-        Float32Array,
-        unknown,
-      ][];
-      assert.ok(logits.every((value) => Number.isFinite(value)) && new Set(logits).size > 1000);
-      assert.ok(sameBits(attended, attended2));
-      assert.ok(sameBits(logits, logits2));
-      assert.equal(reduced, reduced2);
+      const plain = await layerResults({}, { ...variants, immediates: false, constantArguments: false });
+      const { immediateBytes } = ((await testGpu()) as Gpu).features;
+      const immediates = immediateBytes > 0;
+      assertSame(await layerResults({}, { ...variants, immediates, constantArguments: false }), plain);
+      // A compiler that knows a divisor may multiply instead.
+      const { logits, reduced } = await layerResults({}, { ...variants, constantArguments: true });
+      assert.ok(maxDifference(logits, plain.logits) < 1e-5);
+      assert.equal(
+        reduced.map((row) => row?.ids),
+        plain.reduced.map((row) => row?.ids),
+      );
     },
   );
 }

@@ -81,6 +81,15 @@ onGpu('an adapter steps down to plainer kernels where its best ones compute wron
   await device.close();
 });
 
+onGpu('an adapter steps down to arguments in a buffer where kernels with immediates compute wrongly', async () => {
+  const { immediateBytes } = ((await testGpu()) as Gpu).features;
+  if (immediateBytes === 0) return;
+  const root = 'fn inverseSqrt(x: f32) -> f32 {\n  return 1.01 / sqrt(x);\n}\n';
+  const device = await WebGpuDevice.create({ shaders: { 'params-immediate': SHADERS['params-immediate'] + root } });
+  assert.not.match(device.description, /immediates/);
+  await device.close();
+});
+
 onGpu('a kernel that does not compile is refused with the compiler’s message', async () => {
   const text = await message(() => WebGpuDevice.create({ shaders: { norm: `${SHADERS.norm}\nfn broken(` } }));
   assert.match(text, /kernel norm does not compile: .*error/s);

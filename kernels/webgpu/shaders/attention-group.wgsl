@@ -18,8 +18,6 @@ struct Params {
   softcap: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-
 const HEAD_DIM: u32 = 64u;
 const FOURS: u32 = HEAD_DIM / 4u;
 // Query heads that one workgroup takes together; they share a K/V head.

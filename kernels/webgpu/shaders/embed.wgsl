@@ -17,7 +17,6 @@ struct Params {
   scale: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 const THREADS: u32 = 64u;

@@ -17,7 +17,6 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 // u32 [routes]
 @group(0) @binding(3) var<storage, read> chosen: array<u32>;
 // f32 [experts, columns of the matrices]

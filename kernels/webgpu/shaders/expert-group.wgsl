@@ -22,7 +22,6 @@ struct Params {
   sharing: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 // f32 [experts, biasStride]
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 // f32 [routes, outStride]

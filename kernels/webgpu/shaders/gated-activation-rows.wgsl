@@ -13,7 +13,6 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read> x: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
 

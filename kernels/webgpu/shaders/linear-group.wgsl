@@ -21,7 +21,6 @@ struct Params {
   limit: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 // f32 [outs of all weights side by side]
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 // f32 [rows, outStride]

@@ -15,7 +15,6 @@ struct Params {
   addScale: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read_write> x: array<vec4f>;
 @group(0) @binding(5) var<storage, read> add: array<vec4f>;
 @group(0) @binding(6) var<storage, read> weight: array<vec4f>;

@@ -17,7 +17,6 @@ struct Params {
   first: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(0) @binding(3) var<storage, read> add: array<f32>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;

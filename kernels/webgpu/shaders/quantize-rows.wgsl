@@ -12,7 +12,6 @@ struct Params {
   domain: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> codes: array<vec4u>;
 @group(0) @binding(4) var<storage, read_write> scales: array<f32>;

@@ -12,7 +12,6 @@ struct Params {
   cap: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 
 const THREADS: u32 = 64u;
