@@ -2,7 +2,8 @@
 
 import { type Machine, REFUSED, UNTOLD } from './machine.ts';
 import type { TokenCollector } from './token-set.ts';
-import { countCharacters, countJsonCharacters, NODE_WORDS, type Vocabulary } from './vocabulary.ts';
+import { NODE_WORDS } from './token-trie.ts';
+import { countCharacters, countJsonCharacters, type Vocabulary } from './vocabulary.ts';
 
 /** Exits of fewer nodes are walked one by one. */
 const FEW_NODES = 32;

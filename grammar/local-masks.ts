@@ -12,7 +12,8 @@ import type { Expressions } from './expressions.ts';
 import { type FreeClasses, FreeTexts } from './free-classes.ts';
 import { MAX_MASK_BYTES } from './limits.ts';
 import { NO_TOKENS, TokenCollector, TokenSet } from './token-set.ts';
-import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
+import { NODE_WORDS } from './token-trie.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 export interface LocalMask {
   /** Tokens that stay inside the terminal. */

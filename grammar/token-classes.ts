@@ -6,7 +6,8 @@
 
 import { lastAtMost } from './edges.ts';
 import { charSet } from './ir.ts';
-import { NODE_WORDS, type Vocabulary } from './vocabulary.ts';
+import { NODE_WORDS } from './token-trie.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 /** ASCII characters by class; those left out are one class more. */
 const ASCII_CLASSES = [
@@ -112,19 +113,20 @@ export class TokenClasses {
   }
 
   #findWithin(classes: number, longest: number): Uint32Array {
-    const tokens = this.#vocabulary.byCharacters(false);
-    const short = tokens.upTo(longest);
-    const all = tokens.upTo(Number.POSITIVE_INFINITY);
-    if (short.length > all.length / 2 && short.length < all.length) {
-      const bits = this.within(classes, Number.POSITIVE_INFINITY).slice();
-      for (const id of tokens.longer(longest)) bits[id >> 5] &= ~(1 << (id & 31));
+    const ofToken = this.#ofToken;
+    const bits = new Uint32Array(this.#vocabulary.maskWords);
+    if (longest >= this.#vocabulary.longest) {
+      for (let id = 0; id < ofToken.length; id++) if ((ofToken[id] & ~classes) === 0) bits[id >> 5] |= 1 << (id & 31);
       return bits;
     }
-    const bits = new Uint32Array(this.#vocabulary.maskWords);
-    for (let i = 0; i < short.length; i++) {
-      const id = short[i];
-      if ((this.#ofToken[id] & ~classes) === 0) bits[id >> 5] |= 1 << (id & 31);
+    const tokens = this.#vocabulary.byCharacters(false);
+    const long = tokens.longer(longest);
+    if (long.length < ofToken.length / 2) {
+      bits.set(this.within(classes, this.#vocabulary.longest));
+      for (let i = 0; i < long.length; i++) bits[long[i] >> 5] &= ~(1 << (long[i] & 31));
+      return bits;
     }
+    for (const id of tokens.upTo(longest)) if ((ofToken[id] & ~classes) === 0) bits[id >> 5] |= 1 << (id & 31);
     return bits;
   }
 
@@ -192,7 +194,7 @@ const LEAST_OF_SIZE = [0, 0, 0x80, 0x800, 0x10000];
 
 /** The classes of the characters of a range that are spelled with so many bytes. */
 function classesOf(low: number, high: number, size: number): number {
-  if (high < 0x80) return bitsFrom(low, high);
+  if (size === 1) return bitsFrom(low, high);
   const [first, last] = [Math.max(low, LEAST_OF_SIZE[size]), Math.min(high, 0x10ffff)];
   if (first > last || (first >= 0xd800 && last <= 0xdfff)) return ILL_FORMED;
   return bitsFrom(first, last);

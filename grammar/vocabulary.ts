@@ -2,9 +2,7 @@
 
 import { GrammarError } from './errors.ts';
 import { TokenClasses } from './token-classes.ts';
-
-/** Words of a trie node. */
-export const NODE_WORDS = 4;
+import { buildTrie, NODE_WORDS } from './token-trie.ts';
 
 export interface VocabularyOptions {
   /** The bytes of each token by id; empty for special tokens, which no text contains. */
@@ -32,9 +30,8 @@ export class Vocabulary {
   readonly sameBytes: Int32Array;
   /** Bytes of the longest token. */
   readonly longest: number;
-  /** The tokens by their bytes. */
-  readonly byBytes: TokenLengths;
-  readonly #byCharacters: readonly [utf8: TokenLengths, json: TokenLengths];
+  #byCharacters: TokenLengths | undefined;
+  #byJsonCharacters: TokenLengths | undefined;
   #classes: TokenClasses | undefined;
 
   /** @throws GrammarError when an end token is not in the vocabulary */
@@ -48,18 +45,17 @@ export class Vocabulary {
     this.tokens = tokens;
     this.eosTokenIds = eosTokenIds;
     const ends = new Set(eosTokenIds);
-    const ids: number[] = [];
+    const ids = new Uint32Array(tokens.length);
+    let count = 0;
     let longest = 0;
-    this.byBytes = new TokenLengths(tokens, (bytes) => bytes.length);
-    this.#byCharacters = [new TokenLengths(tokens, countCharacters), new TokenLengths(tokens, countJsonCharacters)];
-    tokens.forEach((bytes, id) => {
-      if (bytes.length === 0 || ends.has(id)) return;
-      ids.push(id);
-      longest = Math.max(longest, bytes.length);
-    });
+    for (let id = 0; id < tokens.length; id++) {
+      if (tokens[id].length === 0 || ends.has(id)) continue;
+      ids[count++] = id;
+      longest = Math.max(longest, tokens[id].length);
+    }
     this.longest = longest;
     this.sameBytes = new Int32Array(tokens.length).fill(-1);
-    this.trie = buildTrie(tokens, sortByBytes(tokens, ids), this.sameBytes);
+    this.trie = buildTrie(tokens, ids.subarray(0, count), this.sameBytes);
   }
 
   /** The tokens by the kinds of characters that they hold. */
@@ -86,7 +82,12 @@ export class Vocabulary {
    * @param json true where escapes of a JSON string stand for characters
    */
   byCharacters(json: boolean): TokenLengths {
-    return this.#byCharacters[json ? 1 : 0];
+    if (json) {
+      this.#byJsonCharacters ??= new TokenLengths(this.tokens, countJsonCharacters);
+      return this.#byJsonCharacters;
+    }
+    this.#byCharacters ??= new TokenLengths(this.tokens, countCharacters);
+    return this.#byCharacters;
   }
 }
 
@@ -141,70 +142,4 @@ export function countJsonCharacters(bytes: Uint8Array): number {
     i += high ? 10 : 4;
   }
   return count;
-}
-
-/** Token ids in the order of their bytes: by the first six bytes as a number, and only where these agree by the rest. */
-function sortByBytes(tokens: readonly Uint8Array[], ids: readonly number[]): Uint32Array {
-  const keys = new Float64Array(tokens.length);
-  for (const id of ids) {
-    const bytes = tokens[id];
-    let key = 0;
-    for (let i = 0; i < 6; i++) key = key * 256 + (i < bytes.length ? bytes[i] : 0);
-    keys[id] = key;
-  }
-  return Uint32Array.from(ids).sort((a, b) => keys[a] - keys[b] || compareBytes(tokens[a], tokens[b]) || a - b);
-}
-
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    if (a[i] !== b[i]) return a[i] - b[i];
-  }
-  return a.length - b.length;
-}
-
-function buildTrie(tokens: readonly Uint8Array[], sorted: Uint32Array, sameBytes: Int32Array): Int32Array {
-  let words = new Int32Array(NODE_WORDS * (1024 + 3 * sorted.length));
-  /** The open nodes by depth: the path to the last token. */
-  const path: number[] = [0];
-  let nodes = 1;
-  words[2] = -1;
-  let last: Uint8Array = new Uint8Array(0);
-  for (const id of sorted) {
-    const bytes = tokens[id];
-    let shared = 0;
-    while (shared < last.length && shared < bytes.length && last[shared] === bytes[shared]) shared++;
-    closePath(words, path, last.length, shared, nodes);
-    if ((nodes + bytes.length) * NODE_WORDS > words.length) {
-      const larger = new Int32Array(words.length * 2 + bytes.length * NODE_WORDS);
-      larger.set(words);
-      words = larger;
-    }
-    for (let depth = shared + 1; depth <= bytes.length; depth++) {
-      path[depth] = nodes;
-      words[nodes * NODE_WORDS + 1] = bytes[depth - 1] | (depth << 8);
-      words[nodes * NODE_WORDS + 2] = -1;
-      nodes++;
-    }
-    words[path[bytes.length] * NODE_WORDS + 3] = bytes.length;
-    const at = path[bytes.length] * NODE_WORDS + 2;
-    if (words[at] < 0) words[at] = id;
-    else {
-      sameBytes[id] = sameBytes[words[at]];
-      sameBytes[words[at]] = id;
-    }
-    last = bytes;
-  }
-  closePath(words, path, last.length, 0, nodes);
-  words[0] = nodes;
-  return words.slice(0, nodes * NODE_WORDS);
-}
-
-/** Ends the subtrees of a path below a depth before node `end`. */
-function closePath(words: Int32Array, path: readonly number[], from: number, to: number, end: number): void {
-  for (let depth = from; depth > to; depth--) {
-    const [node, parent] = [path[depth] * NODE_WORDS, path[depth - 1] * NODE_WORDS];
-    words[node] = end;
-    if (words[node + 3] > words[parent + 3]) words[parent + 3] = words[node + 3];
-  }
 }
