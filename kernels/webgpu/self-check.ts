@@ -9,9 +9,11 @@ import { ReferenceDevice } from '../reference/device.ts';
 
 /** What a result may be off by, as a share of the greatest: float32 in any order, with a GPU's exp and division. */
 const TOLERANCE = 1e-3;
-/** Kernels for one row, for a few and for many need not be the same. */
-const ROW_COUNTS = [1, 3, 12];
-const MAX_ROWS = 12;
+/** Kernels for one row, for a few, for many and for a prompt need not be the same. */
+const ROW_COUNTS = [1, 3, 12, 40];
+const MAX_ROWS = 40;
+/** Where the cache's blocks of the only sequence lie. */
+const BLOCK_TABLE = [1, 0, 2];
 /** Whole blocks of every format. */
 const COLS = 256;
 /** One format at least of each way to read weights and to multiply them. */
@@ -78,7 +80,12 @@ interface Result {
 }
 
 async function results(device: Device): Promise<Result[]> {
-  device.setStepLimits({ maxRows: MAX_ROWS, maxLogitRows: MAX_ROWS, maxSlots: 1, maxBlocksPerSlot: 1 });
+  device.setStepLimits({
+    maxRows: MAX_ROWS,
+    maxLogitRows: MAX_ROWS,
+    maxSlots: 1,
+    maxBlocksPerSlot: BLOCK_TABLE.length,
+  });
   const outputs = new Map<string, Tensor>();
   const ops = await families(device, outputs);
   const logits = device.createTensor({ name: 'logits', maxRows: MAX_ROWS, cols: LOGITS, domain: 'logits' });
@@ -139,7 +146,7 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
   const qkv = tensor('qkv', (HEADS + 2 * KV_HEADS) * HEAD_DIM);
   const qkvTable = await weight('F32', MAX_ROWS, qkv.cols, waves(MAX_ROWS * qkv.cols));
   const kvCache = (format: KvFormat) =>
-    device.createKvCache({ layers: 1, blocks: 1, kvHeads: KV_HEADS, headDim: HEAD_DIM, format });
+    device.createKvCache({ layers: 1, blocks: BLOCK_TABLE.length, kvHeads: KV_HEADS, headDim: HEAD_DIM, format });
   const cache = kvCache('F32');
   const roundedCaches = (['F16', 'I8'] as const).map((format) => ({
     cache: kvCache(format),
@@ -248,7 +255,13 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
 /** The first `rows` positions of one sequence; the last row alone has no earlier ones to see. */
 function stepOf(rows: number): StepInput {
   const indices = Array.from({ length: rows }, (_, r) => r);
-  return { tokens: indices, positions: indices, slots: indices.map(() => 0), blockTables: [[0]], logitRows: indices };
+  return {
+    tokens: indices,
+    positions: indices,
+    slots: indices.map(() => 0),
+    blockTables: [BLOCK_TABLE],
+    logitRows: indices,
+  };
 }
 
 function waves(length: number): Float32Array {
