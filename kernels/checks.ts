@@ -3,6 +3,22 @@
 import type { Constant, KvCache, OpRecorder, Routes, StepInput, StepLimits, Tensor, Weight } from './contract.ts';
 import { KV_BLOCK_SIZE, MAX_REDUCTION_PICKS, MAX_REDUCTION_TOP } from './contract.ts';
 import { DeviceError } from './errors.ts';
+import { type FileFormat, rowBytes } from './formats.ts';
+
+/**
+ * How many rows of a weight in `format` `data` holds.
+ * @throws DeviceError when they are not whole, or the weight has not as many from `firstRow` on
+ */
+export function rowsToWrite(
+  { name, rows, cols }: Weight,
+  firstRow: number,
+  data: Uint8Array,
+  format: FileFormat,
+): number {
+  const count = data.length / rowBytes(format, cols);
+  if (Number.isInteger(count) && firstRow >= 0 && firstRow + count <= rows) return count;
+  throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
+}
 
 /** Wraps a recorder so that each op's shapes are checked before the device sees it. */
 export function checkedRecorder(record: OpRecorder): OpRecorder {

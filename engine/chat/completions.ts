@@ -26,7 +26,7 @@ import { constraintOf } from './request/constraint.ts';
 import { checkLogprobsCount, MAX_LOGPROBS, promptLogprobsCount, usageIn } from './request/generation-fields.ts';
 import { searchOf } from './request/search-fields.ts';
 import { callConstraint, type ToolChoice, toolChoiceOf } from './request/tool-choice.ts';
-import { AnswerStream, type ChatCompletionStream } from './stream.ts';
+import { AnswerStream, type ChatCompletionStream, type Create } from './stream.ts';
 import type { ChatCompletion } from './types.ts';
 
 export interface ChatOptions {
@@ -52,20 +52,8 @@ export interface ChatCallOptions {
 }
 
 export interface ChatCompletions {
-  /**
-   * Answers a conversation: one object, or with `stream: true` the chunks of a stream.
-   * @throws RequestError for every fault of the request, before anything is generated
-   * @throws SamplingError, DeviceError, or the signal's reason, while generating
-   */
-  create(
-    params: ChatCompletionCreateParams & { readonly stream?: false | null },
-    options?: ChatCallOptions,
-  ): Promise<ChatCompletion>;
-  create(
-    params: ChatCompletionCreateParams & { readonly stream: true },
-    options?: ChatCallOptions,
-  ): Promise<ChatCompletionStream>;
-  create(params: ChatCompletionCreateParams, options?: ChatCallOptions): Promise<ChatCompletion | ChatCompletionStream>;
+  /** Answers a conversation. */
+  readonly create: Create<ChatCompletionCreateParams, ChatCompletion, ChatCompletionStream, ChatCallOptions>;
 }
 
 export function createChatCompletions(engine: ApiEngine, options: ChatOptions = {}): ChatCompletions {

@@ -1,4 +1,4 @@
-/** The chunks of a streamed answer, to be read once. */
+/** What `create` of an API gives: an answer as a whole, or its chunks as they come, to be read once. */
 
 import type { ChatCompletionChunk } from './types.ts';
 
@@ -30,4 +30,15 @@ export class AnswerStream<Chunk> implements AsyncIterable<Chunk> {
       this.controller.abort();
     }
   }
+}
+
+/** Gives an answer as a whole, or with `stream: true` as it comes. */
+export interface Create<Params, Answer, Stream, Options> {
+  /**
+   * @throws RequestError for every fault of the request, before anything is generated
+   * @throws SamplingError, DeviceError, or the signal's reason, while generating
+   */
+  (params: Params & { readonly stream?: false | null }, options?: Options): Promise<Answer>;
+  (params: Params & { readonly stream: true }, options?: Options): Promise<Stream>;
+  (params: Params, options?: Options): Promise<Answer | Stream>;
 }

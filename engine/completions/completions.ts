@@ -8,7 +8,7 @@ import { randomHex } from '../chat/random-id.ts';
 import { constraintOf } from '../chat/request/constraint.ts';
 import { MAX_LOGPROBS, promptLogprobsCount, usageIn } from '../chat/request/generation-fields.ts';
 import { searchOf } from '../chat/request/search-fields.ts';
-import { AnswerStream } from '../chat/stream.ts';
+import { AnswerStream, type Create } from '../chat/stream.ts';
 import type { GenerateOutput } from '../types.ts';
 import { type CompletionHead, collectCompletion, completionChunks, type PromptPart } from './chunks.ts';
 import { merged } from './merge.ts';
@@ -22,20 +22,8 @@ import {
 import type { Completion } from './types.ts';
 
 export interface Completions {
-  /**
-   * Continues one or several prompts: one object, or with `stream: true` the chunks of a stream.
-   * @throws RequestError for every fault of the request, before anything is generated
-   * @throws SamplingError, DeviceError, or the signal's reason, while generating
-   */
-  create(
-    params: CompletionCreateParams & { readonly stream?: false | null },
-    options?: ChatCallOptions,
-  ): Promise<Completion>;
-  create(
-    params: CompletionCreateParams & { readonly stream: true },
-    options?: ChatCallOptions,
-  ): Promise<AnswerStream<Completion>>;
-  create(params: CompletionCreateParams, options?: ChatCallOptions): Promise<Completion | AnswerStream<Completion>>;
+  /** Continues one or several prompts. */
+  readonly create: Create<CompletionCreateParams, Completion, AnswerStream<Completion>, ChatCallOptions>;
 }
 
 export function createCompletions(engine: ApiEngine, options: ChatOptions = {}): Completions {

@@ -3,7 +3,7 @@
 import type { ApiEngine } from '../chat/api-engine.ts';
 import { type ChatCallOptions, type ChatOptions, createChatCompletions } from '../chat/completions.ts';
 import { randomHex } from '../chat/random-id.ts';
-import { AnswerStream } from '../chat/stream.ts';
+import { AnswerStream, type Create } from '../chat/stream.ts';
 import { RequestError } from '../errors.ts';
 import { responseEvents } from './events.ts';
 import {
@@ -23,24 +23,8 @@ export interface ResponseCallOptions extends ChatCallOptions {
 }
 
 export interface Responses {
-  /**
-   * Answers an input: one response, or with `stream: true` its events. In the background it answers at once, and the response
-   * is there to be looked at.
-   * @throws RequestError for every fault of the request, before anything is generated
-   * @throws SamplingError, DeviceError, or the signal's reason, while generating
-   */
-  create(
-    params: ResponseCreateParams & { readonly stream?: false | null },
-    options?: ResponseCallOptions,
-  ): Promise<ApiResponse>;
-  create(
-    params: ResponseCreateParams & { readonly stream: true },
-    options?: ResponseCallOptions,
-  ): Promise<AnswerStream<ResponseEvent>>;
-  create(
-    params: ResponseCreateParams,
-    options?: ResponseCallOptions,
-  ): Promise<ApiResponse | AnswerStream<ResponseEvent>>;
+  /** Answers an input. In the background the answer is there at once, as far as it is made, and can be looked at. */
+  readonly create: Create<ResponseCreateParams, ApiResponse, AnswerStream<ResponseEvent>, ResponseCallOptions>;
   /** A response that was stored. @throws RequestError `response_not_found` */
   retrieve(id: string, options?: Pick<ResponseCallOptions, 'owner'>): ApiResponse;
   /** Forgets a response. @throws RequestError `response_not_found` */

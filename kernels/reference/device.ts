@@ -1,6 +1,6 @@
 /** The reference device: runs each op at once, in plain float32 code, on the calling thread. For tests and for reading. */
 
-import { checkedRecorder, checkStep, type StepBounds } from '../checks.ts';
+import { checkedRecorder, checkStep, rowsToWrite, type StepBounds } from '../checks.ts';
 import type {
   Constant,
   Device,
@@ -53,11 +53,8 @@ export class ReferenceDevice implements Device {
 
   async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): Promise<void> {
     this.#assertOpen();
-    const { values, cols, rows, format, name } = weight as ReferenceWeight;
-    const count = data.length / rowBytes(sourceFormat, cols);
-    if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
-      throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
-    }
+    rowsToWrite(weight, firstRow, data, sourceFormat);
+    const { values, cols, format } = weight as ReferenceWeight;
     // Floats are rounded to the format; what is in blocks already keeps its values, whatever the format.
     const source = isQuantized(sourceFormat) ? sourceFormat : format;
     values.set(dequantize(source, source === format ? convert(sourceFormat, format, data) : data), firstRow * cols);

@@ -1,6 +1,6 @@
 /** The WASM device: hand-written SIMD kernels over one shared memory, run by a pool of worker threads. */
 
-import { checkedRecorder, checkStep, type StepBounds } from '../checks.ts';
+import { checkedRecorder, checkStep, rowsToWrite, type StepBounds } from '../checks.ts';
 import type {
   Constant,
   Device,
@@ -20,7 +20,7 @@ import type {
 } from '../contract.ts';
 import { KV_BLOCK_SIZE } from '../contract.ts';
 import { DeviceError } from '../errors.ts';
-import { type FileFormat, rowBytes } from '../formats.ts';
+import type { FileFormat } from '../formats.ts';
 import {
   kvBlockBytes,
   type Movable,
@@ -123,12 +123,9 @@ export class WasmDevice implements Device {
 
   async writeWeight(weight: Weight, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): Promise<void> {
     this.#assertOpen();
-    const { name, rows, cols, format, heap, address, matrices, matrixBytes } = weight as WasmWeight;
-    const bytesPerRow = rowBytes(sourceFormat, cols);
-    const count = data.length / bytesPerRow;
-    if (!Number.isInteger(count) || firstRow < 0 || firstRow + count > rows) {
-      throw new DeviceError(`writeWeight ${name}: ${count} rows from ${firstRow} do not fit ${rows} rows`);
-    }
+    const count = rowsToWrite(weight, firstRow, data, sourceFormat);
+    const { rows, cols, format, heap, address, matrices, matrixBytes } = weight as WasmWeight;
+    const bytesPerRow = data.length / count;
     const rowsPerMatrix = rows / matrices;
     for (let row = firstRow; row < firstRow + count; ) {
       const matrix = Math.floor(row / rowsPerMatrix);

@@ -1,5 +1,6 @@
 /** What the device hands out: weights, tensors, constants and caches, each in buffers of its own. */
 
+import { rowsToWrite } from '../checks.ts';
 import type {
   BlockCopy,
   Constant,
@@ -71,10 +72,7 @@ export class WebGpuWeight implements Weight {
 
   /** Queues the upload of rows in file layout; gives the bytes queued. */
   write(queue: GPUQueue, firstRow: number, data: Uint8Array, sourceFormat: FileFormat): number {
-    const rows = data.length / rowBytes(sourceFormat, this.cols);
-    if (!Number.isInteger(rows) || firstRow < 0 || firstRow + rows > this.rows) {
-      throw new DeviceError(`writeWeight ${this.name}: ${rows} rows from ${firstRow} do not fit ${this.rows} rows`);
-    }
+    const rows = rowsToWrite(this, firstRow, data, sourceFormat);
     const packed = packRows(this.format, this.cols, data, sourceFormat);
     for (const part of this.parts) {
       const from = Math.max(firstRow, part.firstRow);

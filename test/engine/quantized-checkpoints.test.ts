@@ -50,18 +50,19 @@ function integers(random: Random, length: number, below: number): number[] {
   return Array.from(random.floats(length), (x) => Math.min(below - 1, Math.floor(Math.abs(x) * below * 1.7) % below));
 }
 
-/** Codes and scales of a matrix whose groups have `size` columns. Scales are halves. */
+/** Codes and scales of a matrix whose groups have `size` columns. Scales are halves; `byGroup` has them as `[count, rows]`. */
 function groups(random: Random, rows: number, cols: number, size: number, zeroPoints: boolean) {
   const count = cols / size;
   const codes = integers(random, rows * cols, 16);
   const scales = Float32Array.from(random.floats(rows * count), (x) => half(0.01 + Math.abs(x) / 40));
   const zeros = zeroPoints ? integers(random, rows * count, 15).map((z) => z + 1) : new Array(rows * count).fill(8);
-  return { count, codes, scales, zeros };
+  const byGroup = scales.map((_, i) => scales[(i % rows) * count + Math.floor(i / rows)]);
+  return { count, codes, scales, zeros, byGroup };
 }
 
 function gptq({ size = 32, zeroPoints = false, ordered = false }): Tool {
   return (name, rows, cols, random) => {
-    const { count, codes, scales, zeros } = groups(random, rows, cols, size, zeroPoints);
+    const { count, codes, scales, zeros, byGroup } = groups(random, rows, cols, size, zeroPoints);
     const order = Int32Array.from({ length: cols }, (_, i) => (ordered ? i % count : Math.floor(i / (cols / count))));
     const qweight = new Int32Array((cols / 8) * rows);
     const qzeros = new Int32Array(count * (rows / 8));
@@ -74,16 +75,12 @@ function gptq({ size = 32, zeroPoints = false, ordered = false }): Tool {
       }
       for (let g = 0; g < count; g++) qzeros[g * (rows / 8) + (o >> 3)] |= (zeros[o * count + g] - 1) << (4 * (o & 7));
     }
-    const transposed = Float32Array.from(
-      { length: count * rows },
-      (_, i) => scales[(i % rows) * count + Math.floor(i / rows)],
-    );
     return {
       values,
       tensors: {
         [`${name}.qweight`]: i32([cols / 8, rows], qweight),
         [`${name}.qzeros`]: i32([count, rows / 8], qzeros),
-        [`${name}.scales`]: f16([count, rows], transposed),
+        [`${name}.scales`]: f16([count, rows], byGroup),
         [`${name}.g_idx`]: i32([cols], order),
       },
     };
@@ -91,7 +88,7 @@ function gptq({ size = 32, zeroPoints = false, ordered = false }): Tool {
 }
 
 const awq: Tool = (name, rows, cols, random) => {
-  const { count, codes, scales, zeros } = groups(random, rows, cols, 32, true);
+  const { count, codes, scales, zeros, byGroup } = groups(random, rows, cols, 32, true);
   const order = [0, 2, 4, 6, 1, 3, 5, 7];
   const qweight = new Int32Array(cols * (rows / 8));
   const qzeros = new Int32Array(count * (rows / 8));
@@ -107,16 +104,12 @@ const awq: Tool = (name, rows, cols, random) => {
       for (let g = 0; g < count; g++) qzeros[g * (rows / 8) + word] |= (zeros[o * count + g] & 15) << (4 * nibble);
     });
   }
-  const transposed = Float32Array.from(
-    { length: count * rows },
-    (_, i) => scales[(i % rows) * count + Math.floor(i / rows)],
-  );
   return {
     values,
     tensors: {
       [`${name}.qweight`]: i32([cols, rows / 8], qweight),
       [`${name}.qzeros`]: i32([count, rows / 8], qzeros),
-      [`${name}.scales`]: f16([count, rows], transposed),
+      [`${name}.scales`]: f16([count, rows], byGroup),
     },
   };
 };

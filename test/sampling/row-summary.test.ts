@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RowQuery, type RowSummary, resolveSampling, Sampler } from '../../sampling/index.ts';
+import { arbitraryParams } from './arbitrary-params.ts';
 
 const test = suite('row summaries');
 
@@ -51,18 +52,7 @@ const ids = fc.array(fc.nat(), { maxLength: 20 });
 
 const arbitraryCase = fc.record({
   row: arbitraryRow,
-  params: fc.record(
-    {
-      temperature: fc.oneof(fc.constant(0), fc.double({ min: 0.1, max: 3, noNaN: true })),
-      topK: fc.integer({ min: -1, max: 80 }),
-      topP: fc.double({ min: 0.01, max: 1, noNaN: true }),
-      minP: fc.double({ min: 0, max: 1, noNaN: true }),
-      presencePenalty: fc.double({ min: -2, max: 2, noNaN: true }),
-      frequencyPenalty: fc.double({ min: -2, max: 2, noNaN: true }),
-      repetitionPenalty: fc.double({ min: 0.2, max: 3, noNaN: true }),
-    },
-    { requiredKeys: [] },
-  ),
+  params: fc.record(arbitraryParams, { requiredKeys: [] }),
   bias: fc.array(fc.tuple(fc.nat(), fc.double({ min: -100, max: 100, noNaN: true })), { maxLength: 4 }),
   prompt: ids,
   output: ids,

@@ -10,6 +10,7 @@ import {
   SamplingError,
   type SamplingParams,
 } from '../../sampling/index.ts';
+import { arbitraryParams } from './arbitrary-params.ts';
 
 const test = suite('sampler');
 
@@ -171,13 +172,7 @@ const arbitraryCase = fc.record({
     .map((list) => Float32Array.from(list, (hundredths) => hundredths / 100)),
   params: fc.record(
     {
-      temperature: fc.oneof(fc.constant(0), fc.double({ min: 0.1, max: 3, noNaN: true })),
-      topK: fc.integer({ min: -1, max: 80 }),
-      topP: fc.double({ min: 0.01, max: 1, noNaN: true }),
-      minP: fc.double({ min: 0, max: 1, noNaN: true }),
-      presencePenalty: fc.double({ min: -2, max: 2, noNaN: true }),
-      frequencyPenalty: fc.double({ min: -2, max: 2, noNaN: true }),
-      repetitionPenalty: fc.double({ min: 0.2, max: 3, noNaN: true }),
+      ...arbitraryParams,
       logitBias: fc.dictionary(fc.constantFrom('0', '1'), fc.double({ min: -100, max: 100, noNaN: true })),
     },
     { requiredKeys: [] },
