@@ -292,11 +292,8 @@ export class WasmRecorder implements OpRecorder {
         partialBytes(group, cache.headDim),
         cache.kvHeads,
       ),
-      spread: this.#step.spread,
-      splits: this.#step.splits,
-      rowBlocks: this.#step.rowBlocks,
-      rowBlockCount: this.#step.rowBlockCount,
-      rows: this.#step.rows,
+      taskCount: this.#step.attentionTaskCount,
+      spreadCount: this.#step.spreadCount,
     };
     this.#add(this.#kernels.attention[cache.format], args);
     this.#add(this.#kernels.attentionMerge, args);

@@ -1,22 +1,21 @@
 /** The part of a memory that changes from step to step: row counts, token ids, positions, block tables. */
 
 import type { RowDomain, StepInput, StepLimits } from '../contract.ts';
+import { attentionTasks, slotsFor } from './attention-tasks.ts';
 import type { Heap } from './heap.ts';
 import { SPLIT } from './ops/attention-tiles.ts';
 import { GROUP_BYTES } from './ops/linear.ts';
-import { rowBlocks } from './row-blocks.ts';
 
-/** Attention spreads over splits while there are fewer (row, K/V head) pairs than this for each thread. */
-const SPREAD_BELOW = 2;
+/** Bytes of a task of attention, and of a block of rows that is spread over tasks: row, rows, split, slot. */
+export const ATTENTION_TASK_BYTES = 16;
 
 export class StepBuffers {
   readonly limits: StepLimits;
-  /** Addresses of single words: token rows, rows with logits, whether attention spreads, over how many splits, blocks of rows. */
+  /** Addresses of single words: token rows, rows with logits, attention's tasks and blocks that are spread over them. */
   readonly rows: number;
   readonly logitRowCount: number;
-  readonly spread: number;
-  readonly splits: number;
-  readonly rowBlockCount: number;
+  readonly attentionTaskCount: number;
+  readonly spreadCount: number;
   /** Addresses of arrays of words. */
   readonly tokens: number;
   readonly positions: number;
@@ -24,8 +23,6 @@ export class StepBuffers {
   readonly slots: number;
   readonly logitRows: number;
   readonly blockTables: number;
-  /** First row and number of rows of each block that attention takes together. */
-  readonly rowBlocks: number;
   readonly blockTableStride: number;
 
   readonly #heap: Heap;
@@ -35,8 +32,8 @@ export class StepBuffers {
   readonly #counts = new Map<string, { rows: number; group: number; domain: RowDomain; perRow: number }>();
   #scratch: { address: number; stride: number } | null = null;
   #partials: { address: number; bytes: number } | null = null;
-  #spreadPairs = 0;
-  #kvHeads = 1;
+  #attention: { tasks: number; spread: number } | null = null;
+  #kvHeads = 0;
 
   constructor(heap: Heap, limits: StepLimits, threads: number, blockSize: number) {
     const words = (count: number) => heap.allocate(4 * count, 'step buffers');
@@ -44,17 +41,15 @@ export class StepBuffers {
     this.limits = limits;
     this.#threads = threads;
     this.#maxSplits = Math.ceil((limits.maxBlocksPerSlot * blockSize) / SPLIT);
-    this.rows = words(5);
+    this.rows = words(4);
     this.logitRowCount = this.rows + 4;
-    this.spread = this.rows + 8;
-    this.splits = this.rows + 12;
-    this.rowBlockCount = this.rows + 16;
+    this.attentionTaskCount = this.rows + 8;
+    this.spreadCount = this.rows + 12;
     this.tokens = words(limits.maxRows);
     this.positions = words(limits.maxRows);
     this.ropeRows = words(limits.maxRows);
     this.slots = words(limits.maxRows);
     this.logitRows = words(limits.maxLogitRows);
-    this.rowBlocks = words(2 * limits.maxRows);
     this.blockTableStride = 4 * limits.maxBlocksPerSlot;
     this.blockTables = words(limits.maxSlots * limits.maxBlocksPerSlot);
   }
@@ -86,13 +81,28 @@ export class StepBuffers {
       const stride = 64 * Math.ceil(bytesPerThread / 64);
       this.#scratch = { address: this.#heap.allocate(stride * this.#threads, 'attention scratch'), stride };
     }
-    this.#kvHeads = Math.max(this.#kvHeads, kvHeads);
-    this.#spreadPairs = SPREAD_BELOW * this.#threads + this.#kvHeads;
-    const bytes = this.#spreadPairs * this.#maxSplits * partialBytes;
+    const slots = this.#slotsFor(kvHeads);
+    const bytes = slots * kvHeads * partialBytes;
     if (!this.#partials || this.#partials.bytes < bytes) {
       this.#partials = { address: this.#heap.allocate(bytes, 'attention partials'), bytes };
     }
-    return { scratch: this.#scratch.address, scratchStride: this.#scratch.stride, partials: this.#partials.address };
+    this.#attention ??= {
+      tasks: this.#heap.allocate(ATTENTION_TASK_BYTES * (this.limits.maxRows + this.#slotsFor(1)), 'attention tasks'),
+      spread: this.#heap.allocate(ATTENTION_TASK_BYTES * this.limits.maxRows, 'attention tasks'),
+    };
+    // The most heads leave the fewest slots, and these there are for every op.
+    this.#kvHeads = Math.max(this.#kvHeads, kvHeads);
+    return {
+      scratch: this.#scratch.address,
+      scratchStride: this.#scratch.stride,
+      partials: this.#partials.address,
+      tasks: this.#attention.tasks,
+      spread: this.#attention.spread,
+    };
+  }
+
+  #slotsFor(kvHeads: number): number {
+    return slotsFor(this.#threads, kvHeads, this.#maxSplits);
   }
 
   /** Scratch for each thread that reduces rows of logits: a word's logits, then the maxima of all words. */
@@ -106,14 +116,8 @@ export class StepBuffers {
     const put = (address: number, values: ArrayLike<number>): void => {
       this.#heap.words(address, values.length).set(values);
     };
-    let last = 0;
-    for (let r = 0; r < rows; r++) last = Math.max(last, step.positions[r]);
-    const splits = Math.floor(last / SPLIT) + 1;
-    const spread =
-      this.#threads > 1 && splits > 1 && rows * this.#kvHeads < SPREAD_BELOW * this.#threads + this.#kvHeads;
-    const blocks = rowBlocks(step);
-    put(this.rows, [rows, step.logitRows.length, spread ? 1 : 0, splits, blocks.length]);
-    put(this.rowBlocks, blocks.flat());
+    put(this.rows, [rows, step.logitRows.length]);
+    this.#writeAttention(step);
     put(this.tokens, step.tokens);
     put(this.positions, step.positions);
     put(this.ropeRows, step.ropeRows ?? step.positions);
@@ -123,5 +127,16 @@ export class StepBuffers {
     put(this.slots, step.slots);
     put(this.logitRows, step.logitRows);
     for (const [slot, table] of step.blockTables.entries()) put(this.blockTables + slot * this.blockTableStride, table);
+  }
+
+  #writeAttention(step: StepInput): void {
+    if (!this.#attention) return;
+    const [threads, kvHeads] = [this.#threads, this.#kvHeads];
+    const { tasks, spread } = attentionTasks(step, { threads, kvHeads, split: SPLIT, slots: this.#slotsFor(kvHeads) });
+    this.#heap.words(this.attentionTaskCount, 2).set([tasks.length, spread.length]);
+    const taskWords = this.#heap.words(this.#attention.tasks, 4 * tasks.length);
+    for (const [i, { row, rows, split, slot }] of tasks.entries()) taskWords.set([row, rows, split, slot], 4 * i);
+    const spreadWords = this.#heap.words(this.#attention.spread, 4 * spread.length);
+    for (const [i, { row, rows, slot }] of spread.entries()) spreadWords.set([row, rows, 0, slot], 4 * i);
   }
 }

@@ -125,17 +125,34 @@ for (const shape of SHAPES) {
 test('contexts of several splits equal the reference and do not depend on who shares the work', async () => {
   const shape = { heads: 6, kvHeads: 2, headDim: 16, rotaryDim: 16, softcap: 4, sinks: true };
   const length = 590;
-  // The prompt in chunks, except that the last positions come one by one, which spreads them over splits.
-  const steps = [...chunks(0, length - 3, 40), [[0, 587]], [[0, 588]], [[0, 589]]] as Feed['steps'];
-  const want = await attend(await referenceDevice.create(), shape, { lengths: [length], steps });
+  // The prompt in chunks, except that the last positions come in few rows or beside short sequences, which spreads them.
+  const lengths = [length, 2];
+  const steps = [
+    ...chunks(0, 584, 40),
+    [
+      [0, 584],
+      [0, 585],
+      [0, 586],
+    ],
+    [
+      [0, 587],
+      [1, 0],
+    ],
+    [
+      [1, 1],
+      [0, 588],
+    ],
+    [[0, 589]],
+  ] as Feed['steps'];
+  const want = await attend(await referenceDevice.create(), shape, { lengths, steps });
   const together = new Map<string, Map<string, Float32Array>>();
   for (const { name, family, create } of devices) {
     if (!together.has(family)) {
-      const feed = { lengths: [length], steps: chunks(0, length, 40) };
+      const feed = { lengths, steps: [...chunks(0, length, 40), ...chunks(1, 2, 2)] };
       together.set(family, await attend(await create(), shape, feed));
     }
-    const got = await attend(await create(), shape, { lengths: [length], steps });
-    for (const key of ['0:3', '0:255', '0:256', '0:511', '0:512', '0:587', '0:588', '0:589']) {
+    const got = await attend(await create(), shape, { lengths, steps });
+    for (const key of ['0:3', '0:255', '0:256', '0:511', '0:512', '0:584', '0:586', '0:587', '0:588', '0:589', '1:1']) {
       assert.ok(maxDifference(got.get(key)!, want.get(key)!) < 5e-6, `${name} ${key}`);
       assert.ok(sameBits(got.get(key)!, together.get(family)!.get(key)!), `${name} ${key} alone and in a chunk`);
     }

@@ -62,11 +62,11 @@ export const ATTENTION_ARGS = {
   scratch: 'i32',
   scratchStride: 'i32',
   partials: 'i32',
-  spread: 'step',
-  splits: 'step',
-  rowBlocks: 'i32',
-  rowBlockCount: 'step',
-  rows: 'step',
+  /** Tables of tasks and of blocks of rows that are spread over tasks, see `../attention-tasks.ts`. */
+  tasks: 'i32',
+  taskCount: 'step',
+  spread: 'i32',
+  spreadCount: 'step',
 } as const satisfies ArgKinds;
 
 /** Pushes the word at `index` of an array of words. */

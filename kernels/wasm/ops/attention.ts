@@ -5,16 +5,17 @@
  * last: m' = max(m, mₛ), l' = l·e^(m−m') + lₛ·e^(mₛ−m'), o likewise; out = o / l. Two ways to share the work, with
  * the same bits:
  *
- * - many rows: a task is one K/V head of a block of rows (`row-blocks.ts`); it walks the splits and merges as it goes;
- * - few rows with long contexts (`spread`): a task is one split; a second op, {@link attentionMerge}, merges.
+ * - a task is one K/V head of a block of rows (`../attention-tasks.ts`); it walks the splits and merges as it goes;
+ * - where a block is long beside the whole step, a task is one of its splits; a second op, {@link attentionMerge}, merges.
  *
  * Source of the merge: Milakov and Gimelshein, arXiv:1805.02867.
  */
 
 import { $, call, type Func, f32, f32x4, i32, if_, local, memory, v128 } from 'wasmati';
 import { KV_BLOCK_SIZE, type KvFormat } from '../../contract.ts';
+import { BLOCK_ROWS } from '../attention-tasks.ts';
 import { type ArgLocals, type Frame, forEachTask, forRange, type I32, increment, opKernel, routine } from '../emit.ts';
-import { BLOCK_ROWS } from '../row-blocks.ts';
+import { ATTENTION_TASK_BYTES } from '../step-buffers.ts';
 import { emitExp, f32x4Const } from '../vector-math.ts';
 import {
   ATTENTION_ARGS,
@@ -120,10 +121,11 @@ const finish: Func<'i32'[], []> = routine(5, (frame, running, out, sinks, group,
   });
 });
 
-/** Addresses in a thread's scratch, and where a task's rows and head find their splits and their output. */
+/** What a task is about, and the addresses in a thread's scratch. */
 function taskLocals(frame: Frame, a: Args, thread: I32) {
   const [room, scores, q, partial, running, bytes] = Array.from({ length: 6 }, () => frame.i32());
-  const [row, rows, kvHead, first, last, out, position] = Array.from({ length: 7 }, () => frame.i32());
+  const [row, rows, split, slot, kvHead] = Array.from({ length: 5 }, () => frame.i32());
+  const [entry, first, last, out, position] = Array.from({ length: 5 }, () => frame.i32());
   i32.shl(a.headDim, 2);
   i32.add($, PARTIAL_HEADER_BYTES);
   local.set(bytes, i32.mul($, a.group));
@@ -142,13 +144,18 @@ function taskLocals(frame: Frame, a: Args, thread: I32) {
     bytes,
     row,
     rows,
+    split,
+    slot,
     kvHead,
     first,
     last,
     out,
     position,
-    /** From the rows and `kvHead`: first and last split that a row sees, and the first row's place in `out`. */
-    find() {
+    /** Reads the entry of a table for a task, and finds the first and last split that its rows see and their place in `out`. */
+    take(table: I32, task: I32) {
+      local.set(entry, i32.add(table, i32.mul(i32.div_u(task, a.kvHeads), ATTENTION_TASK_BYTES)));
+      local.set(kvHead, i32.rem_u(task, a.kvHeads));
+      [row, rows, split, slot].forEach((word, i) => local.set(word, i32.load({ offset: 4 * i }, entry)));
       local.set(position, wordOf(a.positions, row));
       firstVisible(first, position, a.window);
       local.set(first, i32.shr_u(first, Math.log2(SPLIT)));
@@ -158,6 +165,14 @@ function taskLocals(frame: Frame, a: Args, thread: I32) {
       i32.mul(i32.mul(kvHead, a.group), i32.shl(a.headDim, 2));
       i32.add($, $);
       local.set(out, i32.add($, a.out));
+    },
+    /** address = where the partial results at `slot` are kept, which moves on by `rows`. */
+    takeSlot(address: I32) {
+      i32.mul(slot, a.kvHeads);
+      i32.add($, i32.mul(kvHead, rows));
+      i32.mul($, bytes);
+      local.set(address, i32.add($, a.partials));
+      increment(slot, rows);
     },
     /** Copies the rows' query heads of the group next to each other. */
     gatherQueries() {
@@ -182,14 +197,13 @@ function taskLocals(frame: Frame, a: Args, thread: I32) {
 type TaskLocals = ReturnType<typeof taskLocals>;
 
 /**
- * Takes the rows and the K/V head of a task, merges their splits from first to last and writes the results.
- * `makePartial` emits what makes a split's partial results of the rows, and gives their address.
+ * Merges the splits of a task's rows from first to last and writes the results. `makePartial` emits what makes a split's
+ * partial results, and gives their address.
  */
 function mergeSplits(frame: Frame, a: Args, t: TaskLocals, makePartial: (split: I32) => I32): void {
   const [index, split, splitsEnd, sinks, begin, end] = Array.from({ length: 6 }, () => frame.i32());
   const [position, running, heads] = Array.from({ length: 3 }, () => frame.i32());
   const partial = frame.i32();
-  t.find();
   local.set(heads, i32.mul(t.rows, a.group));
   call(clear, [t.running, heads, a.headDim]);
   local.set(splitsEnd, i32.add(t.last, 1));
@@ -222,65 +236,46 @@ export function attention(format: KvFormat) {
   const attend = attendSplit(format);
   return opKernel(`attention ${format}`, ATTENTION_ARGS, (frame, a, thread, args) => {
     const t = taskLocals(frame, a, thread);
-    const [task, tasks, split, target] = Array.from({ length: 4 }, () => frame.i32());
+    const [task, tasks, target] = Array.from({ length: 3 }, () => frame.i32());
+    const attendTo = (split: I32, partial: I32) =>
+      call(attend, [args, t.row, t.rows, t.kvHead, split, t.q, partial, t.scores, t.room]);
 
-    local.get(a.spread);
-    if_(
-      null,
-      () => {
-        local.set(tasks, i32.mul(i32.mul(a.rows, a.kvHeads), a.splits));
-        local.set(t.rows, i32.const(1));
-        forEachTask(task, tasks, () => {
-          local.set(split, i32.rem_u(task, a.splits));
-          local.set(target, i32.div_u(task, a.splits));
-          local.set(t.row, i32.div_u(target, a.kvHeads));
-          local.set(t.kvHead, i32.rem_u(target, a.kvHeads));
-          t.find();
-          local.set(target, i32.add(a.partials, i32.mul(task, t.bytes)));
-          i32.ge_s(split, t.first);
-          i32.le_s(split, t.last);
-          i32.and($, $);
-          if_(null, () => {
-            t.gatherQueries();
-            call(attend, [args, t.row, t.rows, t.kvHead, split, t.q, target, t.scores, t.room]);
-          });
-        });
-      },
-      () => {
-        const block = frame.i32();
-        local.set(tasks, i32.mul(a.rowBlockCount, a.kvHeads));
-        forEachTask(task, tasks, () => {
-          local.set(block, i32.add(a.rowBlocks, i32.shl(i32.div_u(task, a.kvHeads), 3)));
-          local.set(t.row, i32.load({}, block));
-          local.set(t.rows, i32.load({ offset: 4 }, block));
-          local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
-          t.gatherQueries();
-          mergeSplits(frame, a, t, (one) => {
-            call(attend, [args, t.row, t.rows, t.kvHead, one, t.q, t.partial, t.scores, t.room]);
+    local.set(tasks, i32.mul(a.taskCount, a.kvHeads));
+    forEachTask(task, tasks, () => {
+      t.take(a.tasks, task);
+      t.gatherQueries();
+      i32.lt_s(t.split, 0);
+      if_(
+        null,
+        () => {
+          mergeSplits(frame, a, t, (split) => {
+            attendTo(split, t.partial);
             return t.partial;
           });
-        });
-      },
-    );
+        },
+        () => {
+          t.takeSlot(target);
+          i32.ge_s(t.split, t.first);
+          i32.le_s(t.split, t.last);
+          i32.and($, $);
+          if_(null, () => attendTo(t.split, target));
+        },
+      );
+    });
   });
 }
 
 export const attentionMerge = opKernel('attentionMerge', ATTENTION_ARGS, (frame, a, thread) => {
   const t = taskLocals(frame, a, thread);
   const [task, tasks, source] = Array.from({ length: 3 }, () => frame.i32());
-  local.get(a.spread);
-  if_(null, () => {
-    local.set(tasks, i32.mul(a.rows, a.kvHeads));
-    local.set(t.rows, i32.const(1));
-    forEachTask(task, tasks, () => {
-      local.set(t.row, i32.div_u(task, a.kvHeads));
-      local.set(t.kvHead, i32.rem_u(task, a.kvHeads));
-      mergeSplits(frame, a, t, (split) => {
-        i32.add(i32.mul(task, a.splits), split);
-        i32.mul($, t.bytes);
-        local.set(source, i32.add($, a.partials));
-        return source;
-      });
+  local.set(tasks, i32.mul(a.spreadCount, a.kvHeads));
+  forEachTask(task, tasks, () => {
+    t.take(a.spread, task);
+    // What a window hides of the splits has its slots nevertheless.
+    increment(t.slot, i32.mul(t.first, t.rows));
+    mergeSplits(frame, a, t, () => {
+      t.takeSlot(source);
+      return source;
     });
   });
 });
