@@ -26,12 +26,7 @@ const gpuVariants = (): Variants => ({
   compileAhead: false,
 });
 const WIDE = { wideWorkgroups: 1 };
-const TILES: Partial<Variants>[] = [
-  {},
-  WIDE,
-  { ...WIDE, wideOuts: 64, wideThreadOuts: 4 },
-  { ...WIDE, wideRows: 64, wideOuts: 64 },
-];
+const TILES: Partial<Variants>[] = [{}, WIDE, { ...WIDE, wideOuts: 128 }, { ...WIDE, wideRows: 64, wideThreadOuts: 4 }];
 
 /** x · wᵀ of the rows given, by a device that has both. */
 async function products(device: WebGpuDevice, format: WeightFormat, x: Float32Array, w: Float32Array, cols: number) {

@@ -9,14 +9,15 @@
 //   128 times a cycle would be busy with either alone for 8 × 8. Where threads t and t^1, or t and t^2, read the same
 //   address, NVIDIA's take half the time (forums.developer.nvidia.com/t/77228): hence the order of threads in `main`, 4 × 8
 //   to 32 of them. They read neighbouring vectors, so banks do not collide.
-// - Registers hold what they should: a sum and a total a result, 128 of them for 8 × 8, which leaves one workgroup of 256
-//   threads to a multiprocessor. Its 64 independent products a column hide their own latency, and a step's products that
-//   of the next step's loads. Sums have names, and loops over them are written out, so that no compiler keeps them elsewhere.
+// - Registers hold what they should: a sum and a total a result, 128 of them for 8 × 8, which leaves some eight teams of 32
+//   threads to a multiprocessor: two workgroups of 128 × 64 results, of which one multiplies while the other waits at its
+//   barrier, or one of 128 × 128. The 64 independent products a column hide their own latency, and a step's products that of
+//   the next step's loads. Sums have names, and loops over them are written out, so that no compiler keeps them elsewhere.
 // - The caches keep up. A block of halves is half a sector of 32 bytes, and its neighbour belongs to another segment: so a
 //   block of a tile costs 32 bytes for each of its rows and each of its outputs, and a larger tile halves that for each
 //   product. Workgroups of the same outputs begin one after the other, so that weights come from memory once.
 //
-// Few outputs and rows leave most of a GPU idle with a large tile: `record-linear.ts` takes a smaller one there. With 9 to 32
+// Few outputs and rows leave most of a GPU idle with a large tile: `float-tiles.ts` gives them a smaller one. With 9 to 32
 // rows there is little arithmetic to a weight, and STEP = 4 keeps more loads on their way.
 
 // f32 [rows, 8 · blocks], as vectors
