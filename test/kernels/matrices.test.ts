@@ -9,11 +9,12 @@ import {
   featureVariants,
   GPU_VARIANTS,
   hasMatrixKernel,
+  linearMatrixKernel,
   stepDowns,
   type Variants,
 } from '../../kernels/webgpu/kernels.ts';
-import { chooseMatrixUnits, matrixTile } from '../../kernels/webgpu/matrix-tile.ts';
-import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { chooseMatrixUnits, type MatrixUnits, matrixTile } from '../../kernels/webgpu/matrix-tile.ts';
+import { Pipelines, specialize, unrolled } from '../../kernels/webgpu/pipelines.ts';
 import { findFault } from '../../kernels/webgpu/self-check.ts';
 import { SHADERS } from '../../kernels/webgpu/shaders.ts';
 import { Random } from '../random.ts';
@@ -125,6 +126,23 @@ for (const tile of [{}, { tileRows: 32, tileOuts: 128 }]) {
     }
   });
 }
+
+onMatrices('the kernel compiles for the units of other GPUs', async () => {
+  const { device } = gpu as Gpu;
+  for (const [m, n, k] of [
+    [16, 8, 32],
+    [16, 16, 32],
+    [16, 16, 16],
+    [8, 16, 32],
+  ]) {
+    const kernel = linearMatrixKernel('Q4_0', k, variants());
+    const constants = matrixTile({ ...(units as MatrixUnits), m, n, k }, 64, 32);
+    const text = kernel.files.map((file) => SHADERS[file]).join('\n');
+    device.pushErrorScope('validation');
+    device.createShaderModule({ code: unrolled(specialize(kernel.name, text, constants)) });
+    assert.is((await device.popErrorScope())?.message, undefined, `${m}×${n}×${k}`);
+  }
+});
 
 onMatrices('a fault of the matrix units is found, and is gone without them', async () => {
   const name = 'linear-many-rows-matrices';

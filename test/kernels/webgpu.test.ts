@@ -90,6 +90,13 @@ onGpu('an adapter steps down to arguments in a buffer where kernels with immedia
   await device.close();
 });
 
+onGpu('an adapter steps down to plainer kernels where its best ones do not compile', async () => {
+  const dotPacked = planted('dot-packed', 'dot4I8Packed(a, b)', 'dotFourBytes(a, b)');
+  const device = await WebGpuDevice.create({ shaders: { 'dot-packed': dotPacked } });
+  assert.match(device.description, /plain integer products/);
+  await device.close();
+});
+
 onGpu('a kernel that does not compile is refused with the compiler’s message', async () => {
   const text = await message(() => WebGpuDevice.create({ shaders: { norm: `${SHADERS.norm}\nfn broken(` } }));
   assert.match(text, /kernel norm does not compile: .*error/s);
