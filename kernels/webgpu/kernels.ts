@@ -192,7 +192,7 @@ function productFiles(format: WeightFormat, { packedDot, halves }: FeatureVarian
 
 /** Matrix units multiply formats whose blocks have one scale. */
 export function hasMatrixKernel(format: WeightFormat): boolean {
-  return format === 'Q8_0' || format === 'Q4_0';
+  return isQuantized(format) && format !== 'Q6_K';
 }
 
 function manyRowsFiles(format: WeightFormat): ShaderName[] {
@@ -243,7 +243,7 @@ export function linearMatrixKernel(format: WeightFormat, columns: number, featur
       'linear-group',
       product,
       operands,
-      'matrix-quantized',
+      isAffine(format) ? 'matrix-affine' : 'matrix-quantized',
       'linear-many-rows-matrices',
     ],
     bindings: ['read', 'read', 'read', 'read', 'read', 'write'],

@@ -1534,6 +1534,7 @@ fn main(
 // least normal number it is taken as zero.
 
 const HAS_MIN: bool = false;
+const ONE_SCALE: bool = true;
 
 // The scales of columns 0 … 15 and 16 … 31, and the min.
 fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
@@ -1546,6 +1547,7 @@ fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
   'factors-half-min': `// What codes are multiplied by, and what is added: behind them a half-precision scale and a min for each block.
 
 const HAS_MIN: bool = true;
+const ONE_SCALE: bool = true;
 
 // The scales of columns 0 … 15 and 16 … 31, and the min.
 fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
@@ -1556,6 +1558,7 @@ fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
   'factors-half': `// What codes are multiplied by: behind them a half-precision scale for each block.
 
 const HAS_MIN: bool = false;
+const ONE_SCALE: bool = true;
 
 // The scales of columns 0 … 15 and 16 … 31, and the min.
 fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
@@ -1568,6 +1571,7 @@ fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
 // of Q4_K and Q5_K: d and dmin in half precision, then 6-bit scales and mins of the blocks in twelve bytes.
 
 const HAS_MIN: bool = true;
+const ONE_SCALE: bool = true;
 
 fn byteOf(header: vec4u, i: u32) -> u32 {
   return (header[1u + i / 4u] >> (8u * (i % 4u))) & 0xffu;
@@ -1593,6 +1597,7 @@ fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
 // then a half-precision d for each eight blocks, which these are multiplied by.
 
 const HAS_MIN: bool = false;
+const ONE_SCALE: bool = false;
 
 // The scales of columns 0 … 15 and 16 … 31, and the min.
 fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {
@@ -2319,7 +2324,7 @@ fn storeFour(row: u32, o: u32, results: vec4f) {
 // integers of the result, so that it is exact, whatever M, N and K are. WGSL lets no thread see the elements of a matrix, and
 // each block has scales of its own: so the products go through workgroup memory, and every thread scales and adds up those of
 // one quad of outputs and some rows. Segments are walked one after the other, see \`linear-group.wgsl\`: the bits are those of
-// the other kernels. Follows \`linear-group.wgsl\`, a \`product-*.wgsl\`, a \`matrix-operands*.wgsl\` and \`matrix-quantized.wgsl\`.
+// the other kernels. Follows \`linear-group.wgsl\`, a \`product-*.wgsl\`, and of \`matrix-*.wgsl\` the operands and the product's.
 //
 // Bound by workgroup memory: for each result and block 8 bytes for its product there and back, some 3 to load operands (a
 // subgroup loads M rows of x once for the STRIP matrices beside each other), 1.5 to keep them, 1 for factors. By \`dot4I8Packed\`
@@ -3011,6 +3016,25 @@ fn main(
   }
 }
 `,
+  'matrix-affine': `// What a matrix unit multiplies of a block, and what its product is multiplied by; follows \`product-affine.wgsl\`, for formats
+// of one scale a block.
+
+struct Operand {
+  low: vec4u,
+  high: vec4u,
+  factors: Factors,
+}
+
+fn rowOperand(row: u32, block: u32, blocks: u32) -> Operand {
+  let loaded = loadRow(row, block, blocks);
+  return Operand(loaded.low, loaded.high, vec2f(loaded.scale, loaded.sum));
+}
+
+fn weightOperand(base: u32, block: u32, blocks: u32) -> Operand {
+  let loaded = loadBlock(base, block, blocks);
+  return Operand(loaded.codes.low, loaded.codes.high, loaded.factors.xz);
+}
+`,
   'matrix-operands-narrow': `// As \`matrix-operands.wgsl\`, for products of 8 columns: elements of 8 bytes.
 
 const ELEMENT_COLUMNS: u32 = 8u;
@@ -3297,8 +3321,8 @@ var<immediate> params: Params;
 @group(0) @binding(0) var<uniform> params: Params;
 `,
   'product-affine': `// A block's products for weights of codes, scales and mins and 8-bit activations, in the form that the linear kernels ask
-// for: Σ code · activation exact in integers for each 16 columns, times their scale; Σ activation times the min; all times
-// the scale of the activations. Follows a file that declares \`dotBytes\`, a \`codes-*\` and a \`factors-*\` file.
+// for: Σ code · activation exact in integers for all columns of a scale, 32 or 16, times that; Σ activation times the min;
+// all times the scale of the activations. Follows a file that declares \`dotBytes\`, a \`codes-*\` and a \`factors-*\` file.
 
 // Signed bytes, two vectors a block, [rows, blocks]
 @group(0) @binding(4) var<storage, read> x: array<vec4u>;
@@ -3337,10 +3361,22 @@ fn loadRow(row: u32, block: u32, blocks: u32) -> XBlock {
   return XBlock(low, high, xScales[at], f32(dotHalf(ones, low) + dotHalf(ones, high)));
 }
 
+// The scale and min of a block of weights; the scale and sum of a block of x.
+alias Factors = vec2f;
+
+// sum + a block's exact product and its min's share, scaled.
+fn addExact(exact: i32, weight: Factors, row: Factors, sum: f32) -> f32 {
+  return fma(fma(row.y, weight.y, f32(exact) * weight.x), row.x, sum);
+}
+
 // sum + the products of one block of one row.
 fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
-  let low = f32(dotHalf(weight.codes.low, row.low)) * weight.factors.x;
-  let both = fma(f32(dotHalf(weight.codes.high, row.high)), weight.factors.y, low);
+  let low = dotHalf(weight.codes.low, row.low);
+  let high = dotHalf(weight.codes.high, row.high);
+  if (ONE_SCALE) {
+    return addExact(low + high, weight.factors.xz, vec2f(row.scale, row.sum), sum);
+  }
+  let both = fma(f32(high), weight.factors.y, f32(low) * weight.factors.x);
   return fma(fma(row.sum, weight.factors.z, both), row.scale, sum);
 }
 `,

@@ -2,13 +2,12 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type OpRecorder, WebGpuDevice, type WeightFormat } from '../../kernels/index.ts';
+import { type OpRecorder, WebGpuDevice } from '../../kernels/index.ts';
 import type { AdapterFeatures, MatrixShape } from '../../kernels/webgpu/adapter.ts';
 import type { Gpu } from '../../kernels/webgpu/gpu.ts';
 import {
   featureVariants,
   GPU_VARIANTS,
-  hasMatrixKernel,
   linearMatrixKernel,
   stepDowns,
   type Variants,
@@ -80,7 +79,8 @@ test('a tile is cut so that each subgroup has a part, and into whole matrices', 
   assert.equal(strip('i8 32x8x16', 64, 16, 32), [32, 2], 'rows of a matrix are not cut');
 });
 
-const FORMATS = (['Q8_0', 'Q4_0'] satisfies WeightFormat[]).filter(hasMatrixKernel);
+/** Of each way to read codes and to scale products. */
+const FORMATS = ['Q8_0', 'Q4_0', 'Q5_K', 'MXFP4'] as const;
 
 /** Rows of x, least columns, rows of the weight: both tiles, ragged either way, one segment and several, some with a rest. */
 const SHAPES = [
@@ -90,7 +90,10 @@ const SHAPES = [
   [40, 1120, 70],
 ] as const;
 
-for (const tile of [{}, { tileRows: 32, tileOuts: 128 }]) {
+for (const { formats, ...tile } of [
+  { formats: FORMATS },
+  { formats: ['Q4_K'] as const, tileRows: 32, tileOuts: 128 },
+]) {
   onMatrices(`products by matrix units have the bits of those without, tile ${JSON.stringify(tile)}`, async () => {
     const pipelines = new Pipelines(gpu as Gpu);
     const found: Float32Array[][] = [];
@@ -99,7 +102,7 @@ for (const tile of [{}, { tileRows: 32, tileOuts: 128 }]) {
       const bench = await openBench(device);
       const random = new Random(51);
       const results: Float32Array[] = [];
-      for (const format of FORMATS) {
+      for (const format of formats) {
         for (const [rows, width, outs] of SHAPES) {
           const cols = wholeBlocks(format, width);
           const table = bench.input('x', random.floats(rows * cols), cols);

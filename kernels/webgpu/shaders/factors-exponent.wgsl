@@ -2,6 +2,7 @@
 // least normal number it is taken as zero.
 
 const HAS_MIN: bool = false;
+const ONE_SCALE: bool = true;
 
 // The scales of columns 0 … 15 and 16 … 31, and the min.
 fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {

@@ -2,6 +2,7 @@
 // of Q4_K and Q5_K: d and dmin in half precision, then 6-bit scales and mins of the blocks in twelve bytes.
 
 const HAS_MIN: bool = true;
+const ONE_SCALE: bool = true;
 
 fn byteOf(header: vec4u, i: u32) -> u32 {
   return (header[1u + i / 4u] >> (8u * (i % 4u))) & 0xffu;

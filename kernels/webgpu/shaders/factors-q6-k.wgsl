@@ -2,6 +2,7 @@
 // then a half-precision d for each eight blocks, which these are multiplied by.
 
 const HAS_MIN: bool = false;
+const ONE_SCALE: bool = false;
 
 // The scales of columns 0 … 15 and 16 … 31, and the min.
 fn factorsOf(base: u32, block: u32, blocks: u32) -> vec3f {

@@ -6,7 +6,7 @@
 // integers of the result, so that it is exact, whatever M, N and K are. WGSL lets no thread see the elements of a matrix, and
 // each block has scales of its own: so the products go through workgroup memory, and every thread scales and adds up those of
 // one quad of outputs and some rows. Segments are walked one after the other, see `linear-group.wgsl`: the bits are those of
-// the other kernels. Follows `linear-group.wgsl`, a `product-*.wgsl`, a `matrix-operands*.wgsl` and `matrix-quantized.wgsl`.
+// the other kernels. Follows `linear-group.wgsl`, a `product-*.wgsl`, and of `matrix-*.wgsl` the operands and the product's.
 //
 // Bound by workgroup memory: for each result and block 8 bytes for its product there and back, some 3 to load operands (a
 // subgroup loads M rows of x once for the STRIP matrices beside each other), 1.5 to keep them, 1 for factors. By `dot4I8Packed`
