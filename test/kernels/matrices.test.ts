@@ -140,7 +140,7 @@ onMatrices('the kernel compiles for the units of other GPUs', async () => {
   ]) {
     const kernel = linearMatrixKernel('Q4_0', k, variants());
     const constants = matrixTile({ ...(units as MatrixUnits), m, n, k }, 64, 32);
-    const text = kernel.files.map((file) => SHADERS[file]).join('\n');
+    const text = [...kernel.files, 'params-uniform' as const].map((file) => SHADERS[file]).join('\n');
     device.pushErrorScope('validation');
     device.createShaderModule({ code: unrolled(specialize(kernel.name, text, constants)) });
     assert.is((await device.popErrorScope())?.message, undefined, `${m}×${n}×${k}`);
