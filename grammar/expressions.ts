@@ -42,7 +42,10 @@ export const EMPTY = 1;
 export const ANY_TEXT = 2;
 
 /** States that are explored to learn the lengths of an expression's texts. */
-const MAX_LENGTH_STATES = 300;
+const MAX_LENGTH_STATES = 100;
+
+/** States in which the end of a text with a bound on its length is searched for before its lengths are. */
+const FEW_STATES = 100;
 
 const NO_LABELS: readonly number[] = [];
 
@@ -462,6 +465,7 @@ export class Expressions {
       case 'repeat':
         return this.alive(shape.body);
       case 'sized': {
+        if (shape.min < FEW_STATES && this.#search(id, FEW_STATES)) return true;
         const lengths = this.lengths(shape.body);
         return lengths ? lengths.shortest < INFINITY && lengths.shortest <= shape.max : this.#search(id);
       }
@@ -476,12 +480,17 @@ export class Expressions {
     }
   }
 
-  /** Looks for the nearest end; what was searched in vain is dead, and what lies on the way to an end is alive. */
-  #search(start: number): boolean {
+  /**
+   * Looks for an end, first where it may be near; what was searched in vain is dead, and what lies on the way to an end is
+   * alive.
+   * @param most states after which the search is given up
+   */
+  #search(start: number, most = INFINITY): boolean {
     const from = new Map<number, number>([[start, -1]]);
-    const queue = [start];
-    for (let i = 0; i < queue.length; i++) {
-      const id = queue[i];
+    const queue = new NearestFirst();
+    queue.add(start, this.#all[start].minLength);
+    for (let id = queue.take(); id !== undefined; id = queue.take()) {
+      if (from.size > most) return false;
       const expression = this.#all[id];
       const searched =
         expression.shape.kind === 'both' || expression.shape.kind === 'not' || expression.shape.kind === 'sized';
@@ -494,10 +503,10 @@ export class Expressions {
       for (const target of this.edges(id).targets) {
         if (target === NOTHING || from.has(target)) continue;
         from.set(target, id);
-        queue.push(target);
+        queue.add(target, this.#all[target].minLength);
       }
     }
-    for (const id of queue) this.#all[id].alive = false;
+    for (const id of from.keys()) this.#all[id].alive = false;
     return false;
   }
 
@@ -545,5 +554,30 @@ export class Expressions {
       else expression.lengths = { shortest: shortest.get(id) ?? INFINITY, longestShortest };
       if (!shortest.has(id)) expression.alive = false;
     }
+  }
+}
+
+/** Distances from which on they are all taken for the same. */
+const FAR = 64;
+
+/** Numbers by their distance, the nearest first, and those of one distance in their order. */
+class NearestFirst {
+  readonly #queues: number[][] = [];
+  readonly #taken: number[] = [];
+
+  add(id: number, distance: number): void {
+    const at = Math.min(distance, FAR);
+    while (this.#queues.length <= at) {
+      this.#queues.push([]);
+      this.#taken.push(0);
+    }
+    this.#queues[at].push(id);
+  }
+
+  take(): number | undefined {
+    for (let at = 0; at < this.#queues.length; at++) {
+      if (this.#taken[at] < this.#queues[at].length) return this.#queues[at][this.#taken[at]++];
+    }
+    return undefined;
   }
 }

@@ -15,6 +15,7 @@ const MAX_ALTERNATIVES = 512;
 
 /**
  * The alternatives of a formula, given those of its atoms. They may overlap; their union is exact.
+ * @param known those of formulas that were asked for with the same atoms; what is found comes in
  * @throws GrammarError when there are too many
  */
 export function alternatives(
@@ -22,6 +23,19 @@ export function alternatives(
   formula: Value,
   ofAtom: (atom: Value) => readonly Alternative[],
   satisfiable: (value: Value) => boolean,
+  known: Map<Value, readonly Alternative[]>,
+): readonly Alternative[] {
+  let list = known.get(formula);
+  if (!list) known.set(formula, (list = findAlternatives(values, formula, ofAtom, satisfiable, known)));
+  return list;
+}
+
+function findAlternatives(
+  values: Values,
+  formula: Value,
+  ofAtom: (atom: Value) => readonly Alternative[],
+  satisfiable: (value: Value) => boolean,
+  known: Map<Value, readonly Alternative[]>,
 ): readonly Alternative[] {
   const { shape } = formula;
   switch (shape.kind) {
@@ -32,12 +46,12 @@ export function alternatives(
     case 'or':
       return merge(
         values,
-        shape.parts.flatMap((part) => alternatives(values, part, ofAtom, satisfiable)),
+        shape.parts.flatMap((part) => alternatives(values, part, ofAtom, satisfiable, known)),
       );
     case 'and': {
       let product: readonly Alternative[] = [{ value: values.all, next: values.all }];
       for (const part of shape.parts) {
-        const ways = alternatives(values, part, ofAtom, satisfiable);
+        const ways = alternatives(values, part, ofAtom, satisfiable, known);
         if (product.length * ways.length > MAX_ALTERNATIVES) {
           throw new GrammarError('the schema combines too many alternatives that a text does not tell apart');
         }

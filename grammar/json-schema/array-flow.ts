@@ -37,6 +37,8 @@ export class ArrayFlow implements ContainerFlow {
   #order: string | undefined;
   readonly #states = new Map<FlowState, State>();
   readonly #alternatives = new Map<Value, readonly Alternative[]>();
+  readonly #known = new Map<Value, readonly Alternative[]>();
+  readonly #clamped = new Map<Value, Value>();
   readonly #ends: EndSearch<Value>;
   readonly #leaves = new Map<Node, Value>();
 
@@ -260,7 +262,9 @@ export class ArrayFlow implements ContainerFlow {
         lowering.values,
         formula,
         (atom) => this.#ofAtom(atom),
-        (value) => lowering.satisfiable(value),
+        // What is only assumed to have no value may have one.
+        (value) => lowering.satisfiable(value) || lowering.assuming,
+        this.#known,
       );
       this.#alternatives.set(formula, list);
     }
@@ -302,6 +306,12 @@ export class ArrayFlow implements ContainerFlow {
 
   /** The same formula with great counts made small. */
   #clamp(formula: Value): Value {
+    let clamped = this.#clamped.get(formula);
+    if (!clamped) this.#clamped.set(formula, (clamped = this.#makeClamped(formula)));
+    return clamped;
+  }
+
+  #makeClamped(formula: Value): Value {
     const { values } = this.#lowering;
     const { shape } = formula;
     switch (shape.kind) {

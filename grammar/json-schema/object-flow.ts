@@ -46,6 +46,9 @@ export class ObjectFlow implements ContainerFlow {
   readonly #namesDiffer: boolean;
   readonly #states = new Map<FlowState, State>();
   readonly #alternatives = new Map<string, readonly Alternative[]>();
+  /** By index: the alternatives of parts of formulas. */
+  readonly #known: Map<Value, readonly Alternative[]>[] = [];
+  readonly #clamped = new Map<Value, Value>();
   readonly #simplified = new Map<string, Value>();
   readonly #members = new Map<Value, Node>();
   readonly #leaves = new Map<Node, Value>();
@@ -124,6 +127,7 @@ export class ObjectFlow implements ContainerFlow {
         this.#start,
         (atom) => (atom.shape.kind === 'requiredList' ? anything : this.#ofAtom(atom, index)),
         () => true,
+        new Map(),
       );
     } catch (error) {
       // Too many of them: whether they can be told is found out when a text gets there.
@@ -293,13 +297,20 @@ export class ObjectFlow implements ContainerFlow {
         values,
         formula,
         (atom) => this.#ofAtom(atom, index),
-        (value) => lowering.satisfiable(value),
+        // What is only assumed to have no value may have one.
+        (value) => lowering.satisfiable(value) || lowering.assuming,
+        this.#knownAt(index),
       )
         .map(({ value, next }) => ({ value, next: this.#simplify(next, position) }))
         .filter(({ next }) => next !== values.none);
       this.#alternatives.set(key, list);
     }
     return list;
+  }
+
+  #knownAt(index: number): Map<Value, readonly Alternative[]> {
+    this.#known[index] ??= new Map();
+    return this.#known[index];
   }
 
   #ofAtom(atom: Value, index: number): Alternative[] {
@@ -391,6 +402,12 @@ export class ObjectFlow implements ContainerFlow {
 
   /** The same formula with great counts made small. */
   #clamp(formula: Value): Value {
+    let clamped = this.#clamped.get(formula);
+    if (!clamped) this.#clamped.set(formula, (clamped = this.#makeClamped(formula)));
+    return clamped;
+  }
+
+  #makeClamped(formula: Value): Value {
     const { values } = this.#lowering;
     const { shape } = formula;
     switch (shape.kind) {

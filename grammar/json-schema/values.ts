@@ -68,12 +68,16 @@ export interface Value {
   readonly shape: Shape;
 }
 
+/** More formulas than the budget lets one schema have. */
+const MAX_IDS = 2 ** 26;
+
 export class Values {
   readonly all: Value;
   readonly none: Value;
   readonly #byKey = new Map<string, Value>();
   readonly #objectIds = new Map<object, number>();
   readonly #negations = new Map<Value, Value>();
+  readonly #pairs = { and: new Map<number, Value>(), or: new Map<number, Value>() };
   /** The tables of objects without a member of some name. */
   readonly #tables = new Map<string, MemberTable>();
   readonly #budget: Budget;
@@ -86,11 +90,25 @@ export class Values {
   }
 
   and(...parts: readonly Value[]): Value {
-    return this.#combine('and', parts, this.all, this.none);
+    return parts.length === 2 ? this.#pair('and', parts) : this.#combine('and', parts, this.all, this.none);
   }
 
   or(...parts: readonly Value[]): Value {
-    return this.#combine('or', parts, this.none, this.all);
+    return parts.length === 2 ? this.#pair('or', parts) : this.#combine('or', parts, this.none, this.all);
+  }
+
+  /** Two formulas are put together over and over while a text is read. */
+  #pair(kind: 'and' | 'or', parts: readonly Value[]): Value {
+    const [a, b] = parts;
+    const [neutral, absorbing] = kind === 'and' ? [this.all, this.none] : [this.none, this.all];
+    if (a === absorbing || b === absorbing) return absorbing;
+    if (a === neutral || a === b) return b;
+    if (b === neutral) return a;
+    const key = a.id * MAX_IDS + b.id;
+    const known = this.#pairs[kind];
+    let pair = known.get(key);
+    if (!pair) known.set(key, (pair = this.#combine(kind, parts, neutral, absorbing)));
+    return pair;
   }
 
   place(place: Place, negated = false): Value {
