@@ -114,14 +114,17 @@ export class WebGpuDevice implements Device {
     this.#readback = new Readback(gpu, this.#memory);
     const unused = (usage?: number) => this.#memory.allocate(16, 'unused', usage);
     this.#unused = { uniform: unused(USAGE.UNIFORM), read: unused(), write: [unused(), unused()] };
-    const products = `${variants.packedDot ? 'packed' : 'plain'} integer products`;
     const { m, n, k } = variants.matrices ?? {};
-    const matrices = variants.matrices ? `matrix units ${m}×${n}×${k}` : undefined;
+    const matrices = variants.matrices ? [`matrix units ${m}×${n}×${k}`] : [];
     const isTuned = Object.keys(variants.linearTiles).length > 0;
-    const linear = variants.plainLinear ? ['plain linear'] : [matrices, isTuned ? 'tuned tiles' : undefined];
-    const immediates = variants.immediates ? 'immediates' : undefined;
-    const parts = [gpu.features.description, products, variants.halves ? 'f16' : undefined, immediates, ...linear];
-    this.description = `webgpu (${parts.filter((part) => part !== undefined).join(', ')})`;
+    const used = [
+      `${variants.packedDot ? 'packed' : 'plain'} integer products`,
+      ...(variants.halves ? ['f16'] : []),
+      ...(variants.immediates ? ['immediates'] : []),
+      ...(variants.subgroups ? [`subgroups of ${variants.subgroups}`] : []),
+      ...(variants.plainLinear ? ['plain linear'] : [...matrices, ...(isTuned ? ['tuned tiles'] : [])]),
+    ];
+    this.description = `webgpu (${[gpu.features.description, ...used].join(', ')})`;
   }
 
   /** WebGPU does not tell. */

@@ -45,6 +45,8 @@ export interface FeatureVariants {
   readonly matrices: MatrixUnits | undefined;
   /** Arguments as immediates, which come with the commands, rather than in a uniform buffer. */
   readonly immediates: boolean;
+  /** Neighbouring threads that surely share a subgroup, up to {@link MOST_SPAN}; 0: workgroup memory instead. No bit depends on it. */
+  readonly subgroups: number;
 }
 
 /** The variants of kernels that a device runs; every row of a weight takes the same one, whatever the batch. */
@@ -79,6 +81,11 @@ export interface Variants extends FeatureVariants {
   /** Rows that follow one another in a sequence share their reading of keys and values. */
   readonly promptRuns: boolean;
 }
+
+/** Beyond this a larger subgroup saves nothing: a block is 32 columns, and a workgroup then has 8 spans. */
+const MOST_SPAN = 32;
+/** Threads that bring the columns of a block to `quantize-four.wgsl`. */
+const BLOCK_THREADS = 8;
 
 /** What suits a GPU. */
 export const GPU_VARIANTS = {
@@ -120,15 +127,23 @@ export function bestVariants(features: AdapterFeatures): Variants {
 
 /** The variants that hang on a feature, each used where the adapter has it. */
 export function featureVariants(features: AdapterFeatures): FeatureVariants {
-  const { packedDot, halves, immediateBytes } = features;
-  return { packedDot, halves, matrices: chooseMatrixUnits(features), immediates: immediateBytes > 0 };
+  const { packedDot, halves, immediateBytes, subgroupThreads } = features;
+  // A kernel's subgroups may be larger than the least; some drivers do not say so truly.
+  const subgroups = Math.min(subgroupThreads?.least ?? 0, MOST_SPAN);
+  return { packedDot, halves, matrices: chooseMatrixUnits(features), immediates: immediateBytes > 0, subgroups };
 }
 
 /** One op a kernel, each row of attention for itself. */
 export const UNFUSED_VARIANTS = { fused: false, promptRuns: false };
 
 /** No variant that hangs on a feature. */
-const FEATURELESS: FeatureVariants = { packedDot: false, halves: false, matrices: undefined, immediates: false };
+export const FEATURELESS: FeatureVariants = {
+  packedDot: false,
+  halves: false,
+  matrices: undefined,
+  immediates: false,
+  subgroups: 0,
+};
 
 /** What asks least of an adapter and its compiler. */
 export const PLAIN_VARIANTS: Variants = { ...FEATURELESS, ...CPU_VARIANTS };
@@ -142,6 +157,26 @@ export function stepDowns(best: Variants): Variants[] {
     { ...best, ...UNFUSED_VARIANTS },
     PLAIN_VARIANTS,
   ];
+}
+
+/** Sums over a workgroup's threads, and blocks rounded to 8 bits by those that make them: see {@link acrossThreads}. */
+const SUM_THREADS: readonly ShaderName[] = ['span-plain', 'sum-threads'];
+const QUANTIZE_FOUR: readonly ShaderName[] = ['maxima-plain', 'quantize-four'];
+
+/** A kernel with the files and constants by which its threads tell each other, within subgroups where these are used. */
+export function acrossThreads(
+  kernel: Kernel,
+  constants: KernelConstants,
+  { subgroups }: FeatureVariants,
+): readonly [Kernel, KernelConstants] {
+  if (!subgroups) return [kernel, constants];
+  const sums = kernel.files.includes('span-plain');
+  const files = kernel.files.map((file): ShaderName => {
+    if (file === 'span-plain') return 'span-subgroups';
+    return file === 'maxima-plain' && subgroups >= BLOCK_THREADS ? 'maxima-subgroups' : file;
+  });
+  const span = Math.min(subgroups, Number(constants.THREADS ?? MOST_SPAN));
+  return [{ ...kernel, files }, sums ? { ...constants, SPAN: span } : constants];
 }
 
 /** Value of `ACTIVATION` in `activate.wgsl`. */
@@ -265,7 +300,7 @@ export function linearGatedKernel(format: WeightFormat, features: FeatureVariant
   const { dot, weight, product } = productFiles(format, features);
   return {
     name: `linear ${format}, gated`,
-    files: [...dot, 'step', ...weight, 'linear-group', product, 'activate', 'quantize-four', 'linear-gated'],
+    files: [...dot, 'step', ...weight, 'linear-group', product, 'activate', ...QUANTIZE_FOUR, 'linear-gated'],
     bindings: ['read', 'write', 'read', 'read', 'write', 'write', 'write'],
   };
 }
@@ -288,7 +323,7 @@ export function expertKernel(
 /** weights, chosen experts, x or its codes, scales of x, bias, codes and scales of the result or the result */
 export function expertGatedKernel(format: WeightFormat, quantizes: boolean, features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
-  const keep: ShaderName[] = quantizes ? ['quantize-four', 'keep-codes'] : ['keep-floats'];
+  const keep: ShaderName[] = quantizes ? [...QUANTIZE_FOUR, 'keep-codes'] : ['keep-floats'];
   return {
     name: `experts ${format}, gated`,
     files: [...dot, 'step', ...weight, 'expert-fused', product, 'activate', ...keep, 'expert-gated'],
@@ -324,7 +359,7 @@ export function attentionKernels(
   return {
     attention: {
       name: 'attention',
-      files: ['step', 'attention-group', 'attention-end', ...attend, 'quantize-four', 'attention'],
+      files: ['step', 'attention-group', 'attention-end', ...attend, ...QUANTIZE_FOUR, 'attention'],
       bindings: [...bindings, 'read'],
     },
     split: {
@@ -334,7 +369,7 @@ export function attentionKernels(
     },
     prompt: {
       name: 'attentionPrompt',
-      files: ['step', 'attention-group', 'attention-end', ...cache, 'quantize-four', 'attention-prompt'],
+      files: ['step', 'attention-group', 'attention-end', ...cache, ...QUANTIZE_FOUR, 'attention-prompt'],
       bindings: [...bindings, 'read'],
     },
   };
@@ -344,7 +379,13 @@ export function attentionKernels(
 export function ropeAndCacheKernel(format: KvFormat): Kernel {
   return {
     name: 'ropeAndCache',
-    files: ['step', 'rope-and-cache', STORE_FILE[format], ...(format === 'I8' ? [] : (['store-head'] as const))],
+    files: [
+      'step',
+      ...SUM_THREADS,
+      'rope-and-cache',
+      STORE_FILE[format],
+      ...(format === 'I8' ? [] : (['store-head'] as const)),
+    ],
     bindings: ['write', 'read', 'read', 'read', 'write', 'write'],
   };
 }
@@ -353,13 +394,13 @@ export const KERNELS = {
   /** x, add, weight, out, bias */
   norm: {
     name: 'norm',
-    files: ['step', 'norm'],
+    files: ['step', ...SUM_THREADS, 'norm'],
     bindings: ['write', 'read', 'read', 'write', 'read'],
   },
   /** codes, scales, x, add, weight, out */
   normRows: {
     name: 'normRows',
-    files: ['step', 'quantize-four', 'norm-rows'],
+    files: ['step', ...SUM_THREADS, ...QUANTIZE_FOUR, 'norm-rows'],
     bindings: ['write', 'write', 'write', 'read', 'read', 'write'],
   },
   /** x, codes, scales */
@@ -371,7 +412,7 @@ export const KERNELS = {
   /** codes, scales, partials, two unused, out, sinks */
   attentionMerge: {
     name: 'attentionMerge',
-    files: ['step', 'attention-group', 'attention-end', 'quantize-four', 'attention-merge'],
+    files: ['step', 'attention-group', 'attention-end', ...QUANTIZE_FOUR, 'attention-merge'],
     bindings: ['write', 'write', 'read', 'read', 'read', 'write', 'read'],
   },
   /** x, out */
@@ -383,7 +424,7 @@ export const KERNELS = {
   /** codes, scales, x, out */
   gatedActivationRows: {
     name: 'gatedActivationRows',
-    files: ['step', 'activate', 'quantize-four', 'gated-activation-rows'],
+    files: ['step', 'activate', ...QUANTIZE_FOUR, 'gated-activation-rows'],
     bindings: ['write', 'write', 'read', 'write'],
   },
   /** x, out */
@@ -429,7 +470,7 @@ export const KERNELS = {
   },
   logitList: {
     name: 'logitList',
-    files: ['step', 'logit-row', 'logit-list'],
+    files: ['step', 'logit-row', ...SUM_THREADS, 'logit-list'],
     bindings: ['read', 'read', 'write', 'write'],
   },
   /** x, out */

@@ -83,7 +83,7 @@ export class Pipelines {
 /** WGSL files one after the other, what they enable and require before all of them. */
 function joined(texts: readonly string[]): string {
   const text = texts.join('\n');
-  const directives = /^(enable|requires) [^;]+;$/gm;
+  const directives = /^(enable |requires |diagnostic\()[^;]+;$/gm;
   return `${(text.match(directives) ?? []).join('\n')}\n${text.replace(directives, '')}`;
 }
 

@@ -5,7 +5,7 @@ import { type Argument, type ArgumentForm, argumentBytes } from './arguments.ts'
 import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { USAGE } from './gpu.ts';
-import { KERNELS, type Kernel, type KernelConstants, type Variants } from './kernels.ts';
+import { acrossThreads, KERNELS, type Kernel, type KernelConstants, type Variants } from './kernels.ts';
 import { blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { WeightRun } from './stack.ts';
@@ -245,7 +245,8 @@ export class Recording {
         workgroups,
         pipeline: undefined,
         compile: async () => {
-          dispatch.pipeline ??= await this.#pipelines.compile(kernel, constants, args, form);
+          const variant = acrossThreads(kernel, constants ?? {}, this.variants);
+          dispatch.pipeline ??= await this.#pipelines.compile(...variant, args, form);
         },
       };
       return dispatch;

@@ -3,7 +3,17 @@
  * that computes wrongly looks like a model that talks nonsense; so nothing is served before this has passed.
  */
 
-import type { Device, KvFormat, OpRecorder, ReducedLogits, StepInput, Tensor } from '../contract.ts';
+import type {
+  Constant,
+  Device,
+  KvCache,
+  KvFormat,
+  OpRecorder,
+  ReducedLogits,
+  StepInput,
+  Tensor,
+  Weight,
+} from '../contract.ts';
 import { quantize, type WeightFormat } from '../formats.ts';
 import { ReferenceDevice } from '../reference/device.ts';
 
@@ -183,6 +193,7 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
   );
   // What is activated is no whole number of eighths, which bytes would hold exactly.
   const floatDown = await weight('F32', EXPERTS * OUTS, EXPERT_COLS, waves(EXPERTS * OUTS * EXPERT_COLS), EXPERTS);
+  const rounding = await roundedRows(device, x, { tensor, weight, output }, cache, rope);
   const routes = device.createRoutes({ experts: EXPERTS, perToken: PER_TOKEN });
   const scores = tensor('scores', EXPERTS);
   const scoreTable = await weight('F32', MAX_ROWS, EXPERTS, waves(MAX_ROWS * EXPERTS));
@@ -248,7 +259,71 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
       // Small scores, too: a key that falls between two bytes may be rounded to either.
       record.attention({ qkv, heads: HEADS, scale: 0.02, cache, layer: 0, out });
     }
+    rounding(record);
     record.gatherRows({ x: normed, out: gathered });
+  };
+}
+
+interface Operands {
+  readonly tensor: (name: string, cols: number) => Tensor;
+  readonly weight: (format: WeightFormat, rows: number, cols: number, values: Float32Array) => Promise<Weight>;
+  readonly output: (kernel: string, cols: number) => Tensor;
+}
+
+/** Ops whose kernels round the rows they make for a linear after them: rows that 8 bits hold exactly, times a common factor. */
+async function roundedRows(
+  device: Device,
+  x: Tensor,
+  { tensor, weight, output }: Operands,
+  cache: KvCache,
+  rope: Constant,
+): Promise<(record: OpRecorder) => void> {
+  const half = COLS / 2;
+  const linearOf = async (kernel: string, made: Tensor) => ({
+    x: made,
+    weights: [await weight('Q8_0', OUTS, made.cols, waves(OUTS * made.cols))],
+    out: output(`${kernel}, rounded`, OUTS),
+  });
+  const ones = device.createConstant('ones', new Float32Array(COLS).fill(1));
+  const normed = await linearOf('norm', tensor('normed', COLS));
+  // Gates of one, beside eighths.
+  const gatesAndRows = eighths(MAX_ROWS * COLS).map((value, i) => (i % COLS < half ? 1 : value));
+  const gateTable = await weight('F32', MAX_ROWS, COLS, gatesAndRows);
+  const gateUp = tensor('even gate and up', COLS);
+  const activated = await linearOf('gatedActivation', tensor('activated', half));
+  // Rows of x behind gates that are the same for all columns.
+  const picks = new Float32Array(COLS * COLS);
+  for (let i = 0; i < half; i++) {
+    picks[i * COLS] = 1 / 16;
+    picks[(half + i) * COLS + i] = 1;
+  }
+  const pickMatrix = await weight('Q8_0', COLS, COLS, picks);
+  const picked = tensor('picked gate and up', COLS);
+  const activatedLinear = await linearOf('linear and gatedActivation', tensor('activated picks', half));
+  // All positions have the same values, which are their own mean.
+  const valueCols = KV_HEADS * HEAD_DIM;
+  const qkv = tensor('qkv of even values', (HEADS + 2 * KV_HEADS) * HEAD_DIM);
+  const value = eighths(valueCols);
+  const qkvTable = await weight(
+    'F32',
+    MAX_ROWS,
+    qkv.cols,
+    waves(MAX_ROWS * qkv.cols).map((wave, i) => value[(i % qkv.cols) - qkv.cols + valueCols] ?? wave),
+  );
+  const attended = await linearOf('attention', tensor('attended', HEADS * HEAD_DIM));
+  return (record) => {
+    record.norm({ x, weight: ones, eps: 1e-6, out: normed.x });
+    record.linear(normed);
+    record.embed({ table: gateTable, out: gateUp });
+    record.gatedActivation({ x: gateUp, activation: 'silu', out: activated.x });
+    record.linear(activated);
+    record.linear({ x, weights: [pickMatrix], out: picked });
+    record.gatedActivation({ x: picked, activation: 'silu', out: activatedLinear.x });
+    record.linear(activatedLinear);
+    record.embed({ table: qkvTable, out: qkv });
+    record.ropeAndCache({ qkv, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });
+    record.attention({ qkv, heads: HEADS, scale: 0.02, cache, layer: 0, out: attended.x });
+    record.linear(attended);
   };
 }
 

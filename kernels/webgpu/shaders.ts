@@ -400,9 +400,9 @@ fn main(
       out[at + four] = value;
     }
     if (QUANTIZE) {
-      workgroupBarrier();
+      maximaBarrier();
       noteFour(value, 0u, thread);
-      workgroupBarrier();
+      maximaBarrier();
       if (four < FOURS) {
         storeCodes(value, at + four, 0u, thread);
       }
@@ -625,9 +625,9 @@ fn endSplit(run: Run, isFirst: bool, isLast: bool, firstHead: u32, thread: u32) 
         out[at] = value;
       }
       if (QUANTIZE && isLast) {
-        workgroupBarrier();
+        maximaBarrier();
         noteFour(value, 0u, thread);
-        workgroupBarrier();
+        maximaBarrier();
         if (isStored) {
           storeCodes(value, at, 0u, thread);
         }
@@ -845,9 +845,9 @@ fn main(
         out[at + four] = value;
       }
       if (QUANTIZE) {
-        workgroupBarrier();
+        maximaBarrier();
         noteFour(value, 0u, thread);
-        workgroupBarrier();
+        maximaBarrier();
         if (four < FOURS) {
           storeCodes(value, at + four, 0u, thread);
         }
@@ -1657,7 +1657,7 @@ fn main(
   }
   if (QUANTIZE) {
     noteFour(values, 0u, thread);
-    workgroupBarrier();
+    maximaBarrier();
     if (isStored) {
       storeCodes(values, index, 0u, thread);
     }
@@ -1735,7 +1735,7 @@ fn main(
 
 fn keepBlock(values: vec4f, four: u32, thread: u32) {
   noteFour(values, 0u, thread);
-  workgroupBarrier();
+  maximaBarrier();
   if (thread < 8u) {
     storeCodes(values, four, 0u, thread);
   }
@@ -1928,7 +1928,7 @@ fn main(
     }
     if (QUANTIZE) {
       noteFour(values, 0u, thread);
-      workgroupBarrier();
+      maximaBarrier();
       if (thread < 8u) {
         storeCodes(values, four, 0u, thread);
       }
@@ -2802,10 +2802,8 @@ fn main(
 }
 `,
   'logit-list': `// Third pass of \`reduceLogits\`: lists the logits that reach the threshold, in any order, adds up the exponentials, and looks
-// up the picks. One thread a word; a word's terms are added in order, then a workgroup's words as a binary tree, and the host
-// adds up the workgroups. Follows \`logit-row.wgsl\`. Bound by memory without a sum, by arithmetic with one.
-
-var<workgroup> terms: array<f32, THREADS>;
+// up the picks. One thread a word; a word's terms are added in order, then a workgroup's words, and the host adds up the
+// workgroups. Follows \`logit-row.wgsl\` and \`sum-threads.wgsl\`. Bound by memory without a sum, by arithmetic with one.
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -2849,16 +2847,9 @@ fn main(
       }
     }
   }
-  terms[thread] = sum;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      terms[thread] += terms[thread + half];
-    }
-    workgroupBarrier();
-  }
+  let total = sumOfThreads(sum, thread);
   if (thread == 0u) {
-    atomicStore(&found[result + 8u + group], bitcast<u32>(terms[0]));
+    atomicStore(&found[result + 8u + group], bitcast<u32>(total));
   }
   let picks = requests[request + 2u];
   for (var i = group * THREADS + thread; i < picks; i += params.sums * THREADS) {
@@ -3087,6 +3078,45 @@ fn lessOffset(codes: vec4u) -> vec4u {
   return (codes + vec4u(0x01010101u * u32(128 - CODE_OFFSET))) ^ vec4u(0x80808080u);
 }
 `,
+  'maxima-plain': `// The greatest of what eight neighbouring threads bring, by workgroup memory, TURNS times: each thread notes its own, then all
+// meet at \`maximaBarrier\`, then each may read. Where subgroups have eight threads, \`maxima-subgroups.wgsl\` takes its place.
+
+var<workgroup> maxima: array<f32, THREADS * TURNS>;
+
+fn noteMaximum(value: f32, turn: u32, thread: u32) {
+  maxima[turn * THREADS + thread] = value;
+}
+
+fn maximaBarrier() {
+  workgroupBarrier();
+}
+
+fn maximumOfEight(turn: u32, thread: u32) -> f32 {
+  var greatest = 0.0;
+  for (var i = 0u; i < 8u; i++) {
+    greatest = max(greatest, maxima[turn * THREADS + (thread & ~7u) + i]);
+  }
+  return greatest;
+}
+`,
+  'maxima-subgroups': `// What \`maxima-plain.wgsl\` does, by subgroups of eight threads or more: nobody waits for anybody else, and the greatest is the
+// same in any order.
+enable subgroups;
+
+var<private> maxima: array<f32, TURNS>;
+
+fn noteMaximum(value: f32, turn: u32, thread: u32) {
+  let two = max(value, subgroupShuffleXor(value, 1u));
+  let four = max(two, subgroupShuffleXor(two, 2u));
+  maxima[turn] = max(four, subgroupShuffleXor(four, 4u));
+}
+
+fn maximaBarrier() {}
+
+fn maximumOfEight(turn: u32, thread: u32) -> f32 {
+  return maxima[turn];
+}
+`,
   'mix-routes': `// out[r] = Σ weights[p] · x[p] over the routes p of row r, in their order
 //
 // x        f32 [token rows · perToken, stride]
@@ -3129,9 +3159,9 @@ fn main(
 // x, add, out  f32 [rows, stride], as vectors
 // weight       f32 [cols], as vectors
 //
-// The form for rows of whole blocks of 32. One workgroup a row; thread t takes columns 4t … 4t+3, 4(t + THREADS), …, and
-// the threads' sums are added up in two steps of a fixed order. Follows \`quantize-four.wgsl\`. Bound by memory for many rows,
-// for one by the time that a workgroup takes: hence many threads. Source: Zhang and Sennrich, arXiv:1910.07467.
+// The form for rows of whole blocks of 32. One workgroup a row; thread t takes columns 4t … 4t+3, 4(t + THREADS), …. Follows
+// \`sum-threads.wgsl\` and \`quantize-four.wgsl\`. Bound by memory for many rows, for one by the time that a workgroup takes: hence
+// many threads, and all that is read is asked for at once. Source: Zhang and Sennrich, arXiv:1910.07467.
 
 struct Params {
   cols: u32,
@@ -3148,11 +3178,6 @@ struct Params {
 
 const THREADS: u32 = 256u;
 const RESIDUAL: bool = false;
-// Threads whose sums are added up together.
-const TEAM: u32 = 16u;
-
-var<workgroup> sums: array<f32, THREADS>;
-var<workgroup> teamSums: array<f32, THREADS / TEAM>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -3161,16 +3186,19 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = workgroupIndex(id, count);
-  if (row >= rowsOf(params.domain)) {
+  // Where workgroups are not folded each has a row, and need not wait for the count.
+  if (count.y > 1u && row >= rowsOf(params.domain)) {
     return;
   }
   let fours = params.cols / 4u;
   let at = row * fours;
-  // A thread keeps its columns: all loads are on their way at once, and nothing is read twice.
+  // A thread keeps its columns, and nothing is read twice.
   //# for t in TURNS
   let i$t = $tu * THREADS + thread;
   var kept$t = vec4f(0.0);
+  var weight$t = vec4f(0.0);
   if (i$t < fours) {
+    weight$t = weight[i$t];
     kept$t = x[at + i$t];
     if (RESIDUAL) {
       kept$t += params.addScale * add[at + i$t];
@@ -3187,24 +3215,10 @@ fn main(
   squares = fma(kept$t.y, kept$t.y, squares);
   squares = fma(kept$t.x, kept$t.x, squares);
   //# end
-  sums[thread] = squares;
-  workgroupBarrier();
-  if (thread < THREADS / TEAM) {
-    var sum = 0.0;
-    for (var i = 0u; i < TEAM; i++) {
-      sum += sums[thread * TEAM + i];
-    }
-    teamSums[thread] = sum;
-  }
-  workgroupBarrier();
-  var total = 0.0;
-  for (var i = 0u; i < THREADS / TEAM; i++) {
-    total += teamSums[i];
-  }
-  let scale = inverseSqrt(total / f32(params.cols) + params.eps);
+  let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(params.cols) + params.eps);
   //# for t in TURNS
   if (i$t < fours) {
-    kept$t = kept$t * scale * weight[i$t];
+    kept$t = kept$t * scale * weight$t;
     out[at + i$t] = kept$t;
   }
   if (QUANTIZE) {
@@ -3212,7 +3226,7 @@ fn main(
   }
   //# end
   if (QUANTIZE) {
-    workgroupBarrier();
+    maximaBarrier();
     //# for t in TURNS
     if (i$t < fours) {
       storeCodes(kept$t, at + i$t, $tu, thread);
@@ -3227,8 +3241,8 @@ fn main(
 // x, add, out   f32 [rows, stride]; with IN_PLACE the result goes to x, and \`out\` is not touched
 // weight, bias  f32 [cols]
 //
-// Columns \`first\` to first + cols of a row. One workgroup a row; thread t takes columns t, t + THREADS, … and the threads'
-// sums are added up as a binary tree, so that the order is fixed by the shape. Bound by memory.
+// Columns \`first\` to first + cols of a row. One workgroup a row; thread t takes columns t, t + THREADS, …. Follows
+// \`sum-threads.wgsl\`. Bound by memory.
 // Sources: Zhang and Sennrich, arXiv:1910.07467; Ba et al., arXiv:1607.06450.
 
 struct Params {
@@ -3251,23 +3265,6 @@ const RESIDUAL: bool = false;
 const IN_PLACE: bool = false;
 const CENTERED: bool = false;
 const BIAS: bool = false;
-
-var<workgroup> sums: array<f32, THREADS>;
-
-// The sum of what the threads bring; all of them call it together.
-fn summed(value: f32, thread: u32) -> f32 {
-  sums[thread] = value;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      sums[thread] += sums[thread + half];
-    }
-    workgroupBarrier();
-  }
-  let sum = sums[0];
-  workgroupBarrier();
-  return sum;
-}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -3293,14 +3290,15 @@ fn main(
   }
   var shift = 0.0;
   if (CENTERED) {
-    shift = summed(plain, thread) / f32(params.cols);
+    shift = sumOfThreads(plain, thread) / f32(params.cols);
     squares = 0.0;
     for (var i = thread; i < params.cols; i += THREADS) {
       let value = x[at + i] - shift;
       squares = fma(value, value, squares);
     }
+    workgroupBarrier();
   }
-  let scale = inverseSqrt(summed(squares, thread) / f32(params.cols) + params.eps);
+  let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(params.cols) + params.eps);
   for (var i = thread; i < params.cols; i += THREADS) {
     var value = (x[at + i] - shift) * scale * weight[i];
     if (BIAS) {
@@ -3446,7 +3444,8 @@ fn addBlock(weight: Block, row: XBlock, sum: f32) -> f32 {
 `,
   'quantize-four': `// Rounds a row to 8 bits in the kernel that makes it, so that linear finds its x ready: the same blocks, scales and bytes
 // as \`quantize-rows.wgsl\`. Every thread brings four neighbouring columns TURNS times, eight neighbouring threads a block:
-// first all \`noteFour\`, then a barrier, then all \`storeCodes\`. Follows a file that declares THREADS, a multiple of eight.
+// first all \`noteFour\`, then \`maximaBarrier\`, then all \`storeCodes\`. Follows a \`maxima-*.wgsl\` and a file that declares THREADS,
+// a multiple of eight.
 //
 // codes   a word of signed bytes for every four columns, [rows, stride / 4]
 // scales  f32 [rows, stride / 32]
@@ -3459,19 +3458,14 @@ const SCALES_BINDING: u32 = 3u;
 const QUANTIZE: bool = false;
 const TURNS: u32 = 1u;
 
-var<workgroup> maxima: array<f32, THREADS * TURNS>;
-
 fn noteFour(values: vec4f, turn: u32, thread: u32) {
   let pair = max(abs(values.xy), abs(values.zw));
-  maxima[turn * THREADS + thread] = max(pair.x, pair.y);
+  noteMaximum(max(pair.x, pair.y), turn, thread);
 }
 
 // \`four\` counts from the tensor's first columns.
 fn storeCodes(values: vec4f, four: u32, turn: u32, thread: u32) {
-  var greatest = 0.0;
-  for (var i = 0u; i < 8u; i++) {
-    greatest = max(greatest, maxima[turn * THREADS + (thread & ~7u) + i]);
-  }
+  let greatest = maximumOfEight(turn, thread);
   let scale = select(greatest / 127.0, 0.0, greatest < 1e-30);
   let inverse = select(1.0 / scale, 0.0, greatest < 1e-30);
   let bytes = bitcast<vec4u>(vec4i(clamp(round(values * inverse), vec4f(-127.0), vec4f(127.0)))) & vec4u(0xffu);
@@ -3540,8 +3534,8 @@ fn main(
 // rope          f32 [positions, rotaryDim]: rotaryDim/2 cosines, then as many sines
 // qNorm, kNorm  f32 [HEAD_DIM]
 //
-// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). A \`store-*.wgsl\` follows, which writes k and v in
-// the cache's format. Bound by memory.
+// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). Follows \`sum-threads.wgsl\`; a \`store-*.wgsl\` follows,
+// which writes k and v in the cache's format. Bound by memory.
 // Source: Su et al., arXiv:2104.09864.
 
 struct Params {
@@ -3564,7 +3558,6 @@ const Q_NORM: bool = false;
 const K_NORM: bool = false;
 
 var<workgroup> head: array<f32, HEAD_DIM>;
-var<workgroup> sums: array<f32, THREADS>;
 // What goes to the cache.
 var<workgroup> turned: array<f32, HEAD_DIM>;
 
@@ -3623,15 +3616,7 @@ fn main(
   }
   let isQuery = h < params.heads;
   if ((isQuery && Q_NORM) || (!isQuery && K_NORM)) {
-    sums[thread] = squares;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-      if (thread < half) {
-        sums[thread] += sums[thread + half];
-      }
-      workgroupBarrier();
-    }
-    let scale = inverseSqrt(sums[0] / f32(HEAD_DIM) + params.eps);
+    let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(HEAD_DIM) + params.eps);
     for (var i = thread; i < HEAD_DIM; i += THREADS) {
       head[i] = head[i] * scale * select(kNorm[i], qNorm[i], isQuery);
     }
@@ -3828,6 +3813,41 @@ fn main(
   }
 }
 `,
+  'span-plain': `// Sums over SPAN neighbouring threads: here a thread is alone. Where subgroups are used, \`span-subgroups.wgsl\` takes its place.
+
+const SPAN: u32 = 1u;
+
+fn spanSum(value: f32) -> f32 {
+  return value;
+}
+`,
+  'span-subgroups': `// Sums over SPAN neighbouring threads, which share a subgroup: in pairs, pairs of pairs and so on. Each thread adds the same
+// two numbers as its partner, so all have the same bits. SPAN is what every subgroup of the adapter has at least, up to 32
+// and to THREADS: the subgroup of a kernel may be larger, and no bit depends on that. Source: WGSL, "Subgroup built-in functions".
+enable subgroups;
+
+const SPAN: u32 = 4u;
+
+fn spanSum(value: f32) -> f32 {
+  var sum = value;
+  if (SPAN >= 2u) {
+    sum += subgroupShuffleXor(sum, 1u);
+  }
+  if (SPAN >= 4u) {
+    sum += subgroupShuffleXor(sum, 2u);
+  }
+  if (SPAN >= 8u) {
+    sum += subgroupShuffleXor(sum, 4u);
+  }
+  if (SPAN >= 16u) {
+    sum += subgroupShuffleXor(sum, 8u);
+  }
+  if (SPAN >= 32u) {
+    sum += subgroupShuffleXor(sum, 16u);
+  }
+  return sum;
+}
+`,
   step: `// What changes from step to step, in one buffer of words. Every kernel begins with this file.
 //
 //   step[0]  token rows                     step[6]   words of a block table
@@ -3987,6 +4007,65 @@ fn storeValue(page: u32, inPage: u32, thread: u32) {
   for (var i = thread; i < FOURS; i += THREADS) {
     values[at + 16u + inPage * FOURS + i] = bytesOf(fourOf(i), scale.y);
   }
+}
+`,
+  'sum-threads': `// The sum of what the threads of a workgroup bring, THREADS a power of two: in pairs of neighbours, pairs of pairs and so on.
+// The order is that of THREADS alone, so the same with subgroups of any size and without. Follows a \`span-*.wgsl\`.
+
+// Spans whose sums one thread adds up.
+const TEAM: u32 = 16u;
+const SPANS: u32 = THREADS / SPAN;
+
+// Of the spans, then of teams of them.
+var<workgroup> spanSums: array<f32, SPANS + SPANS / TEAM>;
+
+fn sumOfTwo(i: u32) -> f32 {
+  return spanSums[i] + spanSums[i + 1u];
+}
+
+fn sumOfFour(i: u32) -> f32 {
+  return sumOfTwo(i) + sumOfTwo(i + 2u);
+}
+
+fn sumOfEight(i: u32) -> f32 {
+  return sumOfFour(i) + sumOfFour(i + 4u);
+}
+
+fn sumOfSpans(first: u32, count: u32) -> f32 {
+  switch (count) {
+    case 2u: {
+      return sumOfTwo(first);
+    }
+    case 4u: {
+      return sumOfFour(first);
+    }
+    case 8u: {
+      return sumOfEight(first);
+    }
+    default: {
+      return sumOfEight(first) + sumOfEight(first + 8u);
+    }
+  }
+}
+
+// All threads call it together, and a barrier is between two calls.
+fn sumOfThreads(value: f32, thread: u32) -> f32 {
+  let sum = spanSum(value);
+  if (SPANS == 1u) {
+    return sum;
+  }
+  if (thread % SPAN == 0u) {
+    spanSums[thread / SPAN] = sum;
+  }
+  workgroupBarrier();
+  if (SPANS <= TEAM) {
+    return sumOfSpans(0u, SPANS);
+  }
+  if (thread < SPANS / TEAM) {
+    spanSums[SPANS + thread] = sumOfSpans(thread * TEAM, TEAM);
+  }
+  workgroupBarrier();
+  return sumOfSpans(SPANS, SPANS / TEAM);
 }
 `,
   'table-iq4-nl': `// What the nibbles of IQ4_NL weights stand for.

@@ -17,6 +17,7 @@ import { openAdapter } from '../../kernels/webgpu/adapter.ts';
 import { Gpu, type GpuLimits } from '../../kernels/webgpu/gpu.ts';
 import {
   bestVariants,
+  FEATURELESS,
   GPU_VARIANTS,
   type Kernel,
   type KernelConstants,
@@ -184,14 +185,21 @@ const MATRIX_SHAPES = [
 onGpu('every kernel of every variant fits what WebGPU grants everywhere', async () => {
   const gpu = (await testGpu()) as Gpu;
   const pipelines = new NotingPipelines(gpu);
-  const [features, none] = [true, false].map(
-    (has): Variants => ({ packedDot: has, halves: has, matrices: undefined, immediates: has, ...GPU_VARIANTS }),
-  );
+  const none: Variants = { ...FEATURELESS, ...GPU_VARIANTS };
+  const features = { ...none, packedDot: true, halves: true, immediates: true };
   const byMatrices = MATRIX_SHAPES.map(([m, n, k]): Variants => {
     const matrices = { component: 'i8', result: 'i32', m, n, k, subgroupThreads: 32 } as const;
     return { ...features, matrices };
   });
-  const variants = [features, none, ...byMatrices, { ...features, ...UNFUSED_VARIANTS }, PLAIN_VARIANTS];
+  const bySubgroups = [4, 8, 32].map((subgroups) => ({ ...features, subgroups }));
+  const variants = [
+    none,
+    features,
+    ...byMatrices,
+    ...bySubgroups,
+    { ...features, ...UNFUSED_VARIANTS },
+    PLAIN_VARIANTS,
+  ];
   const shapes: Omit<LayerShape, 'format'>[] = [
     { hidden: 256, heads: 1, kvHeads: 1, headDim: 32, ffn: 256 },
     { hidden: 256, heads: 64, kvHeads: 1, headDim: 64, ffn: 256 },

@@ -43,9 +43,9 @@ fn main(
       out[at + four] = value;
     }
     if (QUANTIZE) {
-      workgroupBarrier();
+      maximaBarrier();
       noteFour(value, 0u, thread);
-      workgroupBarrier();
+      maximaBarrier();
       if (four < FOURS) {
         storeCodes(value, at + four, 0u, thread);
       }

@@ -213,9 +213,9 @@ fn endSplit(run: Run, isFirst: bool, isLast: bool, firstHead: u32, thread: u32) 
         out[at] = value;
       }
       if (QUANTIZE && isLast) {
-        workgroupBarrier();
+        maximaBarrier();
         noteFour(value, 0u, thread);
-        workgroupBarrier();
+        maximaBarrier();
         if (isStored) {
           storeCodes(value, at, 0u, thread);
         }

@@ -44,7 +44,7 @@ fn main(
   }
   if (QUANTIZE) {
     noteFour(values, 0u, thread);
-    workgroupBarrier();
+    maximaBarrier();
     if (isStored) {
       storeCodes(values, index, 0u, thread);
     }

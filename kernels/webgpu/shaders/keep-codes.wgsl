@@ -3,7 +3,7 @@
 
 fn keepBlock(values: vec4f, four: u32, thread: u32) {
   noteFour(values, 0u, thread);
-  workgroupBarrier();
+  maximaBarrier();
   if (thread < 8u) {
     storeCodes(values, four, 0u, thread);
   }

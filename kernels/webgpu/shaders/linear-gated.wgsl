@@ -90,7 +90,7 @@ fn main(
     }
     if (QUANTIZE) {
       noteFour(values, 0u, thread);
-      workgroupBarrier();
+      maximaBarrier();
       if (thread < 8u) {
         storeCodes(values, four, 0u, thread);
       }

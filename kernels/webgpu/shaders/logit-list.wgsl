@@ -1,8 +1,6 @@
 // Third pass of `reduceLogits`: lists the logits that reach the threshold, in any order, adds up the exponentials, and looks
-// up the picks. One thread a word; a word's terms are added in order, then a workgroup's words as a binary tree, and the host
-// adds up the workgroups. Follows `logit-row.wgsl`. Bound by memory without a sum, by arithmetic with one.
-
-var<workgroup> terms: array<f32, THREADS>;
+// up the picks. One thread a word; a word's terms are added in order, then a workgroup's words, and the host adds up the
+// workgroups. Follows `logit-row.wgsl` and `sum-threads.wgsl`. Bound by memory without a sum, by arithmetic with one.
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -46,16 +44,9 @@ fn main(
       }
     }
   }
-  terms[thread] = sum;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      terms[thread] += terms[thread + half];
-    }
-    workgroupBarrier();
-  }
+  let total = sumOfThreads(sum, thread);
   if (thread == 0u) {
-    atomicStore(&found[result + 8u + group], bitcast<u32>(terms[0]));
+    atomicStore(&found[result + 8u + group], bitcast<u32>(total));
   }
   let picks = requests[request + 2u];
   for (var i = group * THREADS + thread; i < picks; i += params.sums * THREADS) {

@@ -3,9 +3,9 @@
 // x, add, out  f32 [rows, stride], as vectors
 // weight       f32 [cols], as vectors
 //
-// The form for rows of whole blocks of 32. One workgroup a row; thread t takes columns 4t … 4t+3, 4(t + THREADS), …, and
-// the threads' sums are added up in two steps of a fixed order. Follows `quantize-four.wgsl`. Bound by memory for many rows,
-// for one by the time that a workgroup takes: hence many threads. Source: Zhang and Sennrich, arXiv:1910.07467.
+// The form for rows of whole blocks of 32. One workgroup a row; thread t takes columns 4t … 4t+3, 4(t + THREADS), …. Follows
+// `sum-threads.wgsl` and `quantize-four.wgsl`. Bound by memory for many rows, for one by the time that a workgroup takes: hence
+// many threads, and all that is read is asked for at once. Source: Zhang and Sennrich, arXiv:1910.07467.
 
 struct Params {
   cols: u32,
@@ -22,11 +22,6 @@ struct Params {
 
 const THREADS: u32 = 256u;
 const RESIDUAL: bool = false;
-// Threads whose sums are added up together.
-const TEAM: u32 = 16u;
-
-var<workgroup> sums: array<f32, THREADS>;
-var<workgroup> teamSums: array<f32, THREADS / TEAM>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -35,16 +30,19 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = workgroupIndex(id, count);
-  if (row >= rowsOf(params.domain)) {
+  // Where workgroups are not folded each has a row, and need not wait for the count.
+  if (count.y > 1u && row >= rowsOf(params.domain)) {
     return;
   }
   let fours = params.cols / 4u;
   let at = row * fours;
-  // A thread keeps its columns: all loads are on their way at once, and nothing is read twice.
+  // A thread keeps its columns, and nothing is read twice.
   //# for t in TURNS
   let i$t = $tu * THREADS + thread;
   var kept$t = vec4f(0.0);
+  var weight$t = vec4f(0.0);
   if (i$t < fours) {
+    weight$t = weight[i$t];
     kept$t = x[at + i$t];
     if (RESIDUAL) {
       kept$t += params.addScale * add[at + i$t];
@@ -61,24 +59,10 @@ fn main(
   squares = fma(kept$t.y, kept$t.y, squares);
   squares = fma(kept$t.x, kept$t.x, squares);
   //# end
-  sums[thread] = squares;
-  workgroupBarrier();
-  if (thread < THREADS / TEAM) {
-    var sum = 0.0;
-    for (var i = 0u; i < TEAM; i++) {
-      sum += sums[thread * TEAM + i];
-    }
-    teamSums[thread] = sum;
-  }
-  workgroupBarrier();
-  var total = 0.0;
-  for (var i = 0u; i < THREADS / TEAM; i++) {
-    total += teamSums[i];
-  }
-  let scale = inverseSqrt(total / f32(params.cols) + params.eps);
+  let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(params.cols) + params.eps);
   //# for t in TURNS
   if (i$t < fours) {
-    kept$t = kept$t * scale * weight[i$t];
+    kept$t = kept$t * scale * weight$t;
     out[at + i$t] = kept$t;
   }
   if (QUANTIZE) {
@@ -86,7 +70,7 @@ fn main(
   }
   //# end
   if (QUANTIZE) {
-    workgroupBarrier();
+    maximaBarrier();
     //# for t in TURNS
     if (i$t < fours) {
       storeCodes(kept$t, at + i$t, $tu, thread);

@@ -4,8 +4,8 @@
 // x, add, out   f32 [rows, stride]; with IN_PLACE the result goes to x, and `out` is not touched
 // weight, bias  f32 [cols]
 //
-// Columns `first` to first + cols of a row. One workgroup a row; thread t takes columns t, t + THREADS, … and the threads'
-// sums are added up as a binary tree, so that the order is fixed by the shape. Bound by memory.
+// Columns `first` to first + cols of a row. One workgroup a row; thread t takes columns t, t + THREADS, …. Follows
+// `sum-threads.wgsl`. Bound by memory.
 // Sources: Zhang and Sennrich, arXiv:1910.07467; Ba et al., arXiv:1607.06450.
 
 struct Params {
@@ -28,23 +28,6 @@ const RESIDUAL: bool = false;
 const IN_PLACE: bool = false;
 const CENTERED: bool = false;
 const BIAS: bool = false;
-
-var<workgroup> sums: array<f32, THREADS>;
-
-// The sum of what the threads bring; all of them call it together.
-fn summed(value: f32, thread: u32) -> f32 {
-  sums[thread] = value;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      sums[thread] += sums[thread + half];
-    }
-    workgroupBarrier();
-  }
-  let sum = sums[0];
-  workgroupBarrier();
-  return sum;
-}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -70,14 +53,15 @@ fn main(
   }
   var shift = 0.0;
   if (CENTERED) {
-    shift = summed(plain, thread) / f32(params.cols);
+    shift = sumOfThreads(plain, thread) / f32(params.cols);
     squares = 0.0;
     for (var i = thread; i < params.cols; i += THREADS) {
       let value = x[at + i] - shift;
       squares = fma(value, value, squares);
     }
+    workgroupBarrier();
   }
-  let scale = inverseSqrt(summed(squares, thread) / f32(params.cols) + params.eps);
+  let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(params.cols) + params.eps);
   for (var i = thread; i < params.cols; i += THREADS) {
     var value = (x[at + i] - shift) * scale * weight[i];
     if (BIAS) {

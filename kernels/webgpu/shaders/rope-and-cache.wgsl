@@ -4,8 +4,8 @@
 // rope          f32 [positions, rotaryDim]: rotaryDim/2 cosines, then as many sines
 // qNorm, kNorm  f32 [HEAD_DIM]
 //
-// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). A `store-*.wgsl` follows, which writes k and v in
-// the cache's format. Bound by memory.
+// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). Follows `sum-threads.wgsl`; a `store-*.wgsl` follows,
+// which writes k and v in the cache's format. Bound by memory.
 // Source: Su et al., arXiv:2104.09864.
 
 struct Params {
@@ -28,7 +28,6 @@ const Q_NORM: bool = false;
 const K_NORM: bool = false;
 
 var<workgroup> head: array<f32, HEAD_DIM>;
-var<workgroup> sums: array<f32, THREADS>;
 // What goes to the cache.
 var<workgroup> turned: array<f32, HEAD_DIM>;
 
@@ -87,15 +86,7 @@ fn main(
   }
   let isQuery = h < params.heads;
   if ((isQuery && Q_NORM) || (!isQuery && K_NORM)) {
-    sums[thread] = squares;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-      if (thread < half) {
-        sums[thread] += sums[thread + half];
-      }
-      workgroupBarrier();
-    }
-    let scale = inverseSqrt(sums[0] / f32(HEAD_DIM) + params.eps);
+    let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(HEAD_DIM) + params.eps);
     for (var i = thread; i < HEAD_DIM; i += THREADS) {
       head[i] = head[i] * scale * select(kNorm[i], qNorm[i], isQuery);
     }
