@@ -165,7 +165,8 @@ function parse<T extends NonNullable<ParseArgsConfig['options']>>(
     return parseArgs({ args: [...args], options, allowPositionals, strict: true });
   } catch (error) {
     // The first sentence names the flag; what follows is advice about dashes.
-    throw new UsageError((error as Error).message.split('. ', 1)[0]);
+    const [reason] = (error as Error).message.split('. ', 1);
+    throw new UsageError(`${reason}; quern --help lists what there is`);
   }
 }
 

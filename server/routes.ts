@@ -170,7 +170,11 @@ export function routesAt(
   path: string,
 ): { readonly found: readonly Route[]; readonly name: string } {
   const found = routes.filter((route) => patternOf(route).test(path));
-  if (found.length === 0) throw new HttpError(404, `There is nothing at ${JSON.stringify(path.slice(0, 100))}`);
+  if (found.length === 0)
+    throw new HttpError(
+      404,
+      `There is nothing at ${JSON.stringify(path.slice(0, 100))}; /openapi.json tells what there is`,
+    );
   return { found, name: decoded(patternOf(found[0]).exec(path)?.[1] ?? '') };
 }
 

@@ -15,7 +15,9 @@ export async function openDirectory(path: string): Promise<ModelSource> {
   try {
     files = await readdir(path);
   } catch (error) {
-    throw new CheckpointError(`${path}: ${reason(error)}; expected a model directory`);
+    throw new CheckpointError(
+      `${path}: ${reason(error)}; expected a model directory, a GGUF file or org/name on the hub`,
+    );
   }
   return new DirectorySource(path, files.sort());
 }

@@ -54,7 +54,7 @@ test('inspect tells what is in a model', async () => {
 test('what is wrong is told in one line, with exit status 1', async () => {
   const cases: [args: string[], message: RegExp][] = [
     [['dance'], /no command "dance"/],
-    [['serve', '--bogus'], /--bogus/],
+    [['serve', '--bogus'], /--bogus'; quern --help lists/],
     [['serve', '--model', '/nowhere/model'], /\/nowhere\/model.*expected/],
     [['chat'], /needs a question/],
     [['bench', 'nothing'], /no bench "nothing"/],
@@ -272,6 +272,9 @@ test('the progress bar fills on a terminal, and is not there elsewhere', () => {
   const onProgress = progressBar(stream)!;
   onProgress({ stage: 'weights', loaded: 5e6, total: 20e6 });
   assert.match(shown, /\[#{8}\.{22}\] 5 of 20 MB$/);
+  const before = shown;
+  onProgress({ stage: 'weights', loaded: 5e6 + 1, total: 20e6 });
+  assert.is(shown, before, 'what looks the same is not drawn again');
   onProgress({ stage: 'weights', loaded: 20e6, total: 20e6 });
   assert.match(shown, /\[#{30}\] 20 of 20 MB\n$/);
   assert.is(progressBar({ isTTY: false } as NodeJS.WriteStream), undefined);
