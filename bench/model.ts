@@ -15,6 +15,7 @@ import { openDirectory } from '../engine/node/directory-source.ts';
 import { readTunedTiles } from '../engine/node/tuned-tiles.ts';
 import { WasmDevice } from '../kernels/index.ts';
 import { GpuBench, parseVariants, VARIANTS } from './support/bench-device.ts';
+import { measureHostCost } from './support/host-cost.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './support/model-steps.ts';
 import { kernelTimes, measureWebGpuModel, type WebGpuModelResult } from './support/model-webgpu.ts';
 import { INTEGER, listOf, oneOf, readOptions, SWITCH, string } from './support/options.ts';
@@ -29,6 +30,7 @@ const options = readOptions({
     ['--model DIR --quantization none --threads 2', 'a model as it is stored'],
     ['--device webgpu --shape qwen2.5-0.5b,mistral-7b --quantization q4_0,f16,none', ''],
     ['--device webgpu --shape mistral-7b --set "" --set fused=false --tuned', 'variants side by side'],
+    ['--host --shape mistral-7b --set "" --set constantArguments=false', 'what a step costs the host; needs no GPU'],
   ],
   options: {
     device: { kind: oneOf('wasm', 'webgpu'), fallback: 'wasm', help: 'where the model runs' },
@@ -42,6 +44,7 @@ const options = readOptions({
     threads: { kind: listOf(INTEGER), fallback: '1,2', help: 'threads of wasm' },
     set: { kind: VARIANTS, fallback: '', repeated: true, help: 'variants of webgpu, side by side' },
     tuned: { kind: SWITCH, help: 'once more with the tiles that bench kernels --tune kept' },
+    host: { kind: SWITCH, help: 'the host’s part in a decode step of webgpu alone, without a GPU' },
     pp: { kind: INTEGER, fallback: '512', help: 'tokens of the prompt' },
     tg: { kind: INTEGER, fallback: '128', help: 'tokens generated' },
     repeat: { kind: INTEGER, fallback: '5', help: 'runs, of which the median counts' },
@@ -67,7 +70,8 @@ interface Result {
   loopDelayP99: number;
 }
 
-if (options.device === 'webgpu') for (const shape of shapes) await measureOnGpu(shape);
+if (options.host) for (const shape of shapes) await measureHost(shape);
+else if (options.device === 'webgpu') for (const shape of shapes) await measureOnGpu(shape);
 else await measureOnThreads(options.model ?? shapes[0]);
 
 async function measureOnGpu(shape: string): Promise<void> {
@@ -136,6 +140,24 @@ async function measureOnGpu(shape: string): Promise<void> {
     if (promptKernels) console.log(`${quantization} ${set}, prompt: ${kernelTimes(promptKernels)}`);
   }
   writeResult(`model-${shape}-${results[0].device}`, { bench: 'model', shape, pp, tg, readBandwidth, results });
+}
+
+async function measureHost(shape: string): Promise<void> {
+  const sets = options.set.map((set) => ({ set, variants: set ? parseVariants(set) : undefined }));
+  for (const quantization of options.quantization) {
+    const costs = await measureHostCost({ shape, quantization, sets, rounds: repeat, steps: tg });
+    console.log(`${shape}, narrow, ${quantization}: a decode step on Dawn's null backend, least of ${repeat * tg}`);
+    printTable(
+      ['set', 'dispatches', 'encode µs', 'µs a dispatch', 'of the first'],
+      costs.map(({ set, dispatches, microseconds }) => [
+        set,
+        dispatches,
+        rounded(microseconds, 0),
+        rounded(microseconds / dispatches, 2),
+        rounded(microseconds / costs[0].microseconds, 2),
+      ]),
+    );
+  }
 }
 
 async function measureOnThreads(shape: string): Promise<void> {

@@ -83,9 +83,16 @@ export function weightsOf(name: Weights): { readonly format: FloatFormat; readon
   return name === 'f16' ? { format: 'F16' } : { format: 'BF16', quantize: name };
 }
 
-/** A checkpoint in memory whose tensors are made up as they are read. */
-export async function randomModel(shape: string, format: FloatFormat = 'BF16'): Promise<ModelSource> {
-  const config = JSON.stringify(SHAPES[shape]);
+/**
+ * A checkpoint in memory whose tensors are made up as they are read.
+ * @param sizes  fields of config.json other than the shape's own
+ */
+export async function randomModel(
+  shape: string,
+  format: FloatFormat = 'BF16',
+  sizes: object = {},
+): Promise<ModelSource> {
+  const config = JSON.stringify({ ...SHAPES[shape], ...sizes });
   const files = new Map([['config.json', new TextEncoder().encode(config)]]);
   const source = sourceOf(shape, files, format, 0);
   const description = describeDecoder(await readFields(source, 'config.json'));

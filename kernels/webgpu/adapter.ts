@@ -141,18 +141,24 @@ function matrixShapes({ features }: GPUDevice, { subgroupMatrixConfigs = [] }: E
 
 async function findGpu(): Promise<GPU> {
   if (globalThis.navigator?.gpu) return navigator.gpu;
-  // Not a literal, so that bundlers leave the import alone: in a browser it is never reached.
-  const name = 'webgpu';
   try {
-    const { create } = (await import(/* @vite-ignore */ name)) as { create: (options: string[]) => GPU };
-    return create([
-      `enable-dawn-features=${TOGGLES.join()}`,
-      // Else times are rounded to a tenth of a millisecond.
-      'disable-dawn-features=timestamp_quantization',
-    ]);
+    return await createGpu();
   } catch (error) {
     throw new DeviceError(
       `device webgpu: no navigator.gpu, and the npm package "webgpu" does not load (${(error as Error).message}); run npm install webgpu, or use --device wasm`,
     );
   }
+}
+
+/** Opens the npm package `webgpu`. @param backend  one of Dawn's, rather than the system's own */
+export async function createGpu(backend?: string): Promise<GPU> {
+  // Not a literal, so that bundlers leave the import alone: in a browser it is never reached.
+  const name = 'webgpu';
+  const { create } = (await import(/* @vite-ignore */ name)) as { create: (options: string[]) => GPU };
+  return create([
+    `enable-dawn-features=${TOGGLES.join()}`,
+    // Else times are rounded to a tenth of a millisecond.
+    'disable-dawn-features=timestamp_quantization',
+    ...(backend ? [`backend=${backend}`] : []),
+  ]);
 }

@@ -20,8 +20,8 @@ export interface Work {
 /** Beyond so many rows a step is long, and the next is hardly like it. */
 const AHEAD_ROWS = 64;
 
-/** Dispatches that are submitted together: some hundred microseconds of a GPU's time, and of the host's. */
-const PART_DISPATCHES = 64;
+/** Dispatches that a step submits first, for the GPU to begin; each part has twice as many as the last, while it is busy. */
+const FIRST_DISPATCHES = 16;
 
 export class PlanEncoder {
   readonly #gpu: Gpu;
@@ -90,8 +90,11 @@ export class PlanEncoder {
 }
 
 function parts(work: readonly Work[]): (readonly Work[])[] {
-  const count = Math.ceil(work.length / PART_DISPATCHES);
-  return Array.from({ length: count }, (_, i) => work.slice(i * PART_DISPATCHES, (i + 1) * PART_DISPATCHES));
+  const list = [];
+  for (let begin = 0, end = FIRST_DISPATCHES; begin < work.length; begin = end, end = 2 * end + FIRST_DISPATCHES) {
+    list.push(work.slice(begin, end));
+  }
+  return list;
 }
 
 /** One pass for several: passes cost more than dispatches. */
