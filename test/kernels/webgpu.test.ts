@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { type Device, DeviceError, type OpRecorder, WebGpuDevice } from '../../kernels/index.ts';
 import { linear } from '../../kernels/reference/ops.ts';
 import { openAdapter } from '../../kernels/webgpu/adapter.ts';
+import { argumentBytes, checkParams, constantParams } from '../../kernels/webgpu/arguments.ts';
 import { Gpu, type GpuLimits } from '../../kernels/webgpu/gpu.ts';
 import { bestVariants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
@@ -50,6 +51,14 @@ test('a constant of a kernel is set where it is declared, once', () => {
   const text = 'const TILE: u32 = 32u;\nconst FLAG: bool = false;\n';
   assert.is(specialize('k', text, { TILE: 8, FLAG: true }), 'const TILE: u32 = 8u;\nconst FLAG: bool = true;\n');
   assert.throws(() => specialize('k', text, { SIZE: 8 }), /0 declarations of const SIZE/);
+});
+
+test('arguments are those that a kernel’s struct declares, and are the same in a buffer as in its text', () => {
+  const args = [7, { float: 1e-6 }, { float: -3 }];
+  checkParams('k', 'struct Params {\n  cols: u32,\n  // Added.\n  eps: f32,\n  limit: f32,\n}\n', args);
+  assert.throws(() => checkParams('k', 'struct Params {\n  cols: u32,\n}\n', args), /kernel k: arguments u32,f32,f32/);
+  assert.is(constantParams(args), 'const params = Params(7u, 9.999999974752427e-7f, -3f);');
+  assert.equal(new Uint32Array(argumentBytes(args)), Uint32Array.of(7, 0x358637bd, 0xc0400000));
 });
 
 onGpu('an adapter passes its self-check, and says what it is', async () => {
