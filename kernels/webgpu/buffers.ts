@@ -97,6 +97,9 @@ export class WebGpuWeight implements Weight {
   }
 }
 
+/** Rows that workgroups hand over, and one of counts. */
+const HANDOVER_ROWS = 9;
+
 /** Rows of `stride` floats; the padding columns stay zero for ever, since no kernel writes there. */
 export class WebGpuTensor implements Tensor {
   readonly name: string;
@@ -106,6 +109,8 @@ export class WebGpuTensor implements Tensor {
   readonly perRow: number;
   readonly stride: number;
   readonly buffer: GPUBuffer;
+  /** Where, behind the rows, workgroups hand over what the last of them ends; see `shaders/last-group.wgsl`. */
+  readonly handover: number | undefined;
   #quantized: { codes: GPUBuffer; scales: GPUBuffer } | undefined;
 
   constructor(memory: GpuMemory, shape: TensorShape) {
@@ -115,7 +120,11 @@ export class WebGpuTensor implements Tensor {
     this.domain = shape.domain ?? 'tokens';
     this.perRow = shape.perRow ?? 1;
     this.stride = BLOCK * blocksOf(shape.cols);
-    this.buffer = memory.allocate(4 * this.stride * shape.maxRows, `tensor ${shape.name}`);
+    const bytes = (rows: number) => 4 * this.stride * rows;
+    const withHandover = shape.maxRows + HANDOVER_ROWS;
+    const hasRoom = this.domain === 'tokens' && this.perRow === 1 && bytes(withHandover) <= memory.bufferBytes;
+    this.buffer = memory.allocate(bytes(hasRoom ? withHandover : shape.maxRows), `tensor ${shape.name}`);
+    this.handover = hasRoom ? this.stride * this.maxRows : undefined;
   }
 
   /** Room for the 8-bit form of the tensor: codes and a scale for each block of 32 columns. */

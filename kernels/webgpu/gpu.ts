@@ -96,6 +96,11 @@ export class GpuMemory {
     this.#gpu = gpu;
   }
 
+  /** Most bytes of one buffer. */
+  get bufferBytes(): number {
+    return this.#gpu.limits.bufferBytes;
+  }
+
   /**
    * A zeroed buffer of at least `bytes`. That the GPU has no memory left is known only later: then the device fails, and
    * {@link settle} throws.

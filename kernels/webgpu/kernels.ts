@@ -55,6 +55,8 @@ export interface Variants extends FeatureVariants {
   readonly plainLinear: boolean;
   /** Kernels that make rows also round them to 8 bits, where a linear op wants that. */
   readonly fused: boolean;
+  /** The last workgroup of a linear does what needs the results of several: see `shaders/last-group.wgsl`. */
+  readonly handover: boolean;
   /** Of linear for few rows: what is set here instead of what the shape suggests, */
   readonly linearTile: Partial<LinearTile>;
   /** and for single rows of x and the weights that `tileKey` names, as measured. */
@@ -91,6 +93,7 @@ const BLOCK_THREADS = 8;
 export const GPU_VARIANTS = {
   plainLinear: false,
   fused: true,
+  handover: true,
   linearTile: {},
   linearTiles: {},
   constantArguments: true,
@@ -134,7 +137,7 @@ export function featureVariants(features: AdapterFeatures): FeatureVariants {
 }
 
 /** One op a kernel, each row of attention for itself. */
-export const UNFUSED_VARIANTS = { fused: false, promptRuns: false };
+export const UNFUSED_VARIANTS = { fused: false, handover: false, promptRuns: false };
 
 /** No variant that hangs on a feature. */
 export const FEATURELESS: FeatureVariants = {
@@ -154,6 +157,7 @@ export function stepDowns(best: Variants): Variants[] {
   return [
     ...used.map((name) => ({ ...best, [name]: FEATURELESS[name] })),
     ...(used.length > 1 ? [{ ...best, ...FEATURELESS }] : []),
+    ...(best.handover ? [{ ...best, handover: false }] : []),
     { ...best, ...UNFUSED_VARIANTS },
     PLAIN_VARIANTS,
   ];
@@ -295,6 +299,27 @@ export function linearRopeKernel(format: WeightFormat, cache: 'F32' | 'F16', fea
   };
 }
 
+/** weights, rope, x or its codes, scales of x, keys, out, values, bias, q norm, k norm */
+export function linearHeadsKernel(format: WeightFormat, cache: KvFormat, features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
+  return {
+    name: `linear ${format}, heads`,
+    files: [
+      ...dot,
+      'step',
+      ...weight,
+      'linear-group',
+      product,
+      'last-group',
+      ...SUM_THREADS,
+      'linear-heads',
+      'head-end',
+      ...storeHead(cache),
+    ],
+    bindings: ['read', 'read', 'read', 'read', 'write', 'write', 'write', 'uniform', 'uniform', 'uniform'],
+  };
+}
+
 /** weights, activated, x or its codes, scales of x, codes and out and scales of the result */
 export function linearGatedKernel(format: WeightFormat, features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
@@ -375,17 +400,15 @@ export function attentionKernels(
   };
 }
 
+function storeHead(format: KvFormat): ShaderName[] {
+  return [STORE_FILE[format], ...(format === 'I8' ? [] : (['store-head'] as const))];
+}
+
 /** qkv, rope, q norm, k norm, keys, values */
 export function ropeAndCacheKernel(format: KvFormat): Kernel {
   return {
     name: 'ropeAndCache',
-    files: [
-      'step',
-      ...SUM_THREADS,
-      'rope-and-cache',
-      STORE_FILE[format],
-      ...(format === 'I8' ? [] : (['store-head'] as const)),
-    ],
+    files: ['step', ...SUM_THREADS, 'rope-and-cache', 'head-end', ...storeHead(format)],
     bindings: ['write', 'read', 'read', 'read', 'write', 'write'],
   };
 }

@@ -6,7 +6,7 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuKvCache, WebGpuTensor } from './buffers.ts';
-import { type KernelConstants, linearGatedKernel, linearRopeKernel } from './kernels.ts';
+import { type KernelConstants, linearGatedKernel, linearHeadsKernel, linearRopeKernel } from './kernels.ts';
 import { BLOCK, sumShape } from './layout.ts';
 import { FEW_ROWS, isWithin, MOST_FEW_ROWS } from './record-linear.ts';
 import { domainCode, type Quantized, type Recorded, type Recording, rowsOf } from './recording.ts';
@@ -16,14 +16,11 @@ import type { StepCounts } from './step-buffers.ts';
 const GATED_THREADS = 256;
 /** Elements of a head that one thread rotates and stores. */
 const COUPLE = 8;
-/**
- * Threads of a workgroup that takes pairs of a head's elements, pairs that each team of them takes, blocks at a time. The
- * pairs of a workgroup are whole couples.
- */
-const ROPE_TILE = { threads: 128, pairs: 2, steps: 2 };
+/** Threads of a workgroup that takes heads' elements, weight rows that each team of them takes, blocks at a time: whole couples. */
+const ROPE_TILE = { threads: 128, outs: 4, steps: 2 };
 /** With fewer weight rows than this there are few workgroups, which take more threads to have as many loads on their way. */
 const SMALL_ROPE_ROWS = 4096;
-const SMALL_ROPE_TILE = { threads: 256, pairs: 1, steps: 4 };
+const SMALL_ROPE_TILE = { threads: 256, outs: 2, steps: 4 };
 
 /** Kernels for few rows that do a gated activation with the linear before it; none where the two do not suit. */
 export function gatedKernels(recording: Recording, op: Parameters<OpRecorder['gatedActivation']>[0]) {
@@ -58,53 +55,65 @@ export function gatedTile(segments: number): KernelConstants {
   return { THREADS: threads, PAIRS: pairs, OUTS: 2 * pairs };
 }
 
+type RopeAndCache = Parameters<OpRecorder['ropeAndCache']>[0];
+
+/** Constants of what becomes of a head, of which so many threads take the elements in turn. */
+export function headConstants({ heads, rotaryDim, qNorm, kNorm, cache }: RopeAndCache, lanes: number): KernelConstants {
+  return {
+    HEADS: heads,
+    KV_HEADS: (cache as WebGpuKvCache).kvHeads,
+    HEAD_DIM: (cache as WebGpuKvCache).headDim,
+    ROTARY: rotaryDim,
+    Q_NORM: qNorm !== undefined,
+    K_NORM: kNorm !== undefined,
+    LANES: lanes,
+  };
+}
+
 /** Kernels for few rows that rotate and cache with the linear before it; none where the two do not suit. */
-export function ropeKernels(
-  recording: Recording,
-  op: Parameters<OpRecorder['ropeAndCache']>[0],
-): readonly Recorded[] | undefined {
+export function ropeKernels(recording: Recording, op: RopeAndCache): readonly Recorded[] | undefined {
   const { heads, rotaryDim, layer } = op;
-  const rope = op.rope as WebGpuConstant | undefined;
+  const [qNorm, kNorm] = [op.qNorm, op.kNorm] as (WebGpuConstant | undefined)[];
   const { kvHeads, headDim, keys, values, format } = op.cache as WebGpuKvCache;
+  const { variants, unused } = recording;
+  if (!variants.fused) return undefined;
   // A norm, and the scale of bytes, need the whole head.
-  if (!recording.variants.fused || op.qNorm || op.kNorm || format === 'I8') return undefined;
-  if (headDim % COUPLE !== 0 || rotaryDim % COUPLE !== 0) return undefined;
+  const inCouples = !qNorm && !kNorm && format !== 'I8' && headDim % COUPLE === 0 && rotaryDim % COUPLE === 0;
   const qkv = op.qkv as WebGpuTensor;
+  if (!inCouples && !(variants.handover && qkv.handover !== undefined)) return undefined;
   const linear = takeLinear(recording, qkv, (_, bias) => !bias || bias.isUniform);
   if (!linear) return undefined;
   const { run, codes, scales, bias, segments } = linear;
-  const { unused } = recording;
-  const { threads, pairs, steps } = run.rows < SMALL_ROPE_ROWS ? SMALL_ROPE_TILE : ROPE_TILE;
-  const perGroup = (threads / segments) * pairs;
-  const groups = Math.ceil(((heads + 2 * kvHeads) * headDim) / 2 / perGroup);
+  const { threads, outs, steps } = run.rows < SMALL_ROPE_ROWS ? SMALL_ROPE_TILE : ROPE_TILE;
+  const perGroup = (threads / segments) * outs;
+  const groups = inCouples
+    ? Math.ceil(((heads + 2 * kvHeads) * headDim) / perGroup)
+    : (heads + 2 * kvHeads) * Math.ceil(headDim / perGroup);
+  const rope = (op.rope as WebGpuConstant | undefined)?.buffer ?? unused.read;
+  const uniforms = inCouples ? [bias] : [bias, qNorm, kNorm];
+  const fours = (constant?: WebGpuConstant) => (constant ? Math.ceil(constant.length / 4) : 1);
+  const { HEADS, KV_HEADS, HEAD_DIM, ROTARY, ...whole } = headConstants(op, variants.rowThreads);
   return FEW_ROWS.map((most, i) => ({
-    kernel: linearRopeKernel(run.format, format, recording.variants),
-    args: linear.args(0),
+    kernel: inCouples
+      ? linearRopeKernel(run.format, format, variants)
+      : linearHeadsKernel(run.format, format, variants),
+    args: linear.args(op.normEps ?? 0),
     buffers: [
-      run.buffer,
-      rope?.buffer ?? unused.read,
-      codes,
-      scales,
-      keys[layer],
-      qkv.buffer,
-      values[layer],
-      bias?.buffer ?? unused.uniform,
+      ...[run.buffer, rope, codes, scales, keys[layer], qkv.buffer, values[layer]],
+      ...uniforms.map((constant) => constant?.buffer ?? unused.uniform),
     ],
     workgroups: (counts) => [isWithin(counts.rows, i) ? groups : 0],
     constants: {
       ...linear.constants,
       THREADS: threads,
       ROWS: most,
-      PAIRS: pairs,
-      OUTS: 2 * pairs,
+      OUTS: outs,
       STEPS: steps,
-      HEADS: heads,
-      KV_HEADS: kvHeads,
-      HEAD_DIM: headDim,
-      ROTARY: rotaryDim,
+      ...{ HEADS, KV_HEADS, HEAD_DIM, ROTARY },
+      ...(inCouples ? { PAIRS: outs / 2 } : { ...whole, HANDOVER: qkv.handover ?? 0, Q_NORM_FOURS: fours(qNorm), K_NORM_FOURS: fours(kNorm) }),
       VALUES_BINDING: 8,
       BIAS: bias !== undefined,
-      BIAS_FOURS: bias ? Math.ceil(bias.length / 4) : 1,
+      BIAS_FOURS: fours(bias),
     },
   }));
 }
@@ -130,9 +139,10 @@ function takeLinear(
     scales,
     bias,
     segments,
-    args: (limit: number) => [
+    /** @param float  the last argument, which depends on what follows */
+    args: (float: number) => [
       ...[blocks, segments, run.vectors, run.base, run.rows, 0, out.stride, x.stride, domainCode(out), 0],
-      { float: limit },
+      { float },
     ],
     constants: { SEGMENTS: segments, BLOCKS: recording.gpu.features.software ? 0 : blocks },
   };

@@ -9,7 +9,7 @@ import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
 import { recordExpertLinear, recordGatherRoutes, recordMixRoutes, recordRoute } from './record-experts.ts';
 import { expertGatedKernels } from './record-fused-experts.ts';
-import { gatedKernels, ropeKernels } from './record-fused-linear.ts';
+import { gatedKernels, headConstants, ropeKernels } from './record-fused-linear.ts';
 import { MOST_FEW_ROWS, recordLinear } from './record-linear.ts';
 import {
   type Dispatch,
@@ -121,7 +121,7 @@ export class WebGpuRecorder implements OpRecorder {
     const qkv = op.qkv as WebGpuTensor;
     const cache = op.cache as WebGpuKvCache;
     const { heads, rotaryDim, layer } = op;
-    const { kvHeads, headDim } = cache;
+    const { kvHeads } = cache;
     const { variants, unused } = this.#recording;
     if (op.rope) this.positions = Math.min(this.positions, op.rope.length / rotaryDim);
     this.blocks = Math.min(this.blocks, cache.blocks);
@@ -133,14 +133,12 @@ export class WebGpuRecorder implements OpRecorder {
     const least = withLinear ? MOST_FEW_ROWS + 1 : 1;
     this.#recording.add([qkv], ...(withLinear ?? []), {
       kernel: ropeAndCacheKernel(cache.format),
-      args: [heads, kvHeads, qkv.stride, rotaryDim, { float: op.normEps ?? 0 }],
+      args: [qkv.stride, { float: op.normEps ?? 0 }],
       buffers: [qkv.buffer, ...constants, cache.keys[layer], cache.values[layer]],
       workgroups: ({ rows }) => [rows < least ? 0 : rows * (heads + 2 * kvHeads)],
       constants: {
         THREADS: variants.rowThreads,
-        HEAD_DIM: headDim,
-        Q_NORM: op.qNorm !== undefined,
-        K_NORM: op.kNorm !== undefined,
+        ...headConstants(op, variants.rowThreads),
       },
     });
   }

@@ -30,8 +30,9 @@ const COLS = 256;
 const CHECKED_FORMATS = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] as const;
 /** Those of linears that a GPU does together with what follows, beside keys and values of a format. */
 const FUSED_FORMATS = [
-  { format: 'Q8_0', cacheFormat: 'F32' },
-  { format: 'BF16', cacheFormat: 'F16' },
+  { format: 'Q8_0', cacheFormat: 'F32', norms: false },
+  { format: 'BF16', cacheFormat: 'F16', norms: false },
+  { format: 'F16', cacheFormat: 'F32', norms: true },
 ] as const;
 const OUTS = 36;
 const [HEADS, KV_HEADS, HEAD_DIM] = [4, 2, 32];
@@ -171,13 +172,14 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     out: output(`gatedActivation ${activation}`, COLS / 2),
   }));
   const fused = await Promise.all(
-    FUSED_FORMATS.map(async ({ format, cacheFormat }) => ({
+    FUSED_FORMATS.map(async ({ format, cacheFormat, norms }) => ({
       gateUp: tensor('gate and up', COLS),
       gateUpMatrix: await weight(format, COLS, COLS, waves(COLS * COLS)),
       activated: output(`linear ${format} and gatedActivation`, COLS / 2),
       turned: tensor('turned', qkv.cols),
       qkvMatrix: await weight(format, qkv.cols, COLS, waves(qkv.cols * COLS)),
       cache: kvCache(cacheFormat),
+      normed: norms ? { qNorm: headNorm, kNorm: headNorm, normEps: 1e-6 } : {},
       attended: output(`linear ${format}, ropeAndCache and attention, ${cacheFormat}`, HEADS * HEAD_DIM),
     })),
   );
@@ -245,11 +247,11 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
       layer: 0,
     });
     record.attention({ qkv, heads: HEADS, scale: 0.25, cache, layer: 0, out: attended });
-    for (const { gateUp, gateUpMatrix, activated, turned, qkvMatrix, cache, attended } of fused) {
+    for (const { gateUp, gateUpMatrix, activated, turned, qkvMatrix, cache, normed, attended } of fused) {
       record.linear({ x, weights: [gateUpMatrix], out: gateUp });
       record.gatedActivation({ x: gateUp, activation: 'silu', out: activated });
       record.linear({ x, weights: [qkvMatrix], bias: qkvBias, out: turned });
-      record.ropeAndCache({ qkv: turned, heads: HEADS, rotaryDim: HEAD_DIM, rope, cache, layer: 0 });
+      record.ropeAndCache({ qkv: turned, heads: HEADS, rotaryDim: HEAD_DIM, rope, ...normed, cache, layer: 0 });
       // The scores must be small: a weight of nearly one would hide the others.
       record.attention({ qkv: turned, heads: HEADS, scale: 1e-4, cache, layer: 0, out: attended });
     }

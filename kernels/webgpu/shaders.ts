@@ -1730,6 +1730,91 @@ fn main(
   out[index] = x[logitRow(row) * params.stride + index % params.stride];
 }
 `,
+  'head-end': `// What becomes of a head of q, k or v once it is there: the norm, the rotation, and its place in \`qkv\` or the cache.
+//
+// rope  f32 [positions, ROTARY]: ROTARY/2 cosines, then as many sines
+//
+// Pairs are (i, i + ROTARY/2). LANES threads, a power of two, take the elements in turn; what further ones add to a sum over
+// threads is zero and comes last, so that the sum is that of LANES. Follows \`sum-threads.wgsl\` and a file that declares
+// \`normWeight\`, which gives element i of a norm, and \`keepQuery\`, which stores element i of a q head; a \`store-*.wgsl\` follows.
+// Source: Su et al., arXiv:2104.09864.
+
+@group(0) @binding(3) var<storage, read> rope: array<f32>;
+
+const HEADS: u32 = 1u;
+const KV_HEADS: u32 = 1u;
+const HEAD_DIM: u32 = 64u;
+const FOURS: u32 = HEAD_DIM / 4u;
+const ROTARY: u32 = HEAD_DIM;
+const Q_NORM: bool = false;
+const K_NORM: bool = false;
+const LANES: u32 = 64u;
+
+var<workgroup> head: array<f32, HEAD_DIM>;
+// What goes to the cache.
+var<workgroup> turned: array<f32, HEAD_DIM>;
+
+// Columns 4i … 4i+3 of it.
+fn headFour(i: u32) -> vec4f {
+  return vec4f(turned[4u * i], turned[4u * i + 1u], turned[4u * i + 2u], turned[4u * i + 3u]);
+}
+
+fn rotated(i: u32, ropeRow: u32) -> f32 {
+  let half = ROTARY / 2u;
+  if (i >= 2u * half) {
+    return head[i];
+  }
+  let at = ropeRow * ROTARY + i % half;
+  let cos = rope[at];
+  let sin = rope[at + half];
+  if (i < half) {
+    return fma(head[i], cos, -(head[i + half] * sin));
+  }
+  return fma(head[i], cos, head[i - half] * sin);
+}
+
+// Ends the head in \`head\`, whose element i the thread i mod LANES has put there. All threads call it together.
+fn endHead(row: u32, h: u32, eps: f32, thread: u32) {
+  let isQuery = h < HEADS;
+  let isValue = h >= HEADS + KV_HEADS;
+  // Beyond the lanes there is nothing to do.
+  let first = select(HEAD_DIM, thread, thread < LANES);
+  if ((isQuery && Q_NORM) || (!isQuery && !isValue && K_NORM)) {
+    var squares = 0.0;
+    for (var i = first; i < HEAD_DIM; i += LANES) {
+      squares = fma(head[i], head[i], squares);
+    }
+    let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(HEAD_DIM) + eps);
+    for (var i = first; i < HEAD_DIM; i += LANES) {
+      head[i] = head[i] * scale * normWeight(isQuery, i);
+    }
+  }
+  workgroupBarrier();
+  for (var i = first; i < HEAD_DIM; i += LANES) {
+    var value = head[i];
+    if (!isValue) {
+      value = rotated(i, ropeRowOf(row));
+    }
+    if (isQuery) {
+      keepQuery(row, h, i, value);
+    } else {
+      turned[i] = value;
+    }
+  }
+  workgroupBarrier();
+  if (isQuery) {
+    return;
+  }
+  let position = positionOf(row);
+  let page = blockOf(slotOf(row), position / 16u) * KV_HEADS + (h - HEADS) % KV_HEADS;
+  if (isValue) {
+    storeValue(page, position % 16u, thread);
+  } else {
+    storeKey(page, position % 16u, thread);
+  }
+  workgroupBarrier();
+}
+`,
   'keep-codes': `// Keeps a block of 32 columns, of which each of the first eight threads brings four: in 8 bits alone. Follows
 // \`quantize-four.wgsl\`; all threads call it together.
 
@@ -1750,6 +1835,47 @@ fn keepBlock(values: vec4f, four: u32, thread: u32) {
   if (thread < 8u) {
     kept[four] = values;
   }
+}
+`,
+  'last-group': `// How the workgroups of a dispatch hand their results to the last of them that is done, so that it does at once what needs
+// them all, and no dispatch has to follow.
+//
+// WGSL's atomics keep no order between two places: that a workgroup has counted itself does not say that what it handed over
+// is there to be seen. So each value says itself that it is there: a place holds 0 until then, and the bits of a number plus
+// one afterwards. The last workgroup waits for values that are on their way, and leaves zeros for the next dispatch.
+// Source: WGSL, "Memory model" and "Atomic Operations".
+//
+// exchange  u32: places for values and, apart from them, for counts, all zero between dispatches
+
+@group(0) @binding(7) var<storage, read_write> exchange: array<atomic<u32>>;
+
+var<workgroup> isLast: u32;
+
+fn handOver(place: u32, value: f32) {
+  let bits = bitcast<u32>(value);
+  // The one number of whose bits nothing would be left is a NaN, and becomes another.
+  atomicStore(&exchange[place], select(bits + 1u, bits, bits == 0xffffffffu));
+}
+
+fn takeOver(place: u32) -> f32 {
+  var bits = 0u;
+  while (bits == 0u) {
+    bits = atomicExchange(&exchange[place], 0u);
+  }
+  return bitcast<f32>(bits - 1u);
+}
+
+// True in all threads of the last of \`groups\` workgroups that count themselves at a place; all threads call it together.
+fn isLastOf(place: u32, groups: u32, thread: u32) -> bool {
+  workgroupBarrier();
+  if (thread == 0u) {
+    isLast = 0u;
+    if (atomicAdd(&exchange[place], 1u) + 1u == groups) {
+      atomicStore(&exchange[place], 0u);
+      isLast = 1u;
+    }
+  }
+  return workgroupUniformLoad(&isLast) == 1u;
 }
 `,
   'linear-few-rows': `// linear for a few rows of x (decode): each weight is read once for ROWS rows, and each row of x once for OUTS weights.
@@ -1922,7 +2048,7 @@ fn main(
       for (var k = 0u; k < 4u; k++) {
         let column = 4u * thread + k;
         let gate = column / PAIRS * OUTS + column % PAIRS;
-        values[k] = gated(totals[gate], totals[gate + PAIRS], params.limit);
+        values[k] = gated(totals[gate], totals[gate + PAIRS], params.float);
       }
       activated[four] = values;
     }
@@ -1955,8 +2081,8 @@ struct Params {
   xStride: u32,
   domain: u32,
   hasBias: u32,
-  // Of a gated activation; 0 without.
-  limit: f32,
+  // The limit of a gated activation, the eps of norms of heads; 0 without.
+  float: f32,
 }
 
 // f32 [outs of all weights side by side]
@@ -1974,6 +2100,144 @@ fn store(row: u32, o: u32, sum: f32) {
     result += bias[column];
   }
   out[row * params.outStride + column] = result;
+}
+`,
+  'linear-heads': `// linear for a few rows of x (decode) whose outputs are the q, k and v heads, and what becomes of whole heads: the norm, the
+// rotation, and bytes in the cache with a scale of their own. What \`linear-few-rows.wgsl\` and then \`rope-and-cache.wgsl\` do,
+// to the bit.
+//
+// exchange  the rows of the result as words: q rotated, k and v as they are; from HANDOVER on, places for what
+//           workgroups hand over, [rows, outStride], and from there on counts of them, [heads]
+// bias      f32 [outs], as vectors
+// qNorm, kNorm  f32 [HEAD_DIM], as vectors
+//
+// A head is PARTS workgroups, of OUTS · THREADS / SEGMENTS weight rows and ROWS rows of x each; thread t computes segment
+// t mod SEGMENTS of OUTS weight rows. The last one that is done ends the head. Follows \`linear-group.wgsl\`, a \`product-*.wgsl\`
+// and \`last-group.wgsl\`; \`head-end.wgsl\` and a \`store-*.wgsl\` follow. Bound by memory: the weights.
+
+@group(0) @binding(9) var<uniform> headBias: array<vec4f, BIAS_FOURS>;
+@group(0) @binding(10) var<uniform> qNorm: array<vec4f, Q_NORM_FOURS>;
+@group(0) @binding(11) var<uniform> kNorm: array<vec4f, K_NORM_FOURS>;
+
+// Where it is that workgroups hand over.
+const HANDOVER: u32 = 0u;
+const THREADS: u32 = 128u;
+const ROWS: u32 = 1u;
+const OUTS: u32 = 4u;
+const SEGMENTS: u32 = 32u;
+// Blocks of its segment that a thread loads at a time.
+const STEPS: u32 = 1u;
+// Of a row; 0 where \`params\` tells.
+const BLOCKS: u32 = 0u;
+const WHOLE: bool = BLOCKS != 0u && BLOCKS % (SEGMENTS * STEPS) == 0u;
+const BIAS: bool = false;
+const BIAS_FOURS: u32 = 1u;
+const Q_NORM_FOURS: u32 = 1u;
+const K_NORM_FOURS: u32 = 1u;
+const TEAMS: u32 = THREADS / SEGMENTS;
+const PARTS: u32 = (HEAD_DIM + TEAMS * OUTS - 1u) / (TEAMS * OUTS);
+const PITCH: u32 = SEGMENTS + 1u;
+// Rows of x that places are for.
+const MOST_ROWS: u32 = 8u;
+
+// [TEAMS, OUTS], of segments each; of one row of x.
+var<workgroup> sums: array<f32, TEAMS * OUTS * PITCH>;
+
+fn normWeight(isQuery: bool, i: u32) -> f32 {
+  if (isQuery) {
+    return qNorm[i / 4u % Q_NORM_FOURS][i % 4u];
+  }
+  return kNorm[i / 4u % K_NORM_FOURS][i % 4u];
+}
+
+fn keep(row: u32, o: u32, value: f32) {
+  atomicStore(&exchange[row * params.outStride + o], bitcast<u32>(value));
+}
+
+fn keepQuery(row: u32, h: u32, i: u32, value: f32) {
+  keep(row, h * HEAD_DIM + i, value);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = workgroupIndex(id, count);
+  let h = index / PARTS;
+  if (h >= HEADS + 2u * KV_HEADS) {
+    return;
+  }
+  let firstInHead = index % PARTS * (TEAMS * OUTS);
+  let blocks = select(BLOCKS, params.blocks, BLOCKS == 0u);
+  let rows = rowsOf(params.domain);
+  let team = thread / SEGMENTS;
+  let segment = thread % SEGMENTS;
+  // Outputs beyond the end of the head repeat its last one, and are not stored.
+  //# for j in OUTS
+  let out$j = h * HEAD_DIM + min(firstInHead + team * OUTS + $ju, HEAD_DIM - 1u);
+  let base$j = (params.firstRow + out$j) * params.vectors;
+  //# for r in ROWS
+  var partial$j_$r = 0.0;
+  //# end
+  //# end
+  for (var first = segment; first < blocks; first += SEGMENTS * STEPS) {
+    // Beyond the end the last block is loaded again, and not used.
+    //# for s in STEPS
+    let block$s = first + $su * SEGMENTS;
+    //# for j in OUTS
+    let loaded$s_$j = loadBlock(base$j, select(min(block$s, blocks - 1u), block$s, WHOLE), blocks);
+    //# end
+    //# end
+    //# for s in STEPS
+    if (WHOLE || block$s < blocks) {
+      //# for r in ROWS
+      let row$r = loadRow(min($ru, rows - 1u), block$s, blocks);
+      //# for j in OUTS
+      partial$j_$r = addBlock(loaded$s_$j, row$r, partial$j_$r);
+      //# end
+      //# end
+    }
+    //# end
+  }
+  for (var r = 0u; r < min(ROWS, rows); r++) {
+    workgroupBarrier();
+    //# for j in OUTS
+    var mine$j = 0.0;
+    //# for r in ROWS
+    mine$j = select(mine$j, partial$j_$r, r == $ru);
+    //# end
+    sums[(team * OUTS + $ju) * PITCH + segment] = mine$j;
+    //# end
+    workgroupBarrier();
+    for (var i = thread; i < TEAMS * OUTS; i += THREADS) {
+      var total = 0.0;
+      for (var s = 0u; s < SEGMENTS; s++) {
+        total += sums[i * PITCH + s];
+      }
+      if (firstInHead + i < HEAD_DIM) {
+        let o = h * HEAD_DIM + firstInHead + i;
+        if (BIAS) {
+          total += headBias[o / 4u][o % 4u];
+        }
+        handOver(HANDOVER + r * params.outStride + o, total);
+      }
+    }
+  }
+  if (!isLastOf(HANDOVER + MOST_ROWS * params.outStride + h, PARTS, thread)) {
+    return;
+  }
+  for (var r = 0u; r < min(ROWS, rows); r++) {
+    for (var i = select(HEAD_DIM, thread, thread < LANES); i < HEAD_DIM; i += LANES) {
+      let o = h * HEAD_DIM + i;
+      head[i] = takeOver(HANDOVER + r * params.outStride + o);
+      if (h >= HEADS) {
+        keep(r, o, head[i]);
+      }
+    }
+    endHead(r, h, params.float, thread);
+  }
 }
 `,
   'linear-many-rows-affine': `// linear for many rows of x (prompts), weights of codes, scales and mins: TILE_ROWS × TILE_OUTS results a workgroup.
@@ -3531,53 +3795,27 @@ fn main(
   'rope-and-cache': `// Norms and rotates the q and k heads of each row, leaves q in place, and writes k and v to the row's position.
 //
 // qkv           f32 [token rows, stride]: heads, then kvHeads of k, then kvHeads of v, HEAD_DIM each
-// rope          f32 [positions, rotaryDim]: rotaryDim/2 cosines, then as many sines
 // qNorm, kNorm  f32 [HEAD_DIM]
 //
-// One workgroup for each head of each row. Pairs are (i, i + rotaryDim/2). Follows \`sum-threads.wgsl\`; a \`store-*.wgsl\` follows,
-// which writes k and v in the cache's format. Bound by memory.
-// Source: Su et al., arXiv:2104.09864.
+// One workgroup for each head of each row. Follows \`sum-threads.wgsl\`; \`head-end.wgsl\` and a \`store-*.wgsl\` follow. Bound by memory.
 
 struct Params {
-  heads: u32,
-  kvHeads: u32,
   stride: u32,
-  rotaryDim: u32,
   eps: f32,
 }
 
 @group(0) @binding(2) var<storage, read_write> qkv: array<f32>;
-@group(0) @binding(3) var<storage, read> rope: array<f32>;
 @group(0) @binding(4) var<storage, read> qNorm: array<f32>;
 @group(0) @binding(5) var<storage, read> kNorm: array<f32>;
 
 const THREADS: u32 = 64u;
-const HEAD_DIM: u32 = 64u;
-const FOURS: u32 = HEAD_DIM / 4u;
-const Q_NORM: bool = false;
-const K_NORM: bool = false;
 
-var<workgroup> head: array<f32, HEAD_DIM>;
-// What goes to the cache.
-var<workgroup> turned: array<f32, HEAD_DIM>;
-
-// Columns 4i … 4i+3 of it.
-fn fourOf(i: u32) -> vec4f {
-  return vec4f(turned[4u * i], turned[4u * i + 1u], turned[4u * i + 2u], turned[4u * i + 3u]);
+fn normWeight(isQuery: bool, i: u32) -> f32 {
+  return select(kNorm[i], qNorm[i], isQuery);
 }
 
-fn rotated(i: u32, ropeRow: u32) -> f32 {
-  let half = params.rotaryDim / 2u;
-  if (i >= 2u * half) {
-    return head[i];
-  }
-  let at = ropeRow * params.rotaryDim + i % half;
-  let cos = rope[at];
-  let sin = rope[at + half];
-  if (i < half) {
-    return fma(head[i], cos, -(head[i + half] * sin));
-  }
-  return fma(head[i], cos, head[i - half] * sin);
+fn keepQuery(row: u32, h: u32, i: u32, value: f32) {
+  qkv[row * params.stride + h * HEAD_DIM + i] = value;
 }
 
 @compute @workgroup_size(THREADS)
@@ -3586,54 +3824,17 @@ fn main(
   @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let perRow = params.heads + 2u * params.kvHeads;
+  let perRow = HEADS + 2u * KV_HEADS;
   let index = workgroupIndex(id, count);
   let row = index / perRow;
   let h = index % perRow;
   if (row >= rowsOf(0u)) {
     return;
   }
-  let position = positionOf(row);
-  let at = row * params.stride + h * HEAD_DIM;
-  let page = blockOf(slotOf(row), position / 16u) * params.kvHeads;
-  let inPage = position % 16u;
-  let kvHead = (h - min(h, params.heads)) % params.kvHeads;
-
-  if (h >= params.heads + params.kvHeads) {
-    for (var i = thread; i < HEAD_DIM; i += THREADS) {
-      turned[i] = qkv[at + i];
-    }
-    workgroupBarrier();
-    storeValue(page + kvHead, inPage, thread);
-    return;
-  }
-
-  var squares = 0.0;
   for (var i = thread; i < HEAD_DIM; i += THREADS) {
-    let x = qkv[at + i];
-    head[i] = x;
-    squares = fma(x, x, squares);
+    head[i] = qkv[row * params.stride + h * HEAD_DIM + i];
   }
-  let isQuery = h < params.heads;
-  if ((isQuery && Q_NORM) || (!isQuery && K_NORM)) {
-    let scale = inverseSqrt(sumOfThreads(squares, thread) / f32(HEAD_DIM) + params.eps);
-    for (var i = thread; i < HEAD_DIM; i += THREADS) {
-      head[i] = head[i] * scale * select(kNorm[i], qNorm[i], isQuery);
-    }
-  }
-  workgroupBarrier();
-  for (var i = thread; i < HEAD_DIM; i += THREADS) {
-    let value = rotated(i, ropeRowOf(row));
-    if (isQuery) {
-      qkv[at + i] = value;
-    } else {
-      turned[i] = value;
-    }
-  }
-  if (!isQuery) {
-    workgroupBarrier();
-    storeKey(page + kvHead, inPage, thread);
-  }
+  endHead(row, h, params.eps, thread);
 }
 `,
   route: `// The perToken greatest scores of each row in order, of equals the first, and their shares of the softmax.
@@ -3946,13 +4147,13 @@ fn putValue(page: u32, inPage: u32, i: u32, four: vec4f) {
 
 fn storeKey(page: u32, inPage: u32, thread: u32) {
   for (var i = thread; i < FOURS; i += THREADS) {
-    putKey(page, inPage, i, fourOf(i));
+    putKey(page, inPage, i, headFour(i));
   }
 }
 
 fn storeValue(page: u32, inPage: u32, thread: u32) {
   for (var i = thread; i < FOURS; i += THREADS) {
-    putValue(page, inPage, i, fourOf(i));
+    putValue(page, inPage, i, headFour(i));
   }
 }
 `,
@@ -3970,7 +4171,7 @@ const LEAST_SCALED: f32 = 1e-30;
 fn scaleOfHead() -> vec2f {
   var most = 0.0;
   for (var i = 0u; i < FOURS; i++) {
-    let four = abs(fourOf(i));
+    let four = abs(headFour(i));
     most = max(most, max(max(four.x, four.y), max(four.z, four.w)));
   }
   if (!(most > LEAST_SCALED)) {
@@ -3994,7 +4195,7 @@ fn storeKey(page: u32, inPage: u32, thread: u32) {
     keys[at + inPage] = bitcast<u32>(scale.x);
   }
   for (var i = thread; i < FOURS; i += THREADS) {
-    keys[at + 16u + i * 16u + inPage] = bytesOf(fourOf(i), scale.y);
+    keys[at + 16u + i * 16u + inPage] = bytesOf(headFour(i), scale.y);
   }
 }
 
@@ -4005,7 +4206,7 @@ fn storeValue(page: u32, inPage: u32, thread: u32) {
     values[at + inPage] = bitcast<u32>(scale.x);
   }
   for (var i = thread; i < FOURS; i += THREADS) {
-    values[at + 16u + inPage * FOURS + i] = bytesOf(fourOf(i), scale.y);
+    values[at + 16u + inPage * FOURS + i] = bytesOf(headFour(i), scale.y);
   }
 }
 `,

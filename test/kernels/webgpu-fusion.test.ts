@@ -97,23 +97,28 @@ interface HeadsCase {
   readonly headDim?: number;
   readonly rotaryDim?: number;
   readonly cols?: number;
+  readonly norms?: 'q' | 'q and k';
 }
 
 const HEADS_CASES: readonly HeadsCase[] = [
   { format: 'Q4_0', cacheFormat: 'F32' },
   { format: 'BF16', cacheFormat: 'F16', bias: true, headDim: 80, rotaryDim: 32 },
+  { format: 'BF16', cacheFormat: 'I8', norms: 'q and k', bias: true },
   { format: 'Q8_0', cacheFormat: 'F32', bias: true, rotaryDim: 16 },
+  { format: 'Q8_0', cacheFormat: 'F16', norms: 'q and k', headDim: 64, cols: 1024, heads: 6 },
+  { format: 'F32', cacheFormat: 'F32', norms: 'q', headDim: 36, rotaryDim: 12, cols: 40 },
+  { format: 'Q4_K', cacheFormat: 'I8', cols: 256, headDim: 80, rotaryDim: 0 },
   { format: 'F16', cacheFormat: 'F16', cols: 32 },
   { format: 'F32', cacheFormat: 'F32', heads: 6, headDim: 24, rotaryDim: 8 },
   { format: 'Q4_K', cacheFormat: 'F16', cols: 256, rotaryDim: 0 },
 ];
 
-for (const one of HEADS_CASES.slice(0, brief ? 2 : undefined)) {
+for (const one of HEADS_CASES.slice(0, brief ? 3 : undefined)) {
   const name = Object.entries(one).map(([key, value]) => `${key} ${value}`);
   onGpu(
     `q, k and v rotated and cached with the linear give the bits of the two apart: ${name.join(', ')}`,
     async () => {
-      const { format, cacheFormat, bias = false, heads = 4, headDim = 32, rotaryDim = headDim, cols = 96 } = one;
+      const { format, cacheFormat, bias = false, heads = 4, headDim = 32, rotaryDim = headDim, cols = 96, norms } = one;
       const random = new Random(44);
       const [kvHeads, rows] = [2, 9];
       const outs = (heads + 2 * kvHeads) * headDim;
@@ -123,6 +128,10 @@ for (const one of HEADS_CASES.slice(0, brief ? 2 : undefined)) {
       const table = bench.input('x', random.floats(rows * cols), cols);
       const rope = rotaryDim > 0 ? bench.constant(random.floats(rows * rotaryDim)) : undefined;
       const biases = bias ? bench.constant(random.floats(outs)) : undefined;
+      const [qNorm, kNorm] = ['q', 'k'].map((of) =>
+        norms?.includes(of) ? bench.constant(random.floats(headDim)) : undefined,
+      );
+      const normed = { qNorm, kNorm, normEps: 1e-6 };
       const cache = device.createKvCache({ layers: 1, blocks: 2, kvHeads, headDim, format: cacheFormat });
       const [input, qkv, out] = [cols, outs, heads * headDim].map((n) => bench.output(n));
       const run = async (block: number, first: number, count: number) => {
@@ -131,7 +140,7 @@ for (const one of HEADS_CASES.slice(0, brief ? 2 : undefined)) {
           (record) => {
             record.embed({ table, out: input });
             record.linear({ x: input, weights: [weight], bias: biases, out: qkv });
-            record.ropeAndCache({ qkv, heads, rotaryDim, rope, cache, layer: 0 });
+            record.ropeAndCache({ qkv, heads, rotaryDim, rope, ...normed, cache, layer: 0 });
             record.attention({ qkv, heads, scale: 0.2, cache, layer: 0, out });
           },
           { tokens: indices, positions: indices, slots: indices.map(() => 0), blockTables: [[block]], logitRows: [] },
@@ -155,6 +164,25 @@ for (const one of HEADS_CASES.slice(0, brief ? 2 : undefined)) {
     },
   );
 }
+
+onGpu('a number that is none is handed over to the last workgroup as such, and nobody waits for ever', async () => {
+  const device = await gpuDevice();
+  const bench = await openBench(device);
+  const [cols, heads, headDim] = [32, 1, 32];
+  const weight = device.createWeight({ name: 'w', rows: 3 * headDim, cols, format: 'F32' });
+  await device.writeWeight(weight, 0, new Uint8Array(4 * 3 * headDim * cols).fill(255), 'F32');
+  const table = bench.input('x', new Float32Array(cols).fill(1), cols);
+  const norm = bench.constant(new Float32Array(headDim).fill(1));
+  const cache = bench.cache({ layers: 1, blocks: 1, kvHeads: 1, headDim });
+  const [x, qkv] = [bench.output(cols), bench.output(3 * headDim)];
+  await bench.run((record) => {
+    record.embed({ table, out: x });
+    record.linear({ x, weights: [weight], out: qkv });
+    record.ropeAndCache({ qkv, heads, rotaryDim: 0, qNorm: norm, kNorm: norm, normEps: 1e-6, cache, layer: 0 });
+  }, plainStep(1));
+  assert.ok((await bench.read(qkv, 1)).every(Number.isNaN));
+  await device.close();
+});
 
 interface ExpertsCase {
   readonly format: WeightFormat;

@@ -6,7 +6,7 @@ import { linear } from '../../kernels/reference/ops.ts';
 import { openAdapter } from '../../kernels/webgpu/adapter.ts';
 import { argumentBytes, checkParams, constantParams } from '../../kernels/webgpu/arguments.ts';
 import { Gpu, type GpuLimits } from '../../kernels/webgpu/gpu.ts';
-import { bestVariants } from '../../kernels/webgpu/kernels.ts';
+import { bestVariants, GPU_VARIANTS, stepDowns } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
 import { findFault } from '../../kernels/webgpu/self-check.ts';
 import { SHADERS, type ShaderName } from '../../kernels/webgpu/shaders.ts';
@@ -104,6 +104,23 @@ onGpu('an adapter steps down to plainer kernels where its best ones do not compi
   const device = await WebGpuDevice.create({ shaders: { 'dot-packed': dotPacked } });
   assert.match(device.description, /plain integer products/);
   await device.close();
+});
+
+// A CPU takes half a minute to compile what a GPU runs.
+const inFull = process.env.QUERN_TEST_FULL === '1' ? onGpu : test.skip;
+inFull('where the last workgroup ends heads wrongly, heads are ended by a kernel of their own', async () => {
+  const text = planted('linear-heads', 'endHead(r, h, params.eps, thread)', 'endHead(r, h, 1.0, thread)');
+  const gpu = (await testGpu()) as Gpu;
+  const pipelines = new Pipelines(gpu, { 'linear-heads': text });
+  const best = { ...bestVariants(gpu.features), ...GPU_VARIANTS, compileAhead: false };
+  const faults: (string | undefined)[] = [];
+  for (const variants of [best, { ...best, handover: false }]) {
+    const device = WebGpuDevice.share(gpu, pipelines, variants);
+    faults.push((await findFault(device))?.kernel);
+    await device.close();
+  }
+  assert.equal(faults, ['linear F16, ropeAndCache and attention, F32', undefined]);
+  assert.ok(stepDowns(best).some(({ handover, fused }) => fused && !handover));
 });
 
 onGpu('a kernel that does not compile is refused with the compiler’s message', async () => {

@@ -84,7 +84,7 @@ fn main(
       for (var k = 0u; k < 4u; k++) {
         let column = 4u * thread + k;
         let gate = column / PAIRS * OUTS + column % PAIRS;
-        values[k] = gated(totals[gate], totals[gate + PAIRS], params.limit);
+        values[k] = gated(totals[gate], totals[gate + PAIRS], params.float);
       }
       activated[four] = values;
     }

@@ -17,8 +17,8 @@ struct Params {
   xStride: u32,
   domain: u32,
   hasBias: u32,
-  // Of a gated activation; 0 without.
-  limit: f32,
+  // The limit of a gated activation, the eps of norms of heads; 0 without.
+  float: f32,
 }
 
 // f32 [outs of all weights side by side]

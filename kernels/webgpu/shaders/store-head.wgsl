@@ -2,12 +2,12 @@
 
 fn storeKey(page: u32, inPage: u32, thread: u32) {
   for (var i = thread; i < FOURS; i += THREADS) {
-    putKey(page, inPage, i, fourOf(i));
+    putKey(page, inPage, i, headFour(i));
   }
 }
 
 fn storeValue(page: u32, inPage: u32, thread: u32) {
   for (var i = thread; i < FOURS; i += THREADS) {
-    putValue(page, inPage, i, fourOf(i));
+    putValue(page, inPage, i, headFour(i));
   }
 }

@@ -12,7 +12,7 @@ const LEAST_SCALED: f32 = 1e-30;
 fn scaleOfHead() -> vec2f {
   var most = 0.0;
   for (var i = 0u; i < FOURS; i++) {
-    let four = abs(fourOf(i));
+    let four = abs(headFour(i));
     most = max(most, max(max(four.x, four.y), max(four.z, four.w)));
   }
   if (!(most > LEAST_SCALED)) {
@@ -36,7 +36,7 @@ fn storeKey(page: u32, inPage: u32, thread: u32) {
     keys[at + inPage] = bitcast<u32>(scale.x);
   }
   for (var i = thread; i < FOURS; i += THREADS) {
-    keys[at + 16u + i * 16u + inPage] = bytesOf(fourOf(i), scale.y);
+    keys[at + 16u + i * 16u + inPage] = bytesOf(headFour(i), scale.y);
   }
 }
 
@@ -47,6 +47,6 @@ fn storeValue(page: u32, inPage: u32, thread: u32) {
     values[at + inPage] = bitcast<u32>(scale.x);
   }
   for (var i = thread; i < FOURS; i += THREADS) {
-    values[at + 16u + inPage * FOURS + i] = bytesOf(fourOf(i), scale.y);
+    values[at + 16u + inPage * FOURS + i] = bytesOf(headFour(i), scale.y);
   }
 }
