@@ -109,7 +109,11 @@ onGpu('an adapter steps down to plainer kernels where its best ones do not compi
 // A CPU takes half a minute to compile what a GPU runs.
 const inFull = process.env.QUERN_TEST_FULL === '1' ? onGpu : test.skip;
 inFull('where the last workgroup ends heads wrongly, heads are ended by a kernel of their own', async () => {
-  const text = planted('linear-heads', 'endHead(r, h, params.eps, thread)', 'endHead(r, h, 1.0, thread)');
+  const text = planted(
+    'linear-heads',
+    'handOver(params.handover + r * params.outStride + o, total)',
+    'handOver(params.handover + r * params.outStride + o, 1.01 * total)',
+  );
   const gpu = (await testGpu()) as Gpu;
   const pipelines = new Pipelines(gpu, { 'linear-heads': text });
   const best = { ...bestVariants(gpu.features), ...GPU_VARIANTS, compileAhead: false };
