@@ -110,7 +110,9 @@ export function ropeKernels(recording: Recording, op: RopeAndCache): readonly Re
       OUTS: outs,
       STEPS: steps,
       ...{ HEADS, KV_HEADS, HEAD_DIM, ROTARY },
-      ...(inCouples ? { PAIRS: outs / 2 } : { ...whole, HANDOVER: qkv.handover ?? 0, Q_NORM_FOURS: fours(qNorm), K_NORM_FOURS: fours(kNorm) }),
+      ...(inCouples
+        ? { PAIRS: outs / 2 }
+        : { ...whole, HANDOVER: qkv.handover ?? 0, Q_NORM_FOURS: fours(qNorm), K_NORM_FOURS: fours(kNorm) }),
       VALUES_BINDING: 8,
       BIAS: bias !== undefined,
       BIAS_FOURS: fours(bias),

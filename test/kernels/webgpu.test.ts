@@ -111,8 +111,8 @@ const inFull = process.env.QUERN_TEST_FULL === '1' ? onGpu : test.skip;
 inFull('where the last workgroup ends heads wrongly, heads are ended by a kernel of their own', async () => {
   const text = planted(
     'linear-heads',
-    'handOver(params.handover + r * params.outStride + o, total)',
-    'handOver(params.handover + r * params.outStride + o, 1.01 * total)',
+    'handOver(HANDOVER + r * params.outStride + o, total)',
+    'handOver(HANDOVER + r * params.outStride + o, 1.01 * total)',
   );
   const gpu = (await testGpu()) as Gpu;
   const pipelines = new Pipelines(gpu, { 'linear-heads': text });
