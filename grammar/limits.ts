@@ -11,8 +11,8 @@ export const MAX_NESTING = 250;
 export const COMPILE_FUEL = 2_000_000;
 /** The same for one mask or one token. */
 export const STEP_FUEL = 500_000;
-/** Places in the grammar that one text may be in at once. */
-export const MAX_THREADS = 512;
+/** Places in the grammar that one text may be in at once; a byte costs a step for every sixteen. */
+export const MAX_THREADS = 4096;
 /** States of byte automata (1 KiB each) that the grammars of one compiler may reach. */
 export const MAX_STATES = 100_000;
 /** Configurations that the texts of one machine may be in, and how many of them keep a table (1 KiB) of the next ones. */

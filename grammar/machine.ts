@@ -192,6 +192,7 @@ export class Machine {
   }
 
   #stepAll(threads: readonly number[], byte: number): number {
+    this.#budget.spend(threads.length >> 5);
     return this.#collect((merged) => {
       for (let t = 0; t < threads.length; t += 2) {
         const state = this.#bytes.step(threads[t], byte);
