@@ -267,10 +267,18 @@ export function linearKernel(format: WeightFormat, rows: 'any' | 'few' | 'many',
   };
 }
 
+/** What multiplies a tile by matrix units. */
+function matrixFiles(format: WeightFormat, columns: number): ShaderName[] {
+  return [
+    columns < 16 ? 'matrix-operands-narrow' : 'matrix-operands',
+    isAffine(format) ? 'matrix-affine' : 'matrix-quantized',
+    'matrix-tile',
+  ];
+}
+
 /** As {@link linearKernel} for many rows, by matrix units whose products are of so many columns; for a format that {@link hasMatrixKernel}. */
 export function linearMatrixKernel(format: WeightFormat, columns: number, features: FeatureVariants): Kernel {
   const { dot, weight, product } = productFiles(format, features);
-  const operands = columns < 16 ? 'matrix-operands-narrow' : 'matrix-operands';
   return {
     manyRows: true,
     name: `linear ${format}, many rows by matrices`,
@@ -281,8 +289,7 @@ export function linearMatrixKernel(format: WeightFormat, columns: number, featur
       ...weight,
       'linear-group',
       product,
-      operands,
-      isAffine(format) ? 'matrix-affine' : 'matrix-quantized',
+      ...matrixFiles(format, columns),
       'linear-many-rows-matrices',
     ],
     bindings: ['read', 'read', 'read', 'read', 'read', 'write'],
@@ -340,7 +347,36 @@ export function expertKernel(
   return {
     manyRows: routes === 'many',
     name: `experts ${format}, ${routes}`,
-    files: [...dot, 'step', ...weight, 'expert-group', product, `expert-${routes}`],
+    files: [
+      ...dot,
+      'step',
+      ...weight,
+      'expert-group',
+      product,
+      ...(routes === 'many' ? (['expert-list'] as const) : []),
+      `expert-${routes}`,
+    ],
+    bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'read'],
+  };
+}
+
+/** As {@link expertKernel} for many routes, by matrix units; see {@link linearMatrixKernel}. */
+export function expertMatrixKernel(format: WeightFormat, columns: number, features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
+  return {
+    manyRows: true,
+    name: `experts ${format}, many by matrices`,
+    files: [
+      'enable-matrices',
+      ...dot,
+      'step',
+      ...weight,
+      'expert-group',
+      product,
+      ...matrixFiles(format, columns),
+      'expert-list',
+      'expert-many-matrices',
+    ],
     bindings: ['read', 'read', 'read', 'read', 'read', 'write', 'read'],
   };
 }

@@ -3,8 +3,16 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor, WebGpuWeight } from './buffers.ts';
-import { expertKernel, KERNELS, type KernelConstants } from './kernels.ts';
+import {
+  expertKernel,
+  expertMatrixKernel,
+  hasMatrixKernel,
+  KERNELS,
+  type Kernel,
+  type KernelConstants,
+} from './kernels.ts';
 import { sumShape } from './layout.ts';
+import { matrixTile } from './matrix-tile.ts';
 import { mixKernels } from './record-fused-experts.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts } from './stack.ts';
@@ -14,6 +22,9 @@ const [THREADS, OUTS_PER_THREAD] = [128, 2];
 /** The kernel for many routes notes so many at a time: enough that each expert finds some of its own, as far as they fit. */
 const LISTED_PER_EXPERT = 16;
 const MOST_LISTED = 1024;
+/** Routes and outputs of a tile of matrix units, which leaves room for that list, and how many routes make it worth while. */
+const MATRIX_TILE = 32;
+const MATRIX_ROUTES_PER_EXPERT = 4;
 
 export function recordRoute(recording: Recording, op: Parameters<OpRecorder['route']>[0]): void {
   const scores = op.scores as WebGpuTensor;
@@ -88,11 +99,11 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
     for (const part of parts) {
       const { buffer, base, firstRow, rows } = part;
       const kernel = (
-        routes: Parameters<typeof expertKernel>[1],
+        which: Parameters<typeof expertKernel>[1] | Kernel,
         workgroups: (routes: number) => [count: number, times: number],
         constants?: KernelConstants,
       ): Recorded => ({
-        kernel: expertKernel(format, routes, variants),
+        kernel: typeof which === 'string' ? expertKernel(format, which, variants) : which,
         args: [
           blocks,
           segments,
@@ -132,14 +143,25 @@ export function recordExpertLinear(recording: Recording, op: Parameters<OpRecord
           SEGMENTS: segments,
         }),
       );
+      const LIST = Math.min(MOST_LISTED, THREADS * Math.ceil((LISTED_PER_EXPERT * experts) / THREADS));
+      const units = hasMatrixKernel(format) ? variants.matrices : undefined;
+      const suitsMatrices = (routes: number) => units !== undefined && routes >= MATRIX_ROUTES_PER_EXPERT * experts;
       others.push(
-        kernel('many', (routes) => [isMany(routes) ? groups(manyOuts(segments)) : 0, experts], {
-          THREADS,
-          OUTS: manyOuts(segments),
-          SEGMENTS: segments,
-          LIST: Math.min(MOST_LISTED, THREADS * Math.ceil((LISTED_PER_EXPERT * experts) / THREADS)),
-        }),
+        kernel(
+          'many',
+          (routes) => [isMany(routes) && !suitsMatrices(routes) ? groups(manyOuts(segments)) : 0, experts],
+          { THREADS, OUTS: manyOuts(segments), SEGMENTS: segments, LIST },
+        ),
       );
+      if (units) {
+        others.push(
+          kernel(
+            expertMatrixKernel(format, units.k, variants),
+            (routes) => [suitsMatrices(routes) ? Math.ceil(expertRows / MATRIX_TILE) : 0, experts],
+            { ...matrixTile(units, MATRIX_TILE, MATRIX_TILE), LIST },
+          ),
+        );
+      }
     }
     column += expertRows;
   }

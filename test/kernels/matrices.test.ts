@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type OpRecorder, WebGpuDevice } from '../../kernels/index.ts';
+import { type OpRecorder, quantize, WebGpuDevice } from '../../kernels/index.ts';
 import type { AdapterFeatures, MatrixShape } from '../../kernels/webgpu/adapter.ts';
 import type { Gpu } from '../../kernels/webgpu/gpu.ts';
 import {
@@ -147,21 +147,61 @@ onMatrices('the kernel compiles for the units of other GPUs', async () => {
   }
 });
 
-onMatrices('a fault of the matrix units is found, and is gone without them', async () => {
-  const name = 'linear-many-rows-matrices';
-  assert.ok(SHADERS[name].includes('exact.y, scales[1]'));
-  const wrong = SHADERS[name].replace('exact.y, scales[1]', 'exact.y + 9, scales[1]');
-  const pipelines = new Pipelines(gpu as Gpu, { [name]: wrong });
-  const best = variants();
-  const without = stepDowns(best).find(({ matrices, packedDot }) => !matrices && packedDot === best.packedDot);
-  assert.ok(without);
-  const faults: (string | undefined)[] = [];
-  for (const one of [best, without as Variants]) {
-    const device = WebGpuDevice.share(gpu as Gpu, pipelines, one);
-    faults.push((await findFault(device))?.kernel);
+onMatrices('experts of many routes by matrix units have the bits of those without', async () => {
+  const [experts, perToken, cols, outs, rows] = [3, 2, 160, 45, 40];
+  const pipelines = new Pipelines(gpu as Gpu);
+  const found: Float32Array[] = [];
+  for (const matrices of [units, undefined]) {
+    const device = WebGpuDevice.share(gpu as Gpu, pipelines, { ...variants(), matrices });
+    const bench = await openBench(device);
+    const random = new Random(52);
+    const table = bench.input('x', random.floats(rows * cols), cols);
+    // All go to the first expert, more than a tile holds; and to one of the others.
+    const scoreTable = bench.input(
+      'scores',
+      Float32Array.from({ length: rows * experts }, (_, i) => (i % experts === 0 ? 9 : random.floats(1)[0])),
+      experts,
+    );
+    const weight = device.createWeight({ name: 'w', rows: experts * outs, cols, format: 'Q4_0', matrices: experts });
+    await device.writeWeight(weight, 0, quantize('Q4_0', random.floats(experts * outs * cols)), 'Q4_0');
+    const bias = bench.constant(random.floats(experts * outs));
+    const routes = device.createRoutes({ experts, perToken });
+    const [x, scores, out] = [bench.output(cols), bench.output(experts), bench.output(outs)];
+    const each = device.createTensor({ name: 'each', maxRows: perToken * rows, cols, perRow: perToken });
+    const result = device.createTensor({ name: 'result', maxRows: perToken * rows, cols: outs, perRow: perToken });
+    const ops = (record: OpRecorder) => {
+      record.embed({ table, out: x });
+      record.embed({ table: scoreTable, out: scores });
+      record.route({ scores, normalize: true, routes });
+      record.gatherRoutes({ x, routes, out: each });
+      record.expertLinear({ x: each, routes, weights: [weight], bias, out: result });
+      record.mixRoutes({ x: result, routes, out });
+    };
+    await bench.run(ops, plainStep(rows));
+    found.push(await bench.read(out, rows));
     await device.close();
   }
-  assert.equal(faults, ['linear Q8_0', undefined]);
+  assert.ok(found[0].every(Number.isFinite) && sameBits(found[0], found[1]));
+});
+
+onMatrices('a fault of the matrix units is found, and is gone without them', async () => {
+  const best = variants();
+  const without = stepDowns(best).find((other) => !other.matrices && other.packedDot === best.packedDot);
+  assert.ok(without);
+  for (const [file, right, wrong, family] of [
+    ['matrix-tile', 'exact.y, scales[1]', 'exact.y + 9, scales[1]', 'linear Q8_0'],
+    ['expert-many-matrices', 'results[i][j]', '1.01 * results[i][j]', 'experts Q8_0 and gatedActivation'],
+  ] as const) {
+    assert.ok(SHADERS[file].includes(right));
+    const pipelines = new Pipelines(gpu as Gpu, { [file]: SHADERS[file].replace(right, wrong) });
+    const faults: (string | undefined)[] = [];
+    for (const one of [best, without as Variants]) {
+      const device = WebGpuDevice.share(gpu as Gpu, pipelines, one);
+      faults.push((await findFault(device))?.kernel);
+      await device.close();
+    }
+    assert.equal(faults, [family, undefined]);
+  }
 });
 
 test.run();

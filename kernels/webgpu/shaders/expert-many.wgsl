@@ -1,43 +1,19 @@
 // Experts' matrices for many routes (prompts): a workgroup takes OUTS · THREADS / SEGMENTS outputs of one expert, for all
 // routes that go there.
 //
-// It looks through the routes, LIST at a time, and notes the expert's own; of those, ROWS share one reading of the weights.
-// Their order in the list is as the threads happen to come, which changes no result. Sums are those of `expert-rows.wgsl`.
-// Follows `expert-group.wgsl` and a `product-*.wgsl`. Bound by memory, as long as few routes go to an expert.
+// Of the expert's own routes (`expert-list.wgsl`) ROWS share one reading of the weights. Sums are those of `expert-rows.wgsl`.
+// Follows `expert-list.wgsl` and a `product-*.wgsl`. Bound by memory, as long as few routes go to an expert.
 
 const THREADS: u32 = 128u;
 const OUTS: u32 = 1u;
 const SEGMENTS: u32 = 32u;
-const LIST: u32 = 128u;
 const ROWS: u32 = 8u;
 const TEAMS: u32 = THREADS / SEGMENTS;
 // One more than there are segments, so that the threads that add them up read from different banks.
 const PITCH: u32 = SEGMENTS + 1u;
 
-var<workgroup> list: array<u32, LIST>;
-var<workgroup> listed: atomic<u32>;
-var<workgroup> found: u32;
 // [TEAMS, OUTS, ROWS], of segments each
 var<workgroup> sums: array<f32, TEAMS * OUTS * ROWS * PITCH>;
-
-// Number of routes from `first` on that the list now holds; all threads call it together.
-fn note(first: u32, expert: u32, thread: u32) -> u32 {
-  if (thread == 0u) {
-    atomicStore(&listed, 0u);
-  }
-  workgroupBarrier();
-  let end = min(first + LIST, rowsOf(params.domain));
-  for (var route = first + thread; route < end; route += THREADS) {
-    if (chosen[route] == expert) {
-      list[atomicAdd(&listed, 1u)] = route;
-    }
-  }
-  workgroupBarrier();
-  if (thread == 0u) {
-    found = atomicLoad(&listed);
-  }
-  return workgroupUniformLoad(&found);
-}
 
 @compute @workgroup_size(THREADS)
 fn main(
