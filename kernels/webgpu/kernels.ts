@@ -7,6 +7,7 @@ import { isAffine } from './layout.ts';
 import { chooseMatrixUnits, type MatrixUnits } from './matrix-tile.ts';
 import type { AffineFormat } from './pack-affine.ts';
 import type { ShaderName } from './shaders.ts';
+import { SPLIT } from './step-buffers.ts';
 import type { TunedTiles } from './tuned-tiles.ts';
 
 /** How a kernel uses a buffer. */
@@ -174,13 +175,19 @@ export function acrossThreads(
   { subgroups }: FeatureVariants,
 ): readonly [Kernel, KernelConstants] {
   if (!subgroups) return [kernel, constants];
-  const sums = kernel.files.includes('span-plain');
-  const files = kernel.files.map((file): ShaderName => {
-    if (file === 'span-plain') return 'span-subgroups';
-    return file === 'maxima-plain' && subgroups >= BLOCK_THREADS ? 'maxima-subgroups' : file;
+  const files = kernel.files.flatMap((file): readonly ShaderName[] => {
+    if (file === 'span-plain') return ['span-subgroups'];
+    if (file === 'maxima-plain' && subgroups >= BLOCK_THREADS) return ['maxima-subgroups'];
+    if (file === 'tile-weights-plain' && suitsTiles(constants)) return ['span-subgroups', 'tile-weights-subgroups'];
+    return [file];
   });
   const span = Math.min(subgroups, Number(constants.THREADS ?? MOST_SPAN));
-  return [{ ...kernel, files }, sums ? { ...constants, SPAN: span } : constants];
+  return [{ ...kernel, files }, files.includes('span-subgroups') ? { ...constants, SPAN: span } : constants];
+}
+
+/** True where each position of a split has a thread, and heads leave room for the maxima of spans. */
+function suitsTiles({ THREADS, HEAD_DIM }: KernelConstants): boolean {
+  return THREADS === SPLIT && Number(HEAD_DIM) <= 256;
 }
 
 /** Value of `ACTIVATION` in `activate.wgsl`. */
@@ -415,7 +422,7 @@ export function attentionKernels(
   { halves }: FeatureVariants,
 ): Record<'attention' | 'split' | 'prompt', Kernel> {
   const cache = format === 'F16' ? ([widenFile(halves), CACHE_FILE[format]] as const) : ([CACHE_FILE[format]] as const);
-  const attend: ShaderName[] = [...cache, 'attention-chunk'];
+  const attend: ShaderName[] = [...cache, 'attention-chunk', 'tile-weights-plain'];
   const bindings: BindingKind[] = ['write', 'write', 'read', 'read', 'read', 'write'];
   return {
     attention: {

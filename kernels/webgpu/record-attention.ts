@@ -116,10 +116,11 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
 }
 
 /** Query heads that share a K/V head and that one workgroup takes together: as many as its memory holds. */
-function groupSize(heads: number, headDim: number, { headGroup, attentionThreads }: Variants): number {
+function groupSize(heads: number, headDim: number, { headGroup, attentionThreads, subgroups }: Variants): number {
   const tiles = SPLIT / 32;
   const shared = 4 * (tiles * headDim + attentionThreads);
-  const bytesPerHead = 4 * (headDim + SPLIT + 2 * tiles) + 4 * (headDim / 4) * 8;
+  const spans = subgroups ? SPLIT / subgroups : 0;
+  const bytesPerHead = 4 * (headDim + SPLIT + 2 * tiles + spans) + 4 * (headDim / 4) * 8;
   for (let size = Math.min(heads, headGroup); size > 1; size--) {
     if (heads % size === 0 && size * bytesPerHead + shared <= WORKGROUP_BYTES) return size;
   }

@@ -122,7 +122,7 @@ fn main(
   x[at] += scale * add[at];
 }
 `,
-  'attention-chunk': `// One split of one row for a group of heads; follows \`attention-group.wgsl\` and a \`cache-*.wgsl\`.
+  'attention-chunk': `// One split of one row for a group of heads; follows \`attention-group.wgsl\` and a \`cache-*.wgsl\`, and has a \`tile-weights-*.wgsl\`.
 //
 // qkv  f32 [token rows, stride], the query heads first, as vectors
 //
@@ -174,38 +174,12 @@ fn attend(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
       }
     }
   }
-  workgroupBarrier();
-
-  for (var i = thread; i < GROUP * TILES; i += THREADS) {
-    let begin = max(first, start + i % TILES * TILE);
-    let end = min(last + 1u, start + (i % TILES + 1u) * TILE);
-    var most = LOWEST;
-    for (var p = begin; p < end; p++) {
-      most = max(most, scores[i / TILES * SPLIT + p % SPLIT]);
-    }
-    tileWeights[i].most = most;
-  }
-  workgroupBarrier();
-  for (var p = start + thread; p <= last; p += THREADS) {
-    for (var g = 0u; g < GROUP; g++) {
-      let at = g * SPLIT + p % SPLIT;
-      scores[at] = select(0.0, exp(scores[at] - tileWeights[g * TILES + p % SPLIT / TILE].most), p >= first);
-    }
-  }
-  workgroupBarrier();
-  for (var i = thread; i < GROUP * TILES; i += THREADS) {
-    let begin = max(first, start + i % TILES * TILE);
-    let end = min(last + 1u, start + (i % TILES + 1u) * TILE);
-    var total = 0.0;
-    for (var p = begin; p < end; p++) {
-      total += scores[i / TILES * SPLIT + p % SPLIT];
-    }
-    tileWeights[i].total = total;
-  }
+  weighScores(first, last, thread);
 
   for (var piece = 0u; piece < PIECES; piece++) {
     let i = piece * THREADS + thread;
     var sums = array<vec4f, GROUP>();
+    var totals = array<f32, GROUP>();
     if (i < TILES * FOURS) {
       let begin = max(first, start + i / FOURS * TILE);
       let end = min(last + 1u, start + (i / FOURS + 1u) * TILE);
@@ -213,11 +187,17 @@ fn attend(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
         let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
         let value = fourOfStored(storedValue(page, i % FOURS, p % 16u));
         for (var g = 0u; g < GROUP; g++) {
-          sums[g] = fma(vec4f(scores[g * SPLIT + p % SPLIT]), value, sums[g]);
+          let weight = scores[g * SPLIT + p % SPLIT];
+          totals[g] += weight;
+          sums[g] = fma(vec4f(weight), value, sums[g]);
         }
       }
     }
     for (var g = 0u; g < GROUP; g++) {
+      // Each thread of a tile has added up its weights on the way.
+      if (i < TILES * FOURS && i % FOURS == 0u) {
+        tileWeights[g * TILES + i / FOURS].total = totals[g];
+      }
       pieces[piece * GROUP + g] = sums[g];
     }
   }
@@ -3148,12 +3128,24 @@ fn maskOf(row: u32, word: u32) -> u32 {
 }
 `,
   'logit-threshold': `// Second pass of \`reduceLogits\`: a threshold that at least \`top\` words' maxima reach, so that at least as many logits do; all
-// that are greater than the top-th largest logit are among them. Found digit by digit, 8 bits at a time.
+// that are greater than the top-th largest logit are among them. The greatest is known where no more are asked for; else it is
+// found digit by digit, 8 bits at a time: each thread counts for one value, and a team of them for 16.
 // One workgroup a row. Follows \`logit-row.wgsl\`. Bound by the time that a workgroup takes.
 
+const TEAM: u32 = 16u;
+
 var<workgroup> counts: array<atomic<u32>, 256>;
-var<workgroup> digit: u32;
-var<workgroup> wanted: u32;
+var<workgroup> teamCounts: array<u32, 16>;
+// The digit in the top 8 bits, and how many are wanted of those that have it.
+var<workgroup> chosen: u32;
+
+fn store(row: u32, key: u32) {
+  let found0 = row * params.foundStride;
+  // Fewer words than are wanted have a logit that counts: then all logits that count reach the threshold.
+  let threshold = max(key, LOWEST_KEY);
+  atomicStore(&found[found0 + 2u], threshold);
+  atomicStore(&found[found0 + 4u], select(0u, 1u, threshold == LOWEST_KEY));
+}
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -3165,14 +3157,16 @@ fn main(
     return;
   }
   let at = row * params.words;
-  if (thread == 0u) {
-    wanted = requests[row * params.requestStride];
+  var wanted = requests[row * params.requestStride];
+  if (wanted == 1u) {
+    if (thread == 0u) {
+      store(row, atomicLoad(&found[row * params.foundStride + 1u]));
+    }
+    return;
   }
   var prefix = 0u;
   for (var shift = 24u; shift < 32u; shift -= 8u) {
-    if (thread < 256u) {
-      atomicStore(&counts[thread], 0u);
-    }
+    atomicStore(&counts[thread], 0u);
     workgroupBarrier();
     for (var word = thread; word < params.words; word += THREADS) {
       let key = maxima[at + word];
@@ -3181,27 +3175,31 @@ fn main(
       }
     }
     workgroupBarrier();
-    if (thread == 0u) {
-      var value = 255u;
-      var left = wanted;
-      for (; value > 0u; value--) {
-        let count = atomicLoad(&counts[value]);
-        if (count >= left) {
-          break;
-        }
-        left -= count;
+    if (thread < TEAM) {
+      var sum = 0u;
+      for (var i = 0u; i < TEAM; i++) {
+        sum += atomicLoad(&counts[thread * TEAM + i]);
       }
-      digit = value;
-      wanted = left;
+      teamCounts[thread] = sum;
     }
-    prefix |= workgroupUniformLoad(&digit) << shift;
+    workgroupBarrier();
+    var above = 0u;
+    for (var team = thread / TEAM + 1u; team < TEAM; team++) {
+      above += teamCounts[team];
+    }
+    for (var value = thread + 1u; value % TEAM != 0u; value++) {
+      above += atomicLoad(&counts[value]);
+    }
+    // The lowest value is chosen where all together are too few.
+    if (above < wanted && (above + atomicLoad(&counts[thread]) >= wanted || thread == 0u)) {
+      chosen = (thread << 24u) | (wanted - above);
+    }
+    let digit = workgroupUniformLoad(&chosen);
+    prefix |= (digit >> 24u) << shift;
+    wanted = digit & 0xffffffu;
   }
   if (thread == 0u) {
-    let found0 = row * params.foundStride;
-    // Fewer words than are wanted have a logit that counts: then all logits that count reach the threshold.
-    let threshold = max(prefix, LOWEST_KEY);
-    atomicStore(&found[found0 + 2u], threshold);
-    atomicStore(&found[found0 + 4u], select(0u, 1u, threshold == LOWEST_KEY));
+    store(row, prefix);
   }
 }
 `,
@@ -4097,7 +4095,7 @@ fn spanSum(value: f32) -> f32 {
   return value;
 }
 `,
-  'span-subgroups': `// Sums over SPAN neighbouring threads, which share a subgroup: in pairs, pairs of pairs and so on. Each thread adds the same
+  'span-subgroups': `// Sums and maxima over SPAN neighbouring threads, which share a subgroup: in pairs, pairs of pairs and so on. Each thread adds the same
 // two numbers as its partner, so all have the same bits. SPAN is what every subgroup of the adapter has at least, up to 32
 // and to THREADS: the subgroup of a kernel may be larger, and no bit depends on that. Source: WGSL, "Subgroup built-in functions".
 enable subgroups;
@@ -4122,6 +4120,14 @@ fn spanSum(value: f32) -> f32 {
     sum += subgroupShuffleXor(sum, 16u);
   }
   return sum;
+}
+
+fn spanMax(value: f32) -> f32 {
+  var most = value;
+  for (var distance = 1u; distance < SPAN; distance *= 2u) {
+    most = max(most, subgroupShuffleXor(most, distance));
+  }
+  return most;
 }
 `,
   step: `// What changes from step to step, in one buffer of words. Every kernel begins with this file.
@@ -4353,6 +4359,76 @@ const VALUES = vec4u(0xbfad9881u, 0xf6eaddcfu, 0x26190d01u, 0x71594535u);
 
 // Twice 0 0.5 1 1.5 2 3 4 6, then the same negated, as bytes
 const VALUES = vec4u(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
+`,
+  'tile-weights-plain': `// From the scores of a split, those of positions \`first\` to \`last\`, to each tile's greatest and to the weights, by workgroup
+// memory. Where subgroups are used, \`tile-weights-subgroups.wgsl\` takes its place. Belongs to \`attention-chunk.wgsl\`.
+
+fn weighScores(first: u32, last: u32, thread: u32) {
+  let start = first / SPLIT * SPLIT;
+  workgroupBarrier();
+  for (var i = thread; i < GROUP * TILES; i += THREADS) {
+    let begin = max(first, start + i % TILES * TILE);
+    let end = min(last + 1u, start + (i % TILES + 1u) * TILE);
+    var most = LOWEST;
+    for (var p = begin; p < end; p++) {
+      most = max(most, scores[i / TILES * SPLIT + p % SPLIT]);
+    }
+    tileWeights[i].most = most;
+  }
+  workgroupBarrier();
+  for (var p = start + thread; p <= last; p += THREADS) {
+    for (var g = 0u; g < GROUP; g++) {
+      let at = g * SPLIT + p % SPLIT;
+      scores[at] = select(0.0, exp(scores[at] - tileWeights[g * TILES + p % SPLIT / TILE].most), p >= first);
+    }
+  }
+  workgroupBarrier();
+}
+`,
+  'tile-weights-subgroups': `// What \`tile-weights-plain.wgsl\` does, where each position of the split has a thread: a tile is 32 neighbouring threads, so one
+// span or several, and a maximum is the same in any order. A thread keeps to its own scores until they are weights. Follows
+// \`span-subgroups.wgsl\`.
+
+// Of a tile.
+const SPANS: u32 = TILE / SPAN;
+
+// [GROUP, TILES, SPANS]
+var<workgroup> spanMaxima: array<f32, GROUP * TILES * SPANS>;
+
+fn weighScores(first: u32, last: u32, thread: u32) {
+  let p = first / SPLIT * SPLIT + thread;
+  let isSeen = p >= first && p <= last;
+  for (var g = 0u; g < GROUP; g++) {
+    var score = LOWEST;
+    if (isSeen) {
+      score = scores[g * SPLIT + thread];
+    }
+    let most = spanMax(score);
+    if (SPANS == 1u) {
+      setWeight(g, thread, score, most, isSeen);
+    } else if (thread % SPAN == 0u) {
+      spanMaxima[(g * SPLIT + thread) / SPAN] = most;
+    }
+  }
+  if (SPANS > 1u) {
+    workgroupBarrier();
+    for (var g = 0u; g < GROUP; g++) {
+      var most = LOWEST;
+      for (var i = 0u; i < SPANS; i++) {
+        most = max(most, spanMaxima[(g * TILES + thread / TILE) * SPANS + i]);
+      }
+      setWeight(g, thread, scores[g * SPLIT + thread], most, isSeen);
+    }
+  }
+  workgroupBarrier();
+}
+
+fn setWeight(g: u32, thread: u32, score: f32, most: f32, isSeen: bool) {
+  scores[g * SPLIT + thread] = select(0.0, exp(score - most), isSeen);
+  if (thread % TILE == 0u) {
+    tileWeights[g * TILES + thread / TILE].most = most;
+  }
+}
 `,
   'weight-affine': `// Single elements of a weight of codes, scales and mins, for the embedding; follows a \`codes-*\` and a \`factors-*\` file.
 

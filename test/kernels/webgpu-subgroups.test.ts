@@ -7,6 +7,7 @@ import type { AdapterFeatures } from '../../kernels/webgpu/adapter.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import {
   acrossThreads,
+  attentionKernels,
   bestVariants,
   FEATURELESS,
   featureVariants,
@@ -62,6 +63,12 @@ test('a kernel takes subgroups where it has a use for them and they are large en
     filesOf(8),
     small.map((file) => (file === 'maxima-plain' ? 'maxima-subgroups' : file)),
   );
+  const { split } = attentionKernels('F32', FEATURELESS);
+  const replaced = (threads: number, headDim: number) =>
+    acrossThreads(split, { THREADS: threads, HEAD_DIM: headDim }, { ...FEATURELESS, subgroups: 16 })[0].files.includes(
+      'tile-weights-subgroups',
+    );
+  assert.equal([replaced(256, 256), replaced(256, 320), replaced(128, 64)], [true, false, false]);
   const constantsOf = (constants: { THREADS: number }) =>
     acrossThreads(KERNELS.norm, constants, { ...FEATURELESS, subgroups: 32 })[1];
   assert.equal(constantsOf({ THREADS: 64 }), { THREADS: 64, SPAN: 32 });
@@ -157,10 +164,11 @@ onSubgroups('subgroups of every size up to the adapter’s give the bits of kern
 /** Threads of a subgroup that are numbered otherwise than those of the workgroup, as far as these files can tell. */
 const FAULTS: readonly [ShaderName, string, string][] = [
   ['span-subgroups', 'subgroupShuffleXor(sum, 2u)', 'subgroupShuffleXor(sum, 1u)'],
+  ['tile-weights-subgroups', 'setWeight(g, thread, scores', 'setWeight(g, thread, 1.1 * scores'],
   ['maxima-subgroups', 'subgroupShuffleXor(value, 1u)', 'subgroupShuffleXor(value, 2u)'],
 ];
 for (const [file, right, wrong] of FAULTS) {
-  const isUsed = file === 'span-subgroups' ? least > 0 : least >= 8;
+  const isUsed = file === 'maxima-subgroups' ? least >= 8 : least > 0;
   (isUsed ? test : test.skip)(`the self-check finds a fault in ${file}`, async () => {
     assert.ok(SHADERS[file].includes(right));
     const faulty = device(least, { [file]: SHADERS[file].replace(right, wrong) });

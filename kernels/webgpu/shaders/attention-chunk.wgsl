@@ -1,4 +1,4 @@
-// One split of one row for a group of heads; follows `attention-group.wgsl` and a `cache-*.wgsl`.
+// One split of one row for a group of heads; follows `attention-group.wgsl` and a `cache-*.wgsl`, and has a `tile-weights-*.wgsl`.
 //
 // qkv  f32 [token rows, stride], the query heads first, as vectors
 //
@@ -50,38 +50,12 @@ fn attend(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
       }
     }
   }
-  workgroupBarrier();
-
-  for (var i = thread; i < GROUP * TILES; i += THREADS) {
-    let begin = max(first, start + i % TILES * TILE);
-    let end = min(last + 1u, start + (i % TILES + 1u) * TILE);
-    var most = LOWEST;
-    for (var p = begin; p < end; p++) {
-      most = max(most, scores[i / TILES * SPLIT + p % SPLIT]);
-    }
-    tileWeights[i].most = most;
-  }
-  workgroupBarrier();
-  for (var p = start + thread; p <= last; p += THREADS) {
-    for (var g = 0u; g < GROUP; g++) {
-      let at = g * SPLIT + p % SPLIT;
-      scores[at] = select(0.0, exp(scores[at] - tileWeights[g * TILES + p % SPLIT / TILE].most), p >= first);
-    }
-  }
-  workgroupBarrier();
-  for (var i = thread; i < GROUP * TILES; i += THREADS) {
-    let begin = max(first, start + i % TILES * TILE);
-    let end = min(last + 1u, start + (i % TILES + 1u) * TILE);
-    var total = 0.0;
-    for (var p = begin; p < end; p++) {
-      total += scores[i / TILES * SPLIT + p % SPLIT];
-    }
-    tileWeights[i].total = total;
-  }
+  weighScores(first, last, thread);
 
   for (var piece = 0u; piece < PIECES; piece++) {
     let i = piece * THREADS + thread;
     var sums = array<vec4f, GROUP>();
+    var totals = array<f32, GROUP>();
     if (i < TILES * FOURS) {
       let begin = max(first, start + i / FOURS * TILE);
       let end = min(last + 1u, start + (i / FOURS + 1u) * TILE);
@@ -89,11 +63,17 @@ fn attend(slot: u32, kvHead: u32, first: u32, last: u32, thread: u32) {
         let page = blockOf(slot, p / 16u) * params.kvHeads + kvHead;
         let value = fourOfStored(storedValue(page, i % FOURS, p % 16u));
         for (var g = 0u; g < GROUP; g++) {
-          sums[g] = fma(vec4f(scores[g * SPLIT + p % SPLIT]), value, sums[g]);
+          let weight = scores[g * SPLIT + p % SPLIT];
+          totals[g] += weight;
+          sums[g] = fma(vec4f(weight), value, sums[g]);
         }
       }
     }
     for (var g = 0u; g < GROUP; g++) {
+      // Each thread of a tile has added up its weights on the way.
+      if (i < TILES * FOURS && i % FOURS == 0u) {
+        tileWeights[g * TILES + i / FOURS].total = totals[g];
+      }
       pieces[piece * GROUP + g] = sums[g];
     }
   }
