@@ -4,7 +4,7 @@
  * Everything is IEEE single precision, operation by operation, so results are the same bits on every machine.
  */
 
-import { $, f32, f32x4, i16x8, i32, i32x4, if_, local, v128 } from 'wasmati';
+import { $, f32, f32x4, i8x16, i16x8, i32, i32x4, if_, local, v128 } from 'wasmati';
 import type { F32, Frame, I32, V128 } from './emit.ts';
 
 /** Pushes a vector of four equal floats. */
@@ -96,7 +96,7 @@ export function emitToHalf(frame: Frame): (x: F32) => void {
 
 const LOG2_E = Math.LOG2E;
 /** Adding it leaves the nearest integer in the low bits of a float below 2^22. */
-const ROUNDING = 1.5 * 2 ** 23;
+export const ROUNDING = 1.5 * 2 ** 23;
 /** ln 2 in two parts; the first has few enough bits that n · LN2_HIGH is exact for |n| ≤ 2^14. */
 const LN2_HIGH = 0.693359375;
 const LN2_LOW = -2.121944400546905e-4;
@@ -187,9 +187,27 @@ export function sumLanes(result: F32, x: V128): void {
   local.set(result, f32.add($, $));
 }
 
-/** result = the greatest lane of x. */
+/** result = the greatest lane of x, none of which is NaN; a scalar maximum would branch on the data. */
 export function maxLanes(result: F32, x: V128): void {
-  f32.max(f32x4.extract_lane(0, x), f32x4.extract_lane(1, x));
-  f32.max(f32x4.extract_lane(2, x), f32x4.extract_lane(3, x));
-  local.set(result, f32.max($, $));
+  for (const distance of [2, 1]) {
+    rotateLanes(x, distance);
+    f32x4.pmax($, x);
+    local.set(x, $);
+  }
+  local.set(result, f32x4.extract_lane(0, x));
+}
+
+/** Pushes x with lane (i + distance) mod 4 in lane i. */
+export function rotateLanes(x: V128, distance: number) {
+  return pickLanes(
+    x,
+    x,
+    [0, 1, 2, 3].map((lane) => (lane + distance) % 4),
+  );
+}
+
+/** Pushes four lanes of x (0 to 3) and y (4 to 7). */
+export function pickLanes(x: V128, y: V128, lanes: readonly number[]) {
+  const bytes = lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => 4 * lane + byte));
+  return i8x16.shuffle(bytes as Parameters<typeof i8x16.shuffle>[0], x, y);
 }

@@ -252,6 +252,28 @@ test('a weight may be written in pieces of any height, and rounded from floats o
   }
 });
 
+test('a row with an element that is no number, or infinite, gives no finite number, and leaves other rows alone', async () => {
+  const cols = 64;
+  const random = new Random(8);
+  const [values, weights] = [random.floats(3 * cols), random.floats(8 * cols)];
+  values[cols + 5] = Number.NaN;
+  values[2 * cols + 40] = Number.NEGATIVE_INFINITY;
+  for (const { name, create } of devices.filter(({ kind }) => kind === 'wasm')) {
+    const device = await create();
+    const bench = await openBench(device);
+    const [input, x, out] = [bench.input('x', values, cols), bench.output(cols), bench.output(8)];
+    const weight = await bench.weight('w', weights, cols, 'Q8_0');
+    await bench.run((record) => {
+      record.embed({ table: input, out: x });
+      record.linear({ x, weights: [weight], out });
+    }, plainStep(3));
+    const rows = await bench.read(out, 3);
+    assert.ok(rows.slice(0, 8).every(Number.isFinite), name);
+    assert.not.ok(rows.slice(8).some(Number.isFinite), name);
+    await device.close();
+  }
+});
+
 test('embedding reads rows back exactly from every format', async () => {
   const random = new Random(12);
   const vocabulary = 21;

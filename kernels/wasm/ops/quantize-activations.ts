@@ -9,7 +9,7 @@
 import { $, f32, f32x4, i8x16, i16x8, i32, i32x4, if_, local, v128 } from 'wasmati';
 import { BLOCK } from '../block-forms.ts';
 import { forEachTask, forRange, increment, opKernel } from '../emit.ts';
-import { maxLanes } from '../vector-math.ts';
+import { f32x4Const, i32x4Const, pickLanes, ROUNDING, rotateLanes } from '../vector-math.ts';
 
 /** Blocks of one task. */
 export const STRETCH = 16;
@@ -46,20 +46,44 @@ export function quantizeActivations(bits: CodeBits) {
     (frame, a) => {
       const [task, tasks, row, block, end, x, out] = Array.from({ length: 7 }, () => frame.i32());
       const values = frame.v128s(8);
-      const [max, inverse] = frame.v128s(2);
+      const [magnitudes, max, inverse, whole] = frame.v128s(4);
       const sums = frame.v128s(2);
-      const corrections = [frame.i32(), frame.i32()];
+      const [magnitude, rounding, negativeZeroPoint] = frame.v128s(3);
       const scale = frame.f32();
       const reciprocal = frame.f32();
 
-      const quantizeBlock = () => {
+      /** max = the largest magnitude in every lane, compared as integers: what is no number is larger than all that are. */
+      const findLargest = () => {
         values.forEach((value, i) => {
           local.set(value, v128.load({ offset: 16 * i }, x));
-          f32x4.abs(value);
-          if (i > 0) f32x4.max($, max);
-          local.set(max, $);
+          local.set(magnitudes, v128.and(value, magnitude));
+          if (i === 0) local.set(max, magnitudes);
+          else local.set(max, i32x4.max_s(max, magnitudes));
         });
-        maxLanes(scale, max);
+        for (const distance of [2, 1]) {
+          rotateLanes(max, distance);
+          local.set(max, i32x4.max_s($, max));
+        }
+        local.set(scale, f32x4.extract_lane(0, max));
+      };
+
+      /** The sums of both halves' codes times −zeroPoint, and of the whole block, behind the scale: one vector. */
+      const storeScaleAndCorrections = () => {
+        const [first, second] = sums;
+        i32x4.add(pickLanes(first, second, [0, 2, 4, 6]), pickLanes(first, second, [1, 3, 5, 7]));
+        local.set(first, $);
+        // Sums of the first half in lanes 0 and 1, of the second in 2 and 3.
+        pickLanes(first, first, [1, 0, 3, 2]);
+        local.set(first, i32x4.mul(i32x4.add($, first), negativeZeroPoint));
+        rotateLanes(first, 2);
+        local.set(whole, i32x4.add($, first));
+        local.get(out);
+        f32x4.replace_lane(0, pickLanes(first, whole, [0, 4, 0, 2]), scale);
+        v128.store({ offset: offsets.scale }, $, $);
+      };
+
+      const quantizeBlock = () => {
+        findLargest();
         local.set(reciprocal, f32.const(0));
         f32.lt(scale, SMALLEST);
         if_(
@@ -72,11 +96,11 @@ export function quantizeActivations(bits: CodeBits) {
             local.set(reciprocal, $);
           },
         );
-        f32.store({ offset: offsets.scale }, out, scale);
         local.set(inverse, f32x4.splat(reciprocal));
         values.forEach((value, i) => {
-          f32x4.nearest(f32x4.mul(value, inverse));
-          local.set(value, i32x4.trunc_sat_f32x4_s($));
+          // The low bits of the sum are the nearest integer.
+          f32x4.add(f32x4.mul(value, inverse), rounding);
+          local.set(value, i32x4.sub($, rounding));
           const sum = sums[i >> 2];
           if (i % 4 === 0) local.set(sum, value);
           else local.set(sum, i32x4.add(sum, value));
@@ -92,17 +116,12 @@ export function quantizeActivations(bits: CodeBits) {
             v128.store({ offset: 4 * i }, $, $);
           }
         }
-        sums.forEach((sum, half) => {
-          i32.add(i32x4.extract_lane(0, sum), i32x4.extract_lane(1, sum));
-          i32.add(i32x4.extract_lane(2, sum), i32x4.extract_lane(3, sum));
-          i32.mul(i32.add($, $), a.zeroPoint);
-          i32.const(-1);
-          local.set(corrections[half], i32.mul($, $));
-          i32.store({ offset: offsets.halves[half] }, out, corrections[half]);
-        });
-        i32.store({ offset: offsets.correction }, out, i32.add(corrections[0], corrections[1]));
+        storeScaleAndCorrections();
       };
 
+      local.set(magnitude, i32x4Const(0x7fffffff));
+      local.set(rounding, f32x4Const(ROUNDING));
+      local.set(negativeZeroPoint, i32x4.neg(i32x4.splat(a.zeroPoint)));
       local.set(tasks, i32.mul(a.rows, a.stretches));
       forEachTask(task, tasks, () => {
         local.set(row, i32.div_u(task, a.stretches));
