@@ -3,7 +3,7 @@
 import { GrammarError } from '../errors.ts';
 import { type Flow, type FlowState, type FlowStep, type Node, untold } from '../ir.ts';
 import { type Alternative, alternatives } from './alternatives.ts';
-import { distinctTexts, isAnyContainer, MAX_DISTINCT } from './distinct.ts';
+import { distinctTexts, isAnyContainer, MAX_DISTINCT, stringsIn } from './distinct.ts';
 import { EndSearch, type Way } from './end-search.ts';
 import type { ContainerFlow } from './identity-flow.ts';
 import type { Lowering } from './lowering.ts';
@@ -35,6 +35,8 @@ export class ArrayFlow implements ContainerFlow {
   readonly #uniqueAt: string | undefined;
   /** The names of items that are objects, where items must be unique. */
   #order: string | undefined;
+  /** See {@link distinctTexts}. */
+  #mixed: boolean | undefined;
   readonly #states = new Map<FlowState, State>();
   readonly #alternatives = new Map<Value, readonly Alternative[]>();
   readonly #known = new Map<Value, readonly Alternative[]>();
@@ -187,7 +189,28 @@ export class ArrayFlow implements ContainerFlow {
     if (order !== undefined && order !== this.#order) {
       throw new GrammarError(`${this.#uniqueAt}: not supported for items with members in different orders`);
     }
-    return distinctTexts(this.#lowering, value, this.#uniqueAt!);
+    this.#mixed ??= this.#isMixed();
+    return distinctTexts(this.#lowering, value, this.#uniqueAt!, this.#mixed);
+  }
+
+  /** True when some items are of few strings and others of many; also when that was not found out. */
+  #isMixed(): boolean {
+    const { values } = this.#lowering;
+    // How many items there are says nothing of what they are.
+    const uncounted = (formula: Value) => {
+      const parts = formula.shape.kind === 'and' ? formula.shape.parts : [formula];
+      return values.and(...parts.filter(({ shape }) => shape.kind !== 'count'));
+    };
+    const found = new Set<string>();
+    const formulas = new Set([uncounted(this.#start)]);
+    for (const formula of formulas) {
+      if (formulas.size > MAX_EXPLORED) return true;
+      for (const { value, next } of this.#alternativesOf(formula)) {
+        found.add(stringsIn(this.#lowering, value));
+        formulas.add(uncounted(next));
+      }
+    }
+    return found.has('few') && found.has('many');
   }
 
   /** True when some value of a set is not written yet. */

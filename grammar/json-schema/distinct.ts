@@ -61,21 +61,31 @@ const WORDS = [
 /** Numbers in their one shortest spelling without exponent. */
 const canonicalNumbers = parseRegex('0|-?(?:[1-9][0-9]*(?:[.][0-9]*[1-9])?|0[.][0-9]*[1-9])', { match: 'whole' });
 
-const known = new WeakMap<Lowering, Map<Value, DistinctTexts>>();
+const known = new WeakMap<Lowering, Map<Value, DistinctTexts>[]>();
+
+/** How many strings a set has: so few that they are told apart one by one, or more. */
+export function stringsIn(lowering: Lowering, value: Value): 'none' | 'few' | 'many' {
+  const strings = lowering.ofType(value, STRING);
+  if (strings === lowering.values.none) return 'none';
+  return lowering.texts(lowering.stringRegex(strings), MAX_LISTED) ? 'few' : 'many';
+}
 
 /**
  * The texts of a set's values, each with a label that says which value it is.
+ * @param mixed true when some sets of items have {@link stringsIn few strings} and others many: then remainders tell all of
+ *   them apart
  * @throws GrammarError when arrays or objects are in the set whose members may come in several orders
  */
-export function distinctTexts(lowering: Lowering, value: Value, where: string): DistinctTexts {
-  let byValue = known.get(lowering);
-  if (!byValue) known.set(lowering, (byValue = new Map()));
+export function distinctTexts(lowering: Lowering, value: Value, where: string, mixed: boolean): DistinctTexts {
+  let maps = known.get(lowering);
+  if (!maps) known.set(lowering, (maps = [new Map(), new Map()]));
+  const byValue = maps[mixed ? 1 : 0];
   let texts = byValue.get(value);
-  if (!texts) byValue.set(value, (texts = makeDistinct(lowering, value, where)));
+  if (!texts) byValue.set(value, (texts = makeDistinct(lowering, value, where, mixed)));
   return texts;
 }
 
-function makeDistinct(lowering: Lowering, value: Value, where: string): DistinctTexts {
+function makeDistinct(lowering: Lowering, value: Value, where: string, mixed: boolean): DistinctTexts {
   const { none } = lowering.values;
   const makers: ((written: readonly string[]) => readonly DistinctPart[])[] = [];
   const keys: string[] = [];
@@ -97,12 +107,12 @@ function makeDistinct(lowering: Lowering, value: Value, where: string): Distinct
   if (strings !== none && lowering.hasText(lowering.stringRegex(strings))) {
     const regex = lowering.stringRegex(strings);
     const listed = lowering.texts(regex, MAX_LISTED);
-    if (listed) add(listed, (item) => JSON.stringify(item), jsonString);
+    if (listed) add(listed, (item) => (mixed ? `#${remainderOf(item)}` : JSON.stringify(item)), jsonString);
     else {
       finite = false;
-      makers.push((written) => [
-        { node: hashedString(lowering, regex, written, 'all'), keyOf: hashKey, any: ANY_HASH },
-      ]);
+      // Where single strings are counted elsewhere, it matters which one was written.
+      const any = mixed ? undefined : ANY_HASH;
+      makers.push((written) => [{ node: hashedString(lowering, regex, written, 'all'), keyOf: hashKey, any }]);
     }
   }
 

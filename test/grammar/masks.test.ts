@@ -67,6 +67,13 @@ const schemas: Record<string, object> = {
     uniqueItems: true,
     items: { type: 'object', properties: { a: { type: 'string' }, b: { type: 'string' } }, required: ['a'] },
   },
+  'unique strings, first any and then few': {
+    type: 'array',
+    uniqueItems: true,
+    prefixItems: [{ type: 'string' }],
+    items: { enum: ['a', 'b', 'ab'] },
+    minItems: 3,
+  },
   'unique objects of few values': {
     type: 'array',
     uniqueItems: true,

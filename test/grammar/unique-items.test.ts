@@ -112,6 +112,28 @@ const cases: Record<string, { schema: object; valid: unknown[]; invalid: unknown
       ],
     ],
   },
+  'few strings, then any': {
+    schema: { prefixItems: [{ enum: ['a', 'b'] }], items: { type: 'string' } },
+    valid: [
+      ['a', 'b', 'c'],
+      ['b', 'a'],
+    ],
+    invalid: [
+      ['a', 'a'],
+      ['b', 'a', 'b'],
+    ],
+  },
+  'any string, then few': {
+    schema: { prefixItems: [{ type: 'string' }], items: { enum: ['a', 'b', 1] } },
+    valid: [
+      ['x', 'a', 'b'],
+      ['a', 'b', 1],
+    ],
+    invalid: [
+      ['a', 'a'],
+      ['b', 1, 'b'],
+    ],
+  },
   'strings and arrays of strings': {
     schema: { items: { type: ['string', 'array'], items: { type: 'string' } } },
     valid: [
