@@ -137,8 +137,8 @@ export function featureVariants(features: AdapterFeatures): FeatureVariants {
   return { packedDot, halves, matrices: chooseMatrixUnits(features), immediates: immediateBytes > 0, subgroups };
 }
 
-/** One op a kernel, each row of attention for itself. */
-export const UNFUSED_VARIANTS = { fused: false, handover: false, promptRuns: false };
+/** One op a kernel, each row of attention for itself, arguments that are read. */
+export const UNFUSED_VARIANTS = { fused: false, handover: false, promptRuns: false, constantArguments: false };
 
 /** No variant that hangs on a feature. */
 export const FEATURELESS: FeatureVariants = {
