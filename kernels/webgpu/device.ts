@@ -113,7 +113,7 @@ export class WebGpuDevice implements Device {
     this.#variants = variants;
     this.#readback = new Readback(gpu, this.#memory);
     const unused = (usage?: number) => this.#memory.allocate(16, 'unused', usage);
-    this.#unused = { uniform: unused(USAGE.UNIFORM), read: unused(), write: [unused(), unused()] };
+    this.#unused = { uniform: unused(USAGE.UNIFORM), read: unused(), write: [unused(), unused(), unused()] };
     const { m, n, k } = variants.matrices ?? {};
     const matrices = variants.matrices ? [`matrix units ${m}×${n}×${k}`] : [];
     const isTuned = Object.keys(variants.linearTiles).length > 0;

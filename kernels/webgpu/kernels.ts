@@ -469,6 +469,12 @@ export const KERNELS = {
     files: ['step', ...SUM_THREADS, ...QUANTIZE_FOUR, 'norm-rows'],
     bindings: ['write', 'write', 'write', 'read', 'read', 'write'],
   },
+  /** codes, scales, x, add, weight, out, weight of add */
+  normPair: {
+    name: 'normPair',
+    files: ['step', ...SUM_THREADS, ...QUANTIZE_FOUR, 'norm-pair'],
+    bindings: ['write', 'write', 'write', 'write', 'read', 'write', 'read'],
+  },
   /** x, codes, scales */
   quantizeRows: {
     name: 'quantizeRows',

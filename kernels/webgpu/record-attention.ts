@@ -80,7 +80,7 @@ export function recordAttention(recording: Recording, op: Parameters<OpRecorder[
         {
           kernel: reading.split,
           args: args(sharing / size),
-          buffers: [...unused.write, ...inputs, partials.buffer],
+          buffers: [...unused.write.slice(0, 2), ...inputs, partials.buffer],
           workgroups: (counts) => {
             const { rows, splits } = lone(counts);
             return [spreads(counts) && takes(rows) ? (rows * splits * heads) / size : 0];

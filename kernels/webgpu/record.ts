@@ -4,27 +4,17 @@ import type { OpRecorder } from '../contract.ts';
 import { WebGpuConstant, type WebGpuKvCache, type WebGpuTensor, type WebGpuWeight } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { ACTIVATION_CODE, embedKernel, KERNELS, ropeAndCacheKernel, type Variants } from './kernels.ts';
-import { BLOCK, blocksOf } from './layout.ts';
+import { blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
 import { recordExpertLinear, recordGatherRoutes, recordMixRoutes, recordRoute } from './record-experts.ts';
 import { expertGatedKernels } from './record-fused-experts.ts';
 import { gatedKernels, headConstants, ropeKernels } from './record-fused-linear.ts';
 import { MOST_FEW_ROWS, recordLinear } from './record-linear.ts';
-import {
-  type Dispatch,
-  domainCode,
-  ELEMENT_THREADS,
-  Recording,
-  rowsOf,
-  type UnusedBindings,
-  type Workgroups,
-} from './recording.ts';
+import { isWholeBlocks, recordAddScaled, recordNorm } from './record-norm.ts';
+import { type Dispatch, domainCode, ELEMENT_THREADS, Recording, rowsOf, type UnusedBindings } from './recording.ts';
 import type { WebGpuReduction } from './reductions.ts';
 import type { StepBuffers, StepCounts } from './step-buffers.ts';
-
-/** Threads of the norm of a whole row, and the most times four columns that each of them keeps. */
-const [NORM_THREADS, MOST_NORM_TURNS] = [256, 8];
 
 export class WebGpuRecorder implements OpRecorder {
   readonly #recording: Recording;
@@ -68,49 +58,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   norm(op: Parameters<OpRecorder['norm']>[0]): void {
-    const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-    const add = op.add as WebGpuTensor | undefined;
-    const { variants, unused } = this.#recording;
-    const inPlace = x === out;
-    const isRange = op.columns !== undefined;
-    if (isRange && add) this.addScaled({ x, add, scale: op.addScale });
-    const isPlain = !(isRange || op.centered || op.bias);
-    const args = [op.weight.length, x.stride, domainCode(x), { float: op.eps }, { float: op.addScale ?? 1 }];
-    const [residual, weight] = [add?.buffer ?? unused.read, (op.weight as WebGpuConstant).buffer];
-    const workgroups: Workgroups = (counts) => [rowsOf(x, counts)];
-    const turns = Math.ceil(x.cols / 4 / NORM_THREADS);
-    if (variants.fused && !inPlace && isPlain && isWholeBlocks(x) && turns <= MOST_NORM_TURNS) {
-      this.#recording.add([x]);
-      this.#recording.addQuantizing(out, ({ codes, scales }, isWanted) => [
-        {
-          kernel: KERNELS.normRows,
-          args,
-          buffers: [codes, scales, x.buffer, residual, weight, out.buffer],
-          workgroups,
-          constants: { RESIDUAL: add !== undefined, QUANTIZE: isWanted, THREADS: NORM_THREADS, TURNS: turns },
-        },
-      ]);
-      return;
-    }
-    this.#recording.add([x, out], {
-      kernel: KERNELS.norm,
-      args: [...args, op.columns?.first ?? 0],
-      buffers: [
-        x.buffer,
-        residual,
-        weight,
-        inPlace ? unused.write[0] : out.buffer,
-        (op.bias as WebGpuConstant | undefined)?.buffer ?? unused.read,
-      ],
-      workgroups,
-      constants: {
-        THREADS: variants.rowThreads,
-        RESIDUAL: add !== undefined && !isRange,
-        IN_PLACE: inPlace,
-        CENTERED: op.centered ?? false,
-        BIAS: op.bias !== undefined,
-      },
-    });
+    recordNorm(this.#recording, op);
   }
 
   linear(op: Parameters<OpRecorder['linear']>[0]): void {
@@ -190,15 +138,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   addScaled(op: Parameters<OpRecorder['addScaled']>[0]): void {
-    const [x, add] = [op.x as WebGpuTensor, op.add as WebGpuTensor];
-    const gate = op.gate as WebGpuTensor | undefined;
-    this.#recording.add([x], {
-      kernel: KERNELS.addScaled,
-      args: [x.cols, x.stride, gate?.stride ?? 0, domainCode(x), { float: op.scale ?? 1 }],
-      buffers: [x.buffer, add.buffer, gate?.buffer ?? this.#recording.unused.read],
-      workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * x.cols) / ELEMENT_THREADS)],
-      constants: { GATED: gate !== undefined },
-    });
+    recordAddScaled(this.#recording, op);
   }
 
   scaleAndCap(op: Parameters<OpRecorder['scaleAndCap']>[0]): void {
@@ -253,9 +193,4 @@ export class WebGpuRecorder implements OpRecorder {
       })),
     );
   }
-}
-
-/** The kernels for whole rows take blocks of 32 columns. */
-function isWholeBlocks({ cols }: WebGpuTensor): boolean {
-  return cols % BLOCK === 0;
 }

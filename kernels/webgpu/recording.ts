@@ -70,6 +70,12 @@ export interface RunExperts {
   readonly isFew: (routes: number) => boolean;
 }
 
+/** A norm of a tensor in its own place. */
+export interface NormInPlace {
+  readonly weight: WebGpuConstant;
+  readonly eps: number;
+}
+
 /** Where the kernels for few rows of such an op are. */
 export type FewRows<Op> = Op & { readonly at: number; readonly kernels: number };
 
@@ -97,6 +103,8 @@ export class Recording {
   /** Kernels for few rows of the linear op that wrote a tensor last, which another op may do the work of; the same of experts. */
   readonly #linears = new Map<WebGpuTensor, FewRows<RunLinear>>();
   readonly #experts = new Map<WebGpuTensor, FewRows<RunExperts>>();
+  /** Norms that the next op may do as well. */
+  readonly #norms = new Map<WebGpuTensor, NormInPlace & { readonly at: number }>();
   /** Rows for each route that are those of another tensor. */
   readonly #gathered = new Map<WebGpuTensor, WebGpuTensor>();
   /** Where the kernels that wrote a tensor last were recorded, and what makes them write its 8-bit form too. */
@@ -131,6 +139,7 @@ export class Recording {
       this.#floats.delete(tensor);
       this.#linears.delete(tensor);
       this.#experts.delete(tensor);
+      this.#norms.delete(tensor);
       this.#gathered.delete(tensor);
     }
   }
@@ -161,6 +170,19 @@ export class Recording {
 
   #ifLast<Op>(few: FewRows<Op> | undefined): FewRows<Op> | undefined {
     return few && few.at + few.kernels === this.#recorded.length ? few : undefined;
+  }
+
+  /** Says that the last kernel recorded is a norm of `x` in its own place. */
+  noteNorm(x: WebGpuTensor, norm: NormInPlace): void {
+    this.#norms.set(x, { ...norm, at: this.#recorded.length - 1 });
+  }
+
+  /** Takes that kernel out of the plan, for the next op to do its work; undefined where there is none. */
+  takeNorm(x: WebGpuTensor): NormInPlace | undefined {
+    const norm = this.#norms.get(x);
+    if (!norm || norm.at + 1 !== this.#recorded.length || this.#quantized.has(x)) return undefined;
+    this.#recorded[norm.at] = undefined;
+    return norm;
   }
 
   /** Says that the rows of `out` are to be those of `x`, which experts read in their place. */

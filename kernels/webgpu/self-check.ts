@@ -165,6 +165,8 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     out: output(`ropeAndCache and attention, ${format}`, HEADS * HEAD_DIM),
   }));
   const normed = output('norm', COLS);
+  const added = tensor('added', COLS);
+  const pair = output('norm, sum and norm', COLS);
   const attended = output('ropeAndCache and attention', HEADS * HEAD_DIM);
   const centered = output('norm, centred', COLS);
   const activated = (['silu', 'gelu_tanh'] as const).map((activation) => ({
@@ -218,6 +220,9 @@ async function families(device: Device, outputs: Map<string, Tensor>): Promise<(
     }
     record.embed({ table: inputs, out: sum });
     record.norm({ x: sum, add: x, weight: normWeight, eps: 1e-6, out: normed });
+    record.embed({ table: inputs, out: added });
+    record.norm({ x: added, weight: normWeight, eps: 1e-6, out: added });
+    record.norm({ x: sum, add: added, weight: normWeight, eps: 1e-6, out: pair });
     record.norm({ x, centered: true, weight: normWeight, bias: normWeight, eps: 1e-6, out: centered });
     for (const { activation, out } of activated) record.gatedActivation({ x, activation, out });
     record.activation({ x, activation: 'gelu_tanh', out: adjusted });

@@ -184,6 +184,38 @@ onGpu('a number that is none is handed over to the last workgroup as such, and n
   await device.close();
 });
 
+onGpu('a norm, a sum and a norm of it in one kernel give the bits of the ops apart', async () => {
+  const random = new Random(48);
+  const [cols, outs, rows] = [1152, 8, 3];
+  const values = [random.floats(rows * cols), random.floats(rows * cols)];
+  const results: Float32Array[][] = [];
+  for (const apart of [false, true]) {
+    const device = await gpuDevice();
+    const bench = await openBench(device);
+    const [table, addTable] = values.map((one) => bench.input('x', one, cols));
+    const [first, second] = [49, 50].map((seed) => bench.constant(new Random(seed).floats(cols)));
+    const weight = await bench.weight('w', new Random(51).floats(outs * cols), cols, 'Q8_0');
+    const [x, add, normed, other, out] = [cols, cols, cols, 8, outs].map((n) => bench.output(n));
+    const otherTable = bench.input('other', random.floats(rows * 8), 8);
+    await bench.run((record) => {
+      record.embed({ table, out: x });
+      record.embed({ table: addTable, out: add });
+      for (const isLast of [false, true]) {
+        record.norm({ x: add, weight: first, eps: 1e-6, out: add });
+        // What stands between keeps the kernels apart.
+        if (apart) record.embed({ table: otherTable, out: other });
+        if (isLast) record.norm({ x, add, addScale: 0.5, weight: second, eps: 1e-5, out: normed });
+        else record.addScaled({ x, add });
+      }
+      record.linear({ x: normed, weights: [weight], out });
+    }, plainStep(rows));
+    results.push(await Promise.all([x, add, normed, out].map((tensor) => bench.read(tensor, rows))));
+    await device.close();
+  }
+  const [together, apart] = results;
+  for (const [t, got] of together.entries()) assert.ok(sameBits(got, apart[t]), String(t));
+});
+
 interface ExpertsCase {
   readonly format: WeightFormat;
   readonly downFormat?: WeightFormat;

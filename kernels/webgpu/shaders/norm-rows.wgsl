@@ -1,6 +1,6 @@
 // x[r] += addScale · add[r]; out[r][i] = x[r][i] / sqrt(mean(x[r]²) + eps) · weight[i], and with QUANTIZE the 8-bit form of out[r].
 //
-// x, add, out  f32 [rows, stride], as vectors
+// x, add, out  f32 [rows, stride], as vectors; with IN_PLACE the result goes to x, and `out` is not touched
 // weight       f32 [cols], as vectors
 //
 // The form for rows of whole blocks of 32. One workgroup a row; thread t takes columns 4t … 4t+3, 4(t + THREADS), …. Follows
@@ -22,6 +22,7 @@ struct Params {
 
 const THREADS: u32 = 256u;
 const RESIDUAL: bool = false;
+const IN_PLACE: bool = false;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -63,7 +64,11 @@ fn main(
   //# for t in TURNS
   if (i$t < fours) {
     kept$t = kept$t * scale * weight$t;
-    out[at + i$t] = kept$t;
+    if (IN_PLACE) {
+      x[at + i$t] = kept$t;
+    } else {
+      out[at + i$t] = kept$t;
+    }
   }
   if (QUANTIZE) {
     noteFour(kept$t, $tu, thread);
