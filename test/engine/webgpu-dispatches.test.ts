@@ -75,7 +75,7 @@ for (const [name, wanted] of Object.entries(LAYERS)) {
     const url = new URL(`../oracle/models/${name}/config.json`, import.meta.url);
     const { layer_types, quantization_config, ...config } = JSON.parse(readFileSync(url, 'utf8'));
     const full = process.env.QUERN_TEST_FULL === '1';
-    const ways = [[], ['q8_0'], ['q8_0', 'int8']] as const;
+    const ways: readonly [quantize?: 'q8_0', cache?: 'int8'][] = [[], ['q8_0'], ['q8_0', 'int8']];
     for (const [i, how] of ways.entries()) {
       if (i !== 1 && !full) continue;
       assert.is((await dispatches(config, 2, ...how)) - (await dispatches(config, 1, ...how)), wanted[i], how.join());
