@@ -63,7 +63,7 @@ const SHAPES = [
 
 /** All shapes; a GPU that the CPU plays takes a few of them for formats that share their kernels with others. */
 function shapesFor(kind: string, format: WeightFormat) {
-  const isOwn = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K'].includes(format);
+  const isOwn = ['F32', 'Q8_0', 'Q4_0', 'Q4_K'].includes(format);
   return kind === 'webgpu' && !isOwn ? [SHAPES[1], SHAPES[5], SHAPES[6]] : SHAPES;
 }
 
