@@ -105,9 +105,9 @@ export class StepBuffers {
     return slotsFor(this.#threads, kvHeads, this.#maxSplits);
   }
 
-  /** Scratch for each thread that reduces rows of logits: a word's logits, then the maxima of all words. */
+  /** Scratch for each thread that reduces rows of logits: a word's logits, the maxima of all words, and of groups of words. */
   reductionScratch(words: number) {
-    const scratchStride = 128 + 16 * words;
+    const scratchStride = 128 + 16 * (words + Math.ceil(words / 16));
     return { scratch: this.#heap.allocate(scratchStride * this.#threads, 'reduction scratch'), scratchStride };
   }
 

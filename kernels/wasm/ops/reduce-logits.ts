@@ -5,7 +5,8 @@
  * logits: f32 `[rows, stride]`; requests and results as in `../reductions.ts`. A word of the mask stands for 32 logits, eight vectors;
  * the last word of a row is read from a copy that is filled up with −∞. Four passes:
  *
- * 1. the lane-wise maximum of each word's vectors that count goes to scratch `[words, 4]`: an eighth of the row;
+ * 1. the lane-wise maximum of each word's vectors that count goes to scratch `[words, 4]`, an eighth of the row, with room for
+ *    those of groups behind;
  * 2. a threshold that at least `top` of these maxima reach is found by halving the range of floats; so many logits reach it too;
  * 3. all logits that reach the threshold are listed, from the words where a maximum does;
  * 4. the sum: four lanes over a word's vectors in single precision, the words in double precision, in order.
@@ -38,6 +39,8 @@ import { REQUEST, RESULT, RESULT_CAPACITY } from '../reductions.ts';
 import { emitPowerOfTwo, f32x4Const, maxLanes } from '../vector-math.ts';
 
 const VECTORS = 8;
+/** Words whose maxima are put together in pass 2. */
+const GROUP = 16;
 const WORD_BYTES = 16 * VECTORS;
 const LOWEST_FINITE = -3.4028234663852886e38;
 const LOWEST_KEY = keyOf(LOWEST_FINITE);
@@ -73,25 +76,42 @@ function wordAddress(at: I32, index: I32, words: I32, row: I32, tail: I32): void
 /** (row, tail, mask, words, maxima, result): pass 1; writes whether all is finite and the greatest logit that counts. */
 const findMaxima: Func<'i32'[], []> = routine(6, (frame, row, tail, mask, words, maxima, result) => {
   const [index, at, word] = [frame.i32(), frame.i32(), frame.i32()];
-  const [x, all, lane, counted, nan] = frame.v128s(5);
+  const [x, all, lane, counted, nan, lowest] = frame.v128s(6);
   const greatest = frame.f32();
+  const loadVector = (v: number) => {
+    local.set(x, v128.load({ offset: 16 * v }, at));
+    local.set(nan, v128.or(nan, f32x4.ne(x, x)));
+  };
   const vectors = maskedVectors(frame);
   vectors.begin();
-  for (const max of [all, counted]) local.set(max, f32x4Const(Number.NEGATIVE_INFINITY));
+  local.set(lowest, f32x4Const(Number.NEGATIVE_INFINITY));
+  for (const max of [all, counted]) local.set(max, lowest);
   local.set(nan, f32x4Const(0));
   forRange(index, 0, words, 1, () => {
     wordAddress(at, index, words, row, tail);
     local.set(word, i32.load({}, mask));
-    vectors.take(word);
-    local.set(lane, f32x4Const(Number.NEGATIVE_INFINITY));
-    for (let v = 0; v < VECTORS; v++) {
-      local.set(x, v128.load({ offset: 16 * v }, at));
-      local.set(nan, v128.or(nan, f32x4.ne(x, x)));
-      local.set(all, f32x4.pmax(all, x));
-      local.get(lane);
-      vectors.mask(v, x);
-      local.set(lane, f32x4.pmax($, $));
-    }
+    local.set(lane, lowest);
+    i32.eq(word, -1);
+    if_(
+      null,
+      () => {
+        for (let v = 0; v < VECTORS; v++) {
+          loadVector(v);
+          local.set(lane, f32x4.pmax(lane, x));
+        }
+        local.set(all, f32x4.pmax(all, lane));
+      },
+      () => {
+        vectors.take(word);
+        for (let v = 0; v < VECTORS; v++) {
+          loadVector(v);
+          local.set(all, f32x4.pmax(all, x));
+          local.get(lane);
+          vectors.mask(v, x);
+          local.set(lane, f32x4.pmax($, $));
+        }
+      },
+    );
     v128.store({}, maxima, lane);
     local.set(counted, f32x4.pmax(counted, lane));
     increment(mask, 4);
@@ -109,18 +129,21 @@ const findMaxima: Func<'i32'[], []> = routine(6, (frame, row, tail, mask, words,
   f32.store({ offset: RESULT.max }, result, greatest);
 });
 
-/** (maxima, words, top, result): pass 2; writes the threshold, and whether everything reaches it. */
+/**
+ * (maxima, words, top, result): pass 2; writes the threshold, and whether everything reaches it. Halving is done first over
+ * the maxima of whole groups of words, which are written behind the others: what `top` of these reach is a good beginning.
+ */
 const findThreshold: Func<'i32'[], []> = routine(4, (frame, maxima, words, top, result) => {
-  const [at, end, count, low, high, middle] = Array.from({ length: 6 }, () => frame.i32());
+  const [at, end, groups, groupsEnd, count] = Array.from({ length: 5 }, () => frame.i32());
+  const [low, high, middle] = Array.from({ length: 3 }, () => frame.i32());
   const [threshold, counts] = frame.v128s(2);
-  local.set(end, i32.add(maxima, i32.shl(words, 4)));
 
-  /** count = maxima that reach the float with the key `key`. */
-  const countReaching = (key: I32) => {
+  /** count = maxima from `first` to `last` that reach the float with the key `key`. */
+  const countReaching = (key: I32, first: I32, last: I32) => {
     pushFloatOfKey(key);
     local.set(threshold, f32x4.splat($));
     local.set(counts, f32x4Const(0));
-    forRange(at, maxima, end, 16, () => {
+    forRange(at, first, last, 16, () => {
       local.get(counts);
       f32x4.ge(v128.load({}, at), threshold);
       local.set(counts, i32x4.sub($, $));
@@ -130,43 +153,79 @@ const findThreshold: Func<'i32'[], []> = routine(4, (frame, maxima, words, top, 
     local.set(count, i32.add($, $));
   };
 
-  local.set(low, i32.const(LOWEST_KEY));
-  i32.store({ offset: RESULT.isComplete }, result, i32.const(1));
-  countReaching(low);
-  i32.gt_s(count, top);
-  if_(null, () => {
-    i32.store({ offset: RESULT.isComplete }, result, i32.const(0));
-    // At least `top` maxima reach `low`, fewer reach what is above `high`.
+  const findGroups = () => {
+    local.set(groups, end);
+    i32.shl(i32.shr_u(words, Math.log2(GROUP)), 4);
+    local.set(groupsEnd, i32.add($, groups));
+    local.set(at, maxima);
+    const group = middle;
+    forRange(group, groups, groupsEnd, 16, () => {
+      local.get(group);
+      v128.load({}, at);
+      for (let i = 1; i < GROUP; i++) f32x4.pmax($, v128.load({ offset: 16 * i }, at));
+      v128.store({}, $, $);
+      increment(at, 16 * GROUP);
+    });
+  };
+
+  /** Raises `low`, which at least `top` reach, until not more than a share of 2^−shift above `top` do, or it is known. */
+  const raiseLow = (first: I32, last: I32, shift: number) => {
+    const brIfNear = (found: Parameters<typeof br_if>[0]) => {
+      i32.le_s(count, i32.add(top, i32.shr_u(top, shift)));
+      br_if(found);
+    };
     f32.load({ offset: RESULT.max }, result);
     pushKeyOfFloat(frame, $);
     local.set(high, $);
     block(null, (found) => {
-      i32.eq(top, 1);
-      if_(null, () => {
-        local.set(low, high);
-        br(found);
-      });
+      brIfNear(found);
       loop(null, (again) => {
         i32.ge_s(low, high);
         br_if(found);
+        // At least `top` reach `low`, fewer reach what is above `high`.
         i32.shr_u(i32.sub(high, low), 1);
         local.set(middle, $);
         local.set(middle, i32.sub(high, middle));
-        countReaching(middle);
+        countReaching(middle, first, last);
         i32.ge_s(count, top);
         if_(
           null,
           () => {
             local.set(low, middle);
-            // Near enough: what is listed in excess is sorted away.
-            i32.le_s(count, i32.add(top, i32.shr_u(top, 2)));
-            br_if(found);
+            brIfNear(found);
           },
           () => local.set(high, i32.sub(middle, 1)),
         );
         br(again);
       });
     });
+  };
+
+  local.set(end, i32.add(maxima, i32.shl(words, 4)));
+  local.set(low, i32.const(LOWEST_KEY));
+  i32.store({ offset: RESULT.isComplete }, result, i32.const(1));
+  countReaching(low, maxima, end);
+  i32.gt_s(count, top);
+  if_(null, () => {
+    i32.store({ offset: RESULT.isComplete }, result, i32.const(0));
+    i32.eq(top, 1);
+    if_(
+      null,
+      () => {
+        f32.load({ offset: RESULT.max }, result);
+        pushKeyOfFloat(frame, $);
+        local.set(low, $);
+      },
+      () => {
+        findGroups();
+        countReaching(low, groups, groupsEnd);
+        i32.ge_s(count, top);
+        if_(null, () => raiseLow(groups, groupsEnd, 4));
+        countReaching(low, maxima, end);
+        // What is listed in excess is sorted away.
+        raiseLow(maxima, end, 2);
+      },
+    );
   });
   local.get(result);
   pushFloatOfKey(low);
