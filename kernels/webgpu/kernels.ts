@@ -520,7 +520,7 @@ export const KERNELS = {
   /** scores, chosen, weights */
   route: {
     name: 'route',
-    files: ['step', 'route'],
+    files: ['step', ...SUM_THREADS, 'route'],
     bindings: ['read', 'write', 'write'],
   },
   /** x, weights, out */

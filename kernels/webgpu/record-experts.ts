@@ -10,6 +10,7 @@ import {
   KERNELS,
   type Kernel,
   type KernelConstants,
+  type Variants,
 } from './kernels.ts';
 import { sumShape } from './layout.ts';
 import { matrixTile } from './matrix-tile.ts';
@@ -26,6 +27,11 @@ const MOST_LISTED = 1024;
 const MATRIX_TILE = 32;
 const MATRIX_ROUTES_PER_EXPERT = 4;
 
+/** A thread for each expert on a GPU, up to what a workgroup has. */
+function routeThreads(experts: number, { rowThreads }: Variants): number {
+  return Math.min(4 * rowThreads, Math.max(rowThreads, 2 ** Math.ceil(Math.log2(experts))));
+}
+
 export function recordRoute(recording: Recording, op: Parameters<OpRecorder['route']>[0]): void {
   const scores = op.scores as WebGpuTensor;
   const { experts, perToken, chosen, weights } = op.routes as WebGpuRoutes;
@@ -33,7 +39,6 @@ export function recordRoute(recording: Recording, op: Parameters<OpRecorder['rou
     kernel: KERNELS.route,
     args: [
       experts,
-      perToken,
       scores.stride,
       op.normalize ? 1 : 0,
       { float: op.scale ?? 1 },
@@ -42,7 +47,7 @@ export function recordRoute(recording: Recording, op: Parameters<OpRecorder['rou
     ],
     buffers: [scores.buffer, chosen, weights],
     workgroups: ({ rows }) => [rows],
-    constants: { THREADS: recording.variants.rowThreads },
+    constants: { THREADS: routeThreads(experts, recording.variants), PER_TOKEN: perToken },
   });
 }
 

@@ -4010,19 +4010,18 @@ fn main(
   endHead(row, h, params.eps, thread);
 }
 `,
-  route: `// The perToken greatest scores of each row in order, of equals the first, and their shares of the softmax.
+  route: `// The PER_TOKEN greatest scores of each row in order, of equals the first, and their shares of the softmax.
 //
 // scores   f32 [token rows, stride]
-// chosen   u32 [token rows, perToken]
-// weights  f32 [token rows, perToken]
+// chosen   u32 [token rows, PER_TOKEN]
+// weights  f32 [token rows, PER_TOKEN]
 //
-// One workgroup a row; thread t looks at experts t, t + THREADS, …, and the threads' finds are compared as a binary tree,
-// whose result does not depend on its order; sums over all experts have an order fixed by the shape. A row of NaN goes to
-// expert 0 again and again. Bound by the barriers of perToken rounds.
+// One workgroup a row; thread t takes experts t, t + THREADS, … and counts for each how many come before it, which is its
+// place: no expert waits for another. Sums over all experts are those of \`sum-threads.wgsl\`, which it follows. Places that no
+// number takes have expert 0. Bound by the comparisons of a thread.
 
 struct Params {
   experts: u32,
-  perToken: u32,
   stride: u32,
   normalize: u32,
   scale: f32,
@@ -4036,15 +4035,21 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> weights: array<f32>;
 
 const THREADS: u32 = 64u;
+// Routes of a row.
+const PER_TOKEN: u32 = 1u;
 const LOWEST: f32 = -3.0e38;
 
-var<workgroup> values: array<f32, THREADS>;
-var<workgroup> indices: array<u32, THREADS>;
+// In order.
+var<workgroup> bestScores: array<f32, PER_TOKEN>;
+var<workgroup> bestExperts: array<u32, PER_TOKEN>;
 // The greatest score of each group.
 var<workgroup> groupScores: array<f32, 32>;
 
 // A bit for each eligible group; all threads call it together.
 fn eligibleGroups(at: u32, thread: u32) -> u32 {
+  if (params.groups == 1u) {
+    return 1u;
+  }
   let perGroup = params.experts / params.groups;
   for (var g = thread; g < params.groups; g += THREADS) {
     var most = LOWEST;
@@ -4069,6 +4074,22 @@ fn eligibleGroups(at: u32, thread: u32) -> u32 {
   return eligible;
 }
 
+// How many of the eligible experts come before expert i.
+fn placeOf(i: u32, at: u32, eligible: u32) -> u32 {
+  let score = scores[at + i];
+  let perGroup = params.experts / params.groups;
+  var place = 0u;
+  for (var g = 0u; g < params.groups; g++) {
+    if (((eligible >> g) & 1u) == 1u) {
+      for (var j = g * perGroup; j < (g + 1u) * perGroup; j++) {
+        let other = scores[at + j];
+        place += select(0u, 1u, other > score || (other == score && j < i));
+      }
+    }
+  }
+  return place;
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
@@ -4080,73 +4101,45 @@ fn main(
     return;
   }
   let at = row * params.stride;
-  let to = row * params.perToken;
+  let to = row * PER_TOKEN;
   let eligible = eligibleGroups(at, thread);
+  for (var i = thread; i < PER_TOKEN; i += THREADS) {
+    bestScores[i] = LOWEST;
+    bestExperts[i] = 0u;
+  }
+  workgroupBarrier();
   let perGroup = params.experts / params.groups;
-  var bound = 0.0;
-  var last = 0u;
-  var first = 0.0;
+  for (var i = thread; i < params.experts; i += THREADS) {
+    let score = scores[at + i];
+    if (((eligible >> (i / perGroup)) & 1u) == 1u && score > LOWEST) {
+      let place = placeOf(i, at, eligible);
+      if (place < PER_TOKEN) {
+        bestScores[place] = score;
+        bestExperts[place] = i;
+      }
+    }
+  }
+  workgroupBarrier();
+  let first = bestScores[0];
   var total = 0.0;
-  for (var round = 0u; round < params.perToken; round++) {
-    var best = LOWEST;
-    var index = 0u;
+  if (params.normalize == 1u) {
+    for (var i = 0u; i < PER_TOKEN; i++) {
+      total += powerOf(bestScores[i], first);
+    }
+  } else {
     for (var i = thread; i < params.experts; i += THREADS) {
-      let score = scores[at + i];
-      let isEligible = ((eligible >> (i / perGroup)) & 1u) == 1u;
-      let isNext = isEligible && (round == 0u || score < bound || (score == bound && i > last));
-      if (isNext && score > best) {
-        best = score;
-        index = i;
-      }
+      total += powerOf(scores[at + i], first);
     }
-    values[thread] = best;
-    indices[thread] = index;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-      if (thread < half) {
-        let other = thread + half;
-        let isBetter = values[other] > values[thread]
-          || (values[other] == values[thread] && indices[other] < indices[thread]);
-        if (isBetter) {
-          values[thread] = values[other];
-          indices[thread] = indices[other];
-        }
-      }
-      workgroupBarrier();
-    }
-    bound = values[0];
-    last = indices[0];
-    workgroupBarrier();
-    if (round == 0u) {
-      first = bound;
-    }
-    let power = exp(max(bound - first, -80.0));
-    total += power;
-    if (thread == 0u) {
-      chosen[to + round] = last;
-      weights[to + round] = power;
-    }
+    total = sumOfThreads(total, thread);
   }
-  if (params.normalize == 0u) {
-    var sum = 0.0;
-    for (var i = thread; i < params.experts; i += THREADS) {
-      sum += exp(max(scores[at + i] - first, -80.0));
-    }
-    values[thread] = sum;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-      if (thread < half) {
-        values[thread] += values[thread + half];
-      }
-      workgroupBarrier();
-    }
-    total = values[0];
+  for (var i = thread; i < PER_TOKEN; i += THREADS) {
+    chosen[to + i] = bestExperts[i];
+    weights[to + i] = powerOf(bestScores[i], first) / total * params.scale;
   }
-  if (thread == 0u) {
-    for (var round = 0u; round < params.perToken; round++) {
-      weights[to + round] = weights[to + round] / total * params.scale;
-    }
-  }
+}
+
+fn powerOf(score: f32, first: f32) -> f32 {
+  return exp(max(score - first, -80.0));
 }
 `,
   'scale-and-cap': `// x[r] = cap · tanh(scale · x[r] / cap), or scale · x[r] where cap is 0
