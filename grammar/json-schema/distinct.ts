@@ -67,7 +67,7 @@ const known = new WeakMap<Lowering, Map<Value, DistinctTexts>[]>();
 export function stringsIn(lowering: Lowering, value: Value): 'none' | 'few' | 'many' {
   const strings = lowering.ofType(value, STRING);
   if (strings === lowering.values.none) return 'none';
-  return lowering.texts(lowering.stringRegex(strings), MAX_LISTED) ? 'few' : 'many';
+  return lowering.languages.texts(lowering.stringRegex(strings), MAX_LISTED) ? 'few' : 'many';
 }
 
 /**
@@ -104,9 +104,9 @@ function makeDistinct(lowering: Lowering, value: Value, where: string, mixed: bo
   if (words.length > 0) add(words, (word) => word, text);
 
   const strings = lowering.ofType(value, STRING);
-  if (strings !== none && lowering.hasText(lowering.stringRegex(strings))) {
+  if (strings !== none && lowering.languages.hasText(lowering.stringRegex(strings))) {
     const regex = lowering.stringRegex(strings);
-    const listed = lowering.texts(regex, MAX_LISTED);
+    const listed = lowering.languages.texts(regex, MAX_LISTED);
     if (listed) add(listed, (item) => (mixed ? `#${remainderOf(item)}` : JSON.stringify(item)), jsonString);
     else {
       finite = false;
@@ -117,8 +117,8 @@ function makeDistinct(lowering: Lowering, value: Value, where: string, mixed: bo
   }
 
   const regex = both(lowering.numberRegex(lowering.ofType(value, NUMBER)), canonicalNumbers);
-  if (lowering.hasText(regex)) {
-    const listed = lowering.texts(regex, MAX_LISTED);
+  if (lowering.languages.hasText(regex)) {
+    const listed = lowering.languages.texts(regex, MAX_LISTED);
     if (listed) add(listed, (digits) => digits, text);
     else {
       finite = false;
@@ -227,15 +227,16 @@ export function scalarParts(
   const strings = lowering.ofType(value, STRING);
   if (strings !== lowering.values.none) {
     const regex = lowering.stringRegex(strings);
-    const listed = lowering.texts(regex, MAX_LISTED_SCALARS);
-    const others = lowering.hashed(regex, written)!;
+    const listed = lowering.languages.texts(regex, MAX_LISTED_SCALARS);
+    const others = lowering.languages.hashed(regex, written)!;
     if (listed && listed.length > 0) list(listed, (item) => `#${remainderOf(item)}`, jsonString);
-    else if (!listed && lowering.hasText(written.length === 0 ? regex : others)) endless(jsonString(others), hashKey);
+    else if (!listed && lowering.languages.hasText(written.length === 0 ? regex : others))
+      endless(jsonString(others), hashKey);
   }
 
   if (!withNumbers) return parts;
   const numbers = both(lowering.numberRegex(lowering.ofType(value, NUMBER)), canonicalNumbers);
-  const listed = lowering.texts(numbers, MAX_LISTED_SCALARS);
+  const listed = lowering.languages.texts(numbers, MAX_LISTED_SCALARS);
   if (listed && listed.length > 0) list(listed, (digits) => digits, text);
   else if (!listed) {
     const { automaton, textOf } = spelledOut();
@@ -264,7 +265,7 @@ export function hashedString(
   written: readonly string[],
   escapes: 'all' | 'minimal',
 ): Node {
-  const told = lowering.hashed(regex, written);
+  const told = lowering.languages.hashed(regex, written);
   return told ? jsonString(told, escapes) : untold;
 }
 

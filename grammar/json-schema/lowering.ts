@@ -1,7 +1,6 @@
 /** From sets of values to grammar nodes. */
 
 import { GrammarError } from '../errors.ts';
-import { Expressions } from '../expressions.ts';
 import {
   anyText,
   both,
@@ -18,8 +17,8 @@ import {
 } from '../ir.ts';
 import type { Budget } from '../limits.ts';
 import { ArrayFlow } from './array-flow.ts';
-import { ANY_HASH, hashedText } from './distinct.ts';
 import { type ContainerFlow, Identities } from './identity-flow.ts';
+import { Languages } from './languages.ts';
 import { MemberNames } from './member-names.ts';
 import { anyNumber, plainInteger, spelledNumbers } from './number-languages.ts';
 import { ObjectFlow } from './object-flow.ts';
@@ -37,9 +36,6 @@ const SEARCH_FUEL = 50_000;
 
 /** Most sets that are looked at for items that must be unique. */
 const MAX_CHECKED = 2_000;
-
-/** Most states of a language whose ends are looked for. */
-const MAX_TIGHT = 64;
 
 /** Most flows that an object becomes because its branches differ in the order of members. */
 const MAX_ORDERS = 64;
@@ -71,9 +67,9 @@ export class Lowering {
   readonly values: Values;
   readonly punctuation: Punctuation;
   readonly identities = new Identities();
+  readonly languages: Languages;
   readonly #reader: SchemaReader;
   readonly #budget: Budget;
-  readonly #expressions: Expressions;
   readonly #byType = new Map<Value, Map<number, Value>>();
   readonly #open = new Set<string>();
   readonly #strings = new Map<Value, Regex>();
@@ -86,7 +82,6 @@ export class Lowering {
   readonly #objectLists = new Map<Value, readonly Value[]>();
   readonly #nodes = new Map<Value, Node>();
   readonly #satisfiable = new Map<Value, boolean>();
-  readonly #tight = new Map<Regex, boolean>();
   readonly #searched: Value[] = [];
   /** The outermost search that was met again while it was open; those inside it know nothing for certain. */
   #assumedFrom = Number.POSITIVE_INFINITY;
@@ -94,7 +89,7 @@ export class Lowering {
 
   constructor(values: Values, reader: SchemaReader, punctuation: Punctuation, budget: Budget) {
     this.#budget = budget;
-    this.#expressions = new Expressions(budget);
+    this.languages = new Languages(budget);
     this.values = values;
     this.#reader = reader;
     this.punctuation = punctuation;
@@ -339,81 +334,14 @@ export class Lowering {
     return object && JSON.stringify(new MemberNames(this, object).declared);
   }
 
-  /** True when some text is in the language. */
-  hasText(regex: Regex): boolean {
-    if (surelyHasText(regex)) return true;
-    return this.#expressions.alive(this.#expressions.from(regex));
-  }
-
-  /** True when a text is in the language. */
-  matches(regex: Regex, given: string): boolean {
-    let state = this.#expressions.from(regex);
-    for (const char of given) state = this.#expressions.next(state, char.codePointAt(0)!);
-    return this.#expressions.labels(state) !== undefined;
-  }
-
-  /** The texts of a language when there are at most `limit`, else undefined. */
-  texts(regex: Regex, limit: number): string[] | undefined {
-    const found: string[] = [];
-    const open: [number, string][] = [[this.#expressions.from(regex), '']];
-    let fuel = limit * 50;
-    for (let way = open.pop(); way; way = open.pop()) {
-      const [state, prefix] = way;
-      if (--fuel < 0) return undefined;
-      if (this.#expressions.labels(state)) found.push(prefix);
-      if (found.length > limit || prefix.length > 200) return undefined;
-      const { starts, targets } = this.#expressions.edges(state);
-      for (let i = 0; i < starts.length; i++) {
-        if (!this.#expressions.alive(targets[i])) continue;
-        const end = i + 1 < starts.length ? starts[i + 1] : 0x110000;
-        if (end - starts[i] > limit) return undefined;
-        for (let code = starts[i]; code < end; code++) open.push([targets[i], prefix + String.fromCodePoint(code)]);
-      }
-    }
-    return found;
-  }
-
-  /**
-   * See {@link hashedText}; what was written is only left out where a text could not just go on and differ. Undefined when
-   * it should be left out and is not told.
-   */
-  hashed(regex: Regex, written: readonly string[]): Regex | undefined {
-    const leaveOut = written.some((key) => key.startsWith('#')) && this.#isTight(regex);
-    if (leaveOut && written.includes(ANY_HASH)) return undefined;
-    return hashedText(regex, leaveOut ? written : []);
-  }
-
-  /**
-   * True when a text may come to where only few texts are left to it; false also for languages of so many states that it
-   * hardly ever does.
-   */
-  #isTight(regex: Regex): boolean {
-    let tight = this.#tight.get(regex);
-    if (tight === undefined) this.#tight.set(regex, (tight = this.#findTight(regex)));
-    return tight;
-  }
-
-  #findTight(regex: Regex): boolean {
-    // Where few texts are left, all ways lead to a state without a way on.
-    let found = false;
-    const seen = new Set([this.#expressions.from(regex)]);
-    for (const id of seen) {
-      if (seen.size > MAX_TIGHT) return false;
-      const targets = this.#expressions.edges(id).targets.filter((target) => this.#expressions.alive(target));
-      found ||= targets.length === 0;
-      for (const target of targets) seen.add(target);
-    }
-    return found;
-  }
-
   #hasString(formula: Value): boolean {
     if (formula === this.values.all) return true;
-    return formula !== this.values.none && this.hasText(this.stringRegex(formula));
+    return formula !== this.values.none && this.languages.hasText(this.stringRegex(formula));
   }
 
   #hasNumber(formula: Value): boolean {
     if (formula === this.values.all) return true;
-    return formula !== this.values.none && this.hasText(this.numberRegex(formula));
+    return formula !== this.values.none && this.languages.hasText(this.numberRegex(formula));
   }
 
   #stringTerminal(formula: Value): Terminal {
@@ -508,27 +436,6 @@ function requiredMembers(formula: Value): ReadonlyMap<string, Value> {
     for (const [name, value] of shape.table.properties) if (names.has(name)) members.set(name, value);
   }
   return members;
-}
-
-/** True when a look at a regex shows that some text is in it; intersections and complements must be searched. */
-function surelyHasText(regex: Regex): boolean {
-  switch (regex.kind) {
-    case 'literal':
-    case 'automaton':
-      return true;
-    case 'chars':
-      return regex.set[0] < 0xd800 || regex.set[regex.set.length - 1] > 0xdfff;
-    case 'concat':
-      return regex.parts.every(surelyHasText);
-    case 'either':
-      return regex.parts.some(surelyHasText);
-    case 'repeat':
-      return regex.min === 0 || surelyHasText(regex.body);
-    case 'labelled':
-      return surelyHasText(regex.body);
-    default:
-      return false;
-  }
 }
 
 /** The language of a formula of string or number atoms. */

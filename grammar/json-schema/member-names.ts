@@ -97,7 +97,9 @@ export class MemberNames {
       return found.length === 0 ? table.others : values.and(...found);
     }
     const name = this.declared[index];
-    const found = table.patterns.filter(([regex]) => this.#lowering.matches(regex, name)).map(([, value]) => value);
+    const found = table.patterns
+      .filter(([regex]) => this.#lowering.languages.matches(regex, name))
+      .map(([, value]) => value);
     const own = table.properties.get(name);
     if (own) found.unshift(own);
     return found.length === 0 ? table.others : values.and(...found);
@@ -134,7 +136,7 @@ export class MemberNames {
         { regex: both(regex, not(pattern)), patterns: matched },
         { regex: both(regex, pattern), patterns: new Set([...matched, pattern]) },
       ]);
-      classes = classes.filter(({ regex }) => this.#lowering.hasText(regex));
+      classes = classes.filter(({ regex }) => this.#lowering.languages.hasText(regex));
       if (classes.length > MAX_CLASSES) {
         throw new GrammarError(`the patterns for property names overlap in more than ${MAX_CLASSES} ways`);
       }
