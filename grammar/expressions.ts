@@ -201,6 +201,14 @@ export class Expressions {
     return this.labelling(id)?.essence ?? id;
   }
 
+  /** An expression without the label that all its texts have, and the label; undefined where they have not. */
+  marked(id: number): { readonly body: number; readonly label: number } | undefined {
+    const { shape } = this.#all[id];
+    if (shape.kind !== 'concat') return undefined;
+    const tail = this.#all[shape.tail].shape;
+    return tail.kind === 'mark' ? { body: shape.head, label: tail.label } : undefined;
+  }
+
   /** The same expression with its bounds on the length changed. */
   withBounds(id: number, min: number, max: number): number {
     const shape = this.#all[id].shape;
@@ -288,6 +296,7 @@ export class Expressions {
   }
 
   #automaton(automaton: Automaton, state: number): number {
+    if (automaton.takesAll?.(state)) return this.#concat(ANY_TEXT, this.#mark(automaton.accepts(state)));
     let index = this.#automata.get(automaton);
     if (index === undefined) this.#automata.set(automaton, (index = this.#automata.size));
     const key = `a${index},${state}`;

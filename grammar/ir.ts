@@ -41,6 +41,8 @@ export interface Automaton {
   edges(state: number): readonly (readonly [low: number, high: number, next: number])[];
   /** The label with which the text may end here (0 when labels do not matter), or -1 where it may not end. */
   accepts(state: number): number;
+  /** True for states from which every text is taken, with the same label. */
+  takesAll?(state: number): boolean;
   /**
    * Where a character leads, in an automaton that only labels the texts it is used with: it takes each of them, and the
    * labels are those of no other automaton.

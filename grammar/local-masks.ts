@@ -70,7 +70,12 @@ export class LocalMasks {
       // The newest last, so that the oldest is dropped first.
       this.#masks.delete(state);
     } else {
-      local = this.#labelled(state) ?? this.#bounded(state) ?? this.#similar(state) ?? this.#walk(state);
+      local =
+        this.#labelled(state) ??
+        this.#marked(state) ??
+        this.#bounded(state) ??
+        this.#similar(state) ??
+        this.#walk(state);
       this.#count(local, 1);
       for (const [oldest, mask] of this.#masks) {
         if (this.#cachedBytes <= MAX_MASK_BYTES) break;
@@ -225,6 +230,19 @@ export class LocalMasks {
         return this.#labelsAt(state, node, without, labelling);
       });
       return { exits, except, relabelled: undefined, labels };
+    });
+    return { inside: base.inside, closed };
+  }
+
+  /** The mask of a text whose label is the same however it ends: that of the text without labels, but for the label. */
+  #marked(state: number): LocalMask | undefined {
+    const expression = this.#bytes.insideExpression(state);
+    const marked = expression === undefined ? undefined : this.#expressions.marked(expression);
+    if (!marked) return undefined;
+    const base = this.of(this.#bytes.withExpression(state, marked.body));
+    const closed = base.closed.map(({ exits, except }) => {
+      const relabelled = new Map(exits.labels.map((labels) => [labels.join(), [marked.label]]));
+      return { exits, except, relabelled };
     });
     return { inside: base.inside, closed };
   }

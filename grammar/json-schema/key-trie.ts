@@ -44,6 +44,7 @@ export class KeyTrie {
         if (own < 0) return others;
         return isSelected(this.#selections[selection], own) ? own : -1;
       },
+      takesAll: (state) => this.#states[state][0] === OTHER,
     };
   }
 
