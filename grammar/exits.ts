@@ -1,9 +1,12 @@
 /** Where a terminal may end inside tokens, and which tokens go on from there. */
 
+import { BACKSLASH } from './byte-automaton.ts';
 import { type Machine, REFUSED, UNTOLD } from './machine.ts';
 import type { TokenCollector } from './token-set.ts';
 import { NODE_WORDS } from './token-trie.ts';
 import { countCharacters, countJsonCharacters, type Vocabulary } from './vocabulary.ts';
+
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Exits of fewer nodes are walked one by one. */
 const FEW_NODES = 32;
@@ -15,6 +18,7 @@ export class Exits {
   #merged: readonly MergedExits[] | undefined;
   #walked = false;
   #lengths: readonly number[] | undefined;
+  #characters: readonly (readonly number[] | undefined)[] | undefined;
 
   add(node: number, labels: readonly number[]): void {
     this.nodes.push(node);
@@ -31,6 +35,21 @@ export class Exits {
       return isJson ? countJsonCharacters(bytes) - 1 : countCharacters(bytes);
     });
     return this.#lengths;
+  }
+
+  /**
+   * By exit the characters that lead to it, without the quote that ends a JSON string. Undefined where escapes stand for
+   * some: they are for the byte automaton to read.
+   * @param isJson the same each time
+   */
+  characters(vocabulary: Vocabulary, isJson: boolean): readonly (readonly number[] | undefined)[] {
+    this.#characters ??= this.nodes.map((node) => {
+      const bytes = vocabulary.bytesTo(node);
+      if (isJson && bytes.includes(BACKSLASH)) return undefined;
+      const text = textDecoder.decode(isJson ? bytes.subarray(0, -1) : bytes);
+      return Array.from(text, (character) => character.codePointAt(0)!);
+    });
+    return this.#characters;
   }
 
   /** The nodes by their labels, with what is below them merged; undefined where that does not pay (yet). */

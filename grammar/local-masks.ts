@@ -5,7 +5,7 @@
  * one without the bound on the length, any text at all, one that differs in counts alone, one that most characters lead to.
  */
 
-import { BACKSLASH, type ByteAutomaton, DEAD, NO_LABEL } from './byte-automaton.ts';
+import { type ByteAutomaton, DEAD, NO_LABEL } from './byte-automaton.ts';
 import { Exits, type UsedExits } from './exits.ts';
 import type { Bounded, Labelling } from './expression-shape.ts';
 import type { Expressions } from './expressions.ts';
@@ -35,8 +35,6 @@ const LARGE_SUBTREE = 256;
 
 /** No classes of characters that a text can go on with. */
 const NOT_FREE: FreeClasses = { classes: 0, depth: 0, isClosed: false };
-
-const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class LocalMasks {
   readonly #vocabulary: Vocabulary;
@@ -186,9 +184,9 @@ export class LocalMasks {
     if (!labelling) return undefined;
     const unlabelled = this.#bytes.withExpression(state, labelling.essence);
     const open = new Exits();
-    const { nodes, labels } = this.open(unlabelled, this.of(unlabelled));
-    nodes.forEach((node, i) => {
-      open.add(node, this.#labelsAt(state, node, labels[i], labelling));
+    const exits = this.open(unlabelled, this.of(unlabelled));
+    exits.nodes.forEach((node, i) => {
+      open.add(node, this.#labelsAt(state, exits, i, exits.labels[i], labelling));
     });
     return open;
   }
@@ -224,10 +222,10 @@ export class LocalMasks {
     const base = this.of(this.#bytes.withExpression(state, labelling.essence));
     const closed = base.closed.map((used) => {
       const { exits, except, relabelled } = used;
-      const labels = exits.nodes.map((node, i) => {
+      const labels = exits.nodes.map((_, i) => {
         if (except?.has(i)) return [];
         const without = used.labels?.[i] ?? relabelled?.get(exits.labels[i].join()) ?? exits.labels[i];
-        return this.#labelsAt(state, node, without, labelling);
+        return this.#labelsAt(state, exits, i, without, labelling);
       });
       return { exits, except, relabelled: undefined, labels };
     });
@@ -252,16 +250,18 @@ export class LocalMasks {
     return expression === undefined ? undefined : this.#expressions.labelling(expression);
   }
 
-  /** The labels of a labelled text that ends at a trie node, given those that it has without the labelling. */
-  #labelsAt(state: number, node: number, without: readonly number[], labelling: Labelling): readonly number[] {
-    const bytes = this.#vocabulary.bytesTo(node);
-    const isJson = this.#bytes.isJsonString(state);
-    // The characters that escapes stand for are for the byte automaton to read.
-    if (isJson && bytes.includes(BACKSLASH)) return this.#bytes.labels(this.#stateAt(state, node))!;
-    const { automaton } = labelling;
-    let at = labelling.state;
-    const characters = textDecoder.decode(isJson ? bytes.subarray(0, -1) : bytes);
-    for (const character of characters) at = automaton.next!(at, character.codePointAt(0)!);
+  /** The labels of a labelled text that ends at an exit, given those that it has without the labelling. */
+  #labelsAt(
+    state: number,
+    exits: Exits,
+    i: number,
+    without: readonly number[],
+    { automaton, state: start }: Labelling,
+  ): readonly number[] {
+    const characters = exits.characters(this.#vocabulary, this.#bytes.isJsonString(state))[i];
+    if (!characters) return this.#bytes.labels(this.#stateAt(state, exits.nodes[i]))!;
+    let at = start;
+    for (const character of characters) at = automaton.next!(at, character);
     const own = automaton.accepts(at);
     return without === NO_LABEL ? [own] : [...new Set([...without, own])].sort((a, b) => a - b);
   }
