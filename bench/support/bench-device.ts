@@ -111,14 +111,20 @@ export function parseVariants(text: string): Partial<Variants> {
 
 const TILE_FIELDS = new Set<string>(['threads', 'outs', 'loads'] satisfies (keyof LinearTile)[]);
 
+const VARIANT_NAMES = [
+  ...Object.entries(PLAIN_VARIANTS).flatMap(([name, value]) => (typeof value === 'object' ? [] : [name])),
+  ...TILE_FIELDS,
+];
+
 /** What {@link parseVariants} takes. */
 export const VARIANTS: Kind<string> = {
   value: 'NAME=VALUE,…',
-  expected: 'variants of kernels/webgpu/kernels.ts, such as halves=false',
+  expected: `numbers, true or false for ${VARIANT_NAMES.join(', ')}`,
+  choices: VARIANT_NAMES,
   read: (text) => (text.split(',').filter(Boolean).every(isVariant) ? text : undefined),
 };
 
 function isVariant(entry: string): boolean {
   const [name, value] = entry.split('=');
-  return (TILE_FIELDS.has(name) || name in PLAIN_VARIANTS) && /^(true|false|\d+)$/.test(value);
+  return VARIANT_NAMES.includes(name) && /^(true|false|\d+)$/.test(value);
 }
