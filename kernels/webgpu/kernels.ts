@@ -58,6 +58,8 @@ export interface Variants extends FeatureVariants {
   readonly fused: boolean;
   /** The last workgroup of a linear does what needs the results of several: see `shaders/last-group.wgsl`. */
   readonly handover: boolean;
+  /** The norm after a linear is such an op. Not yet timed on a GPU, so it is asked for; a norm may then be there in 8 bits alone. */
+  readonly lastNorm: boolean;
   /** Of linear for few rows: what is set here instead of what the shape suggests, */
   readonly linearTile: Partial<LinearTile>;
   /** and for single rows of x and the weights that `tileKey` names, as measured. */
@@ -95,6 +97,7 @@ export const GPU_VARIANTS = {
   plainLinear: false,
   fused: true,
   handover: true,
+  lastNorm: false,
   linearTile: {},
   linearTiles: {},
   constantArguments: true,
@@ -158,7 +161,7 @@ export function stepDowns(best: Variants): Variants[] {
   return [
     ...used.map((name) => ({ ...best, [name]: FEATURELESS[name] })),
     ...(used.length > 1 ? [{ ...best, ...FEATURELESS }] : []),
-    ...(best.handover ? [{ ...best, handover: false }] : []),
+    ...(best.handover ? [{ ...best, handover: false, lastNorm: false }] : []),
     { ...best, ...UNFUSED_VARIANTS },
     PLAIN_VARIANTS,
   ];
@@ -331,6 +334,17 @@ export function linearHeadsKernel(format: WeightFormat, cache: KvFormat, feature
       ...storeHead(cache),
     ],
     bindings: ['read', 'read', 'read', 'read', 'write', 'write', 'write', 'uniform', 'uniform', 'uniform'],
+  };
+}
+
+/** weights, codes of the norm or the norm, x or its codes, scales of x, residual, out, scales of the norm, norm weight */
+export function linearNormKernel(format: WeightFormat, quantizes: boolean, features: FeatureVariants): Kernel {
+  const { dot, weight, product } = productFiles(format, features);
+  const end: ShaderName[] = quantizes ? [...QUANTIZE_FOUR, 'norm-end-codes'] : ['norm-end-floats'];
+  return {
+    name: `linear ${format}, norm`,
+    files: [...dot, 'step', ...weight, 'linear-group', product, 'last-group', ...SUM_THREADS, ...end, 'linear-norm'],
+    bindings: ['read', 'write', 'read', 'read', 'write', 'write', 'write', 'uniform'],
   };
 }
 

@@ -6,7 +6,13 @@
 import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuKvCache, WebGpuTensor } from './buffers.ts';
-import { type KernelConstants, linearGatedKernel, linearHeadsKernel, linearRopeKernel } from './kernels.ts';
+import {
+  type KernelConstants,
+  linearGatedKernel,
+  linearHeadsKernel,
+  linearNormKernel,
+  linearRopeKernel,
+} from './kernels.ts';
 import { BLOCK, sumShape } from './layout.ts';
 import { FEW_ROWS, isWithin, MOST_FEW_ROWS } from './record-linear.ts';
 import { domainCode, type Quantized, type Recorded, type Recording, rowsOf } from './recording.ts';
@@ -120,6 +126,50 @@ export function ropeKernels(recording: Recording, op: RopeAndCache): readonly Re
   }));
 }
 
+/** Threads of the norm of a whole row, and the most times four columns that each of them keeps. */
+export const [NORM_THREADS, MOST_NORM_TURNS] = [256, 8];
+
+/** Kernels for few rows that add and norm with the linear before that makes `add`; none where the two do not suit. */
+export function linearNormKernels(recording: Recording, op: Parameters<OpRecorder['norm']>[0]) {
+  const [x, add, out] = [op.x, op.add, op.out] as WebGpuTensor[];
+  const weight = op.weight as WebGpuConstant;
+  const { variants, unused } = recording;
+  if (!variants.lastNorm || !variants.handover || (op.addScale ?? 1) !== 1) return undefined;
+  if (add?.handover === undefined || !weight.isUniform) return undefined;
+  const linear = takeLinear(recording, add, (_, bias) => !bias);
+  if (!linear) return undefined;
+  const { run, codes, scales, segments } = linear;
+  const args = linear.args(op.eps);
+  const kernels = (form: Quantized, isWanted: boolean, asFloats: boolean): (Recorded | undefined)[] => [
+    ...FEW_ROWS.map((most, i): Recorded => {
+      const end = asFloats ? [out.buffer, unused.write[0]] : [form.codes, form.scales];
+      const outs = segments < 8 ? 1 : 2;
+      return {
+        kernel: linearNormKernel(run.format, !asFloats, variants),
+        args,
+        buffers: [run.buffer, end[0], codes, scales, x.buffer, add.buffer, end[1], weight.buffer],
+        workgroups: (counts) => [
+          isWithin(rowsOf(x, counts), i) ? Math.ceil(run.rows / ((NORM_THREADS / segments) * outs)) : 0,
+        ],
+        constants: {
+          ...linear.constants,
+          ...(asFloats ? {} : { CODES_BINDING: 3, SCALES_BINDING: 8 }),
+          HANDOVER: add.handover as number,
+          THREADS: NORM_THREADS,
+          ROWS: most,
+          OUTS: outs,
+          STEPS: 4 / outs,
+          TURNS: Math.ceil(x.cols / 4 / NORM_THREADS),
+          NORM_FOURS: Math.ceil(weight.length / 4),
+        },
+      };
+    }),
+    // Floats and codes together would be a buffer too many.
+    isWanted && asFloats ? recording.quantizing(out, form, (rows) => rows <= MOST_FEW_ROWS) : undefined,
+  ];
+  return { takes: (rows: number) => rows <= MOST_FEW_ROWS, kernels };
+}
+
 /** Takes over the linear op that was recorded last, if it made `out` of one run of weights. */
 function takeLinear(
   recording: Recording,
@@ -132,7 +182,7 @@ function takeLinear(
   const { blocks, segments } = sumShape(run.format, x.cols);
   if (!suits(segments, bias)) return undefined;
   const { codes, scales } = isQuantized(run.format)
-    ? recording.quantized(x)
+    ? recording.quantized(x, true)
     : { codes: x.buffer, scales: recording.unused.read };
   recording.takeFewRows(linear);
   return {

@@ -33,7 +33,9 @@ const WORKGROUP_BYTES = 16384;
 export function recordLinear(recording: Recording, op: Linear): void {
   const x = op.x as WebGpuTensor;
   const weights = op.weights as readonly WebGpuWeight[];
-  if (weights.some(({ format }) => isQuantized(format))) recording.quantized(x);
+  const areQuantized = weights.every(({ format }) => isQuantized(format));
+  if (!areQuantized) recording.readFloats(x);
+  if (weights.some(({ format }) => isQuantized(format))) recording.quantized(x, areQuantized);
   let column = op.columns?.first ?? 0;
   const out = op.out as WebGpuTensor;
   const few: Recorded[] = [];
@@ -67,7 +69,7 @@ function kernelsOfRun(
   const bias = op.bias as WebGpuConstant | undefined;
   const { format, buffer } = run;
   const { variants, unused } = recording;
-  const quantized = isQuantized(format) ? recording.quantized(x) : undefined;
+  const quantized = isQuantized(format) ? recording.quantized(x, true) : undefined;
   const { blocks, segments } = sumShape(format, x.cols);
   const args = [
     blocks,

@@ -7,6 +7,7 @@ import type { OpRecorder } from '../contract.ts';
 import type { WebGpuConstant, WebGpuTensor } from './buffers.ts';
 import { KERNELS } from './kernels.ts';
 import { BLOCK } from './layout.ts';
+import { linearNormKernels, MOST_NORM_TURNS, NORM_THREADS } from './record-fused-linear.ts';
 import {
   domainCode,
   ELEMENT_THREADS,
@@ -16,13 +17,11 @@ import {
   type Workgroups,
 } from './recording.ts';
 
-/** Threads of the norm of a whole row, and the most times four columns that each of them keeps. */
-const [NORM_THREADS, MOST_NORM_TURNS] = [256, 8];
-
 export function recordNorm(recording: Recording, op: Parameters<OpRecorder['norm']>[0]): void {
   const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
   const add = op.add as WebGpuTensor | undefined;
   const { variants, unused } = recording;
+  for (const read of [x, add]) if (read) recording.readFloats(read);
   const inPlace = x === out;
   const isRange = op.columns !== undefined;
   if (isRange && add) recordAddScaled(recording, { x, add, scale: op.addScale });
@@ -33,12 +32,13 @@ export function recordNorm(recording: Recording, op: Parameters<OpRecorder['norm
   const turns = turnsOf(x);
   if (variants.fused && isPlain && isWholeBlocks(x) && turns <= MOST_NORM_TURNS) {
     if (add && !inPlace && recordPair(recording, { x, add, scale: op.addScale ?? 1 }, op)) return;
-    const kernels: QuantizingKernels = ({ codes, scales }, isWanted) => [
+    const withLinear = inPlace ? undefined : linearNormKernels(recording, op);
+    const kernels: QuantizingKernels = (form, isWanted, asFloats) => [
       {
         kernel: KERNELS.normRows,
         args,
-        buffers: [codes, scales, x.buffer, residual, weight, inPlace ? unused.write[2] : out.buffer],
-        workgroups,
+        buffers: [form.codes, form.scales, x.buffer, residual, weight, inPlace ? unused.write[2] : out.buffer],
+        workgroups: (counts) => (withLinear?.takes(rowsOf(x, counts)) ? [0] : workgroups(counts)),
         constants: {
           RESIDUAL: add !== undefined,
           IN_PLACE: inPlace,
@@ -47,6 +47,7 @@ export function recordNorm(recording: Recording, op: Parameters<OpRecorder['norm
           TURNS: turns,
         },
       },
+      ...(withLinear?.kernels(form, isWanted, asFloats) ?? []),
     ];
     recording.add([x]);
     recording.addQuantizing(out, kernels);
@@ -77,6 +78,7 @@ export function recordNorm(recording: Recording, op: Parameters<OpRecorder['norm
 export function recordAddScaled(recording: Recording, op: Parameters<OpRecorder['addScaled']>[0]): void {
   const [x, add] = [op.x as WebGpuTensor, op.add as WebGpuTensor];
   const gate = op.gate as WebGpuTensor | undefined;
+  for (const read of [x, add, gate]) if (read) recording.readFloats(read);
   if (!gate && recordPair(recording, { x, add, scale: op.scale ?? 1 })) return;
   recording.add([x], {
     kernel: KERNELS.addScaled,

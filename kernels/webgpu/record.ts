@@ -66,6 +66,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   ropeAndCache(op: Parameters<OpRecorder['ropeAndCache']>[0]): void {
+    this.#recording.readFloats(op.qkv as WebGpuTensor);
     const qkv = op.qkv as WebGpuTensor;
     const cache = op.cache as WebGpuKvCache;
     const { heads, rotaryDim, layer } = op;
@@ -96,6 +97,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   gatedActivation(op: Parameters<OpRecorder['gatedActivation']>[0]): void {
+    this.#recording.readFloats(op.x as WebGpuTensor);
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
     const constants = { ACTIVATION: ACTIVATION_CODE[op.activation] };
     const limit = { float: op.limit ?? 0 };
@@ -126,6 +128,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   activation(op: Parameters<OpRecorder['activation']>[0]): void {
+    this.#recording.readFloats(op.x as WebGpuTensor);
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
     const inPlace = x === out;
     this.#recording.add([out], {
@@ -142,6 +145,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   scaleAndCap(op: Parameters<OpRecorder['scaleAndCap']>[0]): void {
+    this.#recording.readFloats(op.x as WebGpuTensor);
     const x = op.x as WebGpuTensor;
     this.#recording.add([x], {
       kernel: KERNELS.scaleAndCap,
@@ -152,6 +156,7 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   route(op: Parameters<OpRecorder['route']>[0]): void {
+    this.#recording.readFloats(op.scores as WebGpuTensor);
     recordRoute(this.#recording, op);
   }
 
@@ -164,10 +169,12 @@ export class WebGpuRecorder implements OpRecorder {
   }
 
   mixRoutes(op: Parameters<OpRecorder['mixRoutes']>[0]): void {
+    this.#recording.readFloats(op.x as WebGpuTensor);
     recordMixRoutes(this.#recording, op);
   }
 
   gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {
+    this.#recording.readFloats(op.x as WebGpuTensor);
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
     this.#recording.add([out], {
       kernel: KERNELS.gatherRows,

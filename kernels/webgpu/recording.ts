@@ -217,18 +217,26 @@ export class Recording {
     if (this.#quantizing.has(x)) {
       this.#recordAgain(x);
     } else {
-      const blocks = blocksOf(x.cols);
-      this.#recorded.push({
-        kernel: KERNELS.quantizeRows,
-        args: [blocks, x.stride, domainCode(x)],
-        buffers: [x.buffer, copy.codes, copy.scales],
-        workgroups: (counts) => [Math.ceil((rowsOf(x, counts) * blocks) / ELEMENT_THREADS)],
-      });
+      this.#recorded.push(this.quantizing(x, copy, () => true));
     }
     return copy;
   }
 
-  /** Says that an op reads a tensor that experts make as it is, not in its 8-bit form alone. */
+  /** The kernel that does nothing but make the 8-bit form of `x`, for such numbers of rows. */
+  quantizing(x: WebGpuTensor, { codes, scales }: Quantized, takes: (rows: number) => boolean): Recorded {
+    const blocks = blocksOf(x.cols);
+    return {
+      kernel: KERNELS.quantizeRows,
+      args: [blocks, x.stride, domainCode(x)],
+      buffers: [x.buffer, codes, scales],
+      workgroups: (counts) => {
+        const rows = rowsOf(x, counts);
+        return [takes(rows) ? Math.ceil((rows * blocks) / ELEMENT_THREADS) : 0];
+      },
+    };
+  }
+
+  /** Says that an op reads a tensor as it is, not in its 8-bit form alone. */
   readFloats(x: WebGpuTensor): void {
     if (this.#floats.has(x)) return;
     this.#floats.add(x);

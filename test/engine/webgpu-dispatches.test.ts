@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { randomModel } from '../../bench/support/random-model.ts';
 import { type LoadedModel, loadModel } from '../../engine/load-model.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
-import { bestVariants, GPU_VARIANTS, type Kernel } from '../../kernels/webgpu/kernels.ts';
+import { bestVariants, GPU_VARIANTS, type Kernel, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { testGpu } from '../webgpu.ts';
 
@@ -52,9 +52,16 @@ class IdlePipelines extends Pipelines {
 }
 
 /** Dispatches of the step that gives one more token. */
-async function dispatches(config: object, layers: number, quantize?: 'q8_0', cache?: 'int8'): Promise<number> {
+async function dispatches(
+  config: object,
+  layers: number,
+  quantize?: 'q8_0',
+  cache?: 'int8',
+  more: Partial<Variants> = {},
+): Promise<number> {
   if (!gpu) return 0;
-  const variants = { ...bestVariants(gpu.features), ...GPU_VARIANTS, immediates: false, constantArguments: false };
+  const plain = { immediates: false, constantArguments: false };
+  const variants = { ...bestVariants(gpu.features), ...GPU_VARIANTS, ...plain, ...more };
   const device = WebGpuDevice.share(gpu, new IdlePipelines(gpu), variants);
   const profile = device.profile.bind(device);
   let count = 0;
@@ -70,10 +77,17 @@ async function dispatches(config: object, layers: number, quantize?: 'q8_0', cac
   return count;
 }
 
+function configOf(name: string): object {
+  const url = new URL(`../oracle/models/${name}/config.json`, import.meta.url);
+  const { layer_types, quantization_config, ...config } = JSON.parse(readFileSync(url, 'utf8'));
+  return config;
+}
+
+const onTimedGpu = gpu?.features.timestamps ? test : test.skip;
+
 for (const [name, wanted] of Object.entries(LAYERS)) {
-  (gpu?.features.timestamps ? test : test.skip)(name, async () => {
-    const url = new URL(`../oracle/models/${name}/config.json`, import.meta.url);
-    const { layer_types, quantization_config, ...config } = JSON.parse(readFileSync(url, 'utf8'));
+  onTimedGpu(name, async () => {
+    const config = configOf(name);
     const full = process.env.QUERN_TEST_FULL === '1';
     const ways: readonly [quantize?: 'q8_0', cache?: 'int8'][] = [[], ['q8_0'], ['q8_0', 'int8']];
     for (const [i, how] of ways.entries()) {
@@ -82,5 +96,11 @@ for (const [name, wanted] of Object.entries(LAYERS)) {
     }
   });
 }
+
+onTimedGpu('with norms by the last workgroup of the linear before them', async () => {
+  const config = configOf('llama-gqa');
+  const of = (layers: number) => dispatches(config, layers, 'q8_0', undefined, { lastNorm: true });
+  assert.is((await of(2)) - (await of(1)), 5);
+});
 
 test.run();

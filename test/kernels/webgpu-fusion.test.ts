@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Device, type KvFormat, quantize, type WeightFormat } from '../../kernels/index.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
-import { bestVariants, GPU_VARIANTS } from '../../kernels/webgpu/kernels.ts';
+import { bestVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
 import { findFault } from '../../kernels/webgpu/self-check.ts';
 import { Random } from '../random.ts';
@@ -16,9 +16,9 @@ const onGpu = gpu ? test : test.skip;
 const [ROWS, COLS, OUTS] = [3, 96, 8];
 
 /** The device with the kernels of a GPU. */
-async function gpuDevice(): Promise<Device> {
+async function gpuDevice(more: Partial<Variants> = {}): Promise<Device> {
   if (!gpu) throw new Error('no adapter');
-  const variants = { ...bestVariants(gpu.features), ...GPU_VARIANTS, compileAhead: false };
+  const variants = { ...bestVariants(gpu.features), ...GPU_VARIANTS, compileAhead: false, ...more };
   return WebGpuDevice.share(gpu, new Pipelines(gpu), variants);
 }
 
@@ -215,6 +215,58 @@ onGpu('a norm, a sum and a norm of it in one kernel give the bits of the ops apa
   const [together, apart] = results;
   for (const [t, got] of together.entries()) assert.ok(sameBits(got, apart[t]), String(t));
 });
+
+const NEXT_FORMATS = [['Q8_0', 'F32'], ['Q8_0'], ['F32']] as const;
+
+for (const [format, cols] of (
+  [
+    ['BF16', 96],
+    ['Q4_0', 1024],
+    ['F32', 24],
+  ] as const
+).slice(0, brief ? 1 : undefined)) {
+  onGpu(
+    `${format}: a sum and its norm by the last workgroup of the linear before give the bits of the ops apart`,
+    async () => {
+      const random = new Random(52);
+      const outs = 1056;
+      const values = [
+        random.floats(outs * cols),
+        random.floats(3 * cols),
+        random.floats(3 * outs),
+        random.floats(outs),
+      ];
+      const nextValues = random.floats(8 * outs);
+      for (const nexts of NEXT_FORMATS.slice(0, brief ? 1 : undefined)) {
+        const results: Float32Array[][] = [];
+        for (const lastNorm of [false, true]) {
+          const device = await gpuDevice({ lastNorm });
+          const bench = await openBench(device);
+          const weight = await bench.weight('w', values[0], cols, format);
+          const [table, residualTable] = [bench.input('x', values[1], cols), bench.input('r', values[2], outs)];
+          const norm = bench.constant(values[3]);
+          const matrices = await Promise.all(nexts.map((next) => bench.weight('next', nextValues, outs, next)));
+          const [x, residual, added, normed] = [cols, outs, outs, outs].map((n) => bench.output(n));
+          const outputs = nexts.map(() => bench.output(8));
+          const made: Float32Array[] = [];
+          for (const rows of [1, 3, 1]) {
+            await bench.run((record) => {
+              record.embed({ table, out: x });
+              record.embed({ table: residualTable, out: residual });
+              record.linear({ x, weights: [weight], out: added });
+              record.norm({ x: residual, add: added, weight: norm, eps: 1e-6, out: normed });
+              for (const [i, out] of outputs.entries()) record.linear({ x: normed, weights: [matrices[i]], out });
+            }, plainStep(rows));
+            made.push(...(await Promise.all([added, residual, ...outputs].map((tensor) => bench.read(tensor, rows)))));
+          }
+          results.push(made);
+          await device.close();
+        }
+        for (const [t, got] of results[1].entries()) assert.ok(sameBits(got, results[0][t]), `${nexts} ${t}`);
+      }
+    },
+  );
+}
 
 interface ExpertsCase {
   readonly format: WeightFormat;

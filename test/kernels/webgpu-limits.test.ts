@@ -199,6 +199,7 @@ onGpu('every kernel of every variant fits what WebGPU grants everywhere', async 
     features,
     ...byMatrices,
     ...bySubgroups,
+    { ...features, lastNorm: true },
     { ...features, ...UNFUSED_VARIANTS },
     PLAIN_VARIANTS,
   ];

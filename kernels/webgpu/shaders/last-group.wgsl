@@ -18,12 +18,22 @@ fn handOver(place: u32, value: f32) {
   atomicStore(&exchange[place], select(bits + 1u, bits, bits == 0xffffffffu));
 }
 
-fn takeOver(place: u32) -> f32 {
-  var bits = 0u;
+// What is at a place so far. Several can be on their way at once; then each is taken.
+fn peek(place: u32) -> u32 {
+  return atomicLoad(&exchange[place]);
+}
+
+fn take(place: u32, peeked: u32) -> f32 {
+  var bits = peeked;
   while (bits == 0u) {
-    bits = atomicExchange(&exchange[place], 0u);
+    bits = atomicLoad(&exchange[place]);
   }
+  atomicStore(&exchange[place], 0u);
   return bitcast<f32>(bits - 1u);
+}
+
+fn takeOver(place: u32) -> f32 {
+  return take(place, peek(place));
 }
 
 // True in all threads of the last of `groups` workgroups that count themselves at a place; all threads call it together.
