@@ -30,6 +30,7 @@ import {
 } from './expression-shape.ts';
 import type { Automaton, CharSet, Regex } from './ir.ts';
 import type { Budget } from './limits.ts';
+import { NearestFirst } from './nearest-first.ts';
 
 const INFINITY = Number.POSITIVE_INFINITY;
 const LAST_CODE_POINT = 0x10ffff;
@@ -563,30 +564,5 @@ export class Expressions {
       else expression.lengths = { shortest: shortest.get(id) ?? INFINITY, longestShortest };
       if (!shortest.has(id)) expression.alive = false;
     }
-  }
-}
-
-/** Distances from which on they are all taken for the same. */
-const FAR = 64;
-
-/** Numbers by their distance, the nearest first, and those of one distance in their order. */
-class NearestFirst {
-  readonly #queues: number[][] = [];
-  readonly #taken: number[] = [];
-
-  add(id: number, distance: number): void {
-    const at = Math.min(distance, FAR);
-    while (this.#queues.length <= at) {
-      this.#queues.push([]);
-      this.#taken.push(0);
-    }
-    this.#queues[at].push(id);
-  }
-
-  take(): number | undefined {
-    for (let at = 0; at < this.#queues.length; at++) {
-      if (this.#taken[at] < this.#queues[at].length) return this.#queues[at][this.#taken[at]++];
-    }
-    return undefined;
   }
 }
