@@ -559,10 +559,10 @@ export const KERNELS = {
     files: ['step', 'logit-row', ...SUM_THREADS, 'logit-list'],
     bindings: ['read', 'read', 'write', 'write'],
   },
-  /** x, out */
+  /** codes, scales, x, out */
   gatherRows: {
     name: 'gatherRows',
-    files: ['step', 'gather-rows'],
-    bindings: ['read', 'write'],
+    files: ['step', ...QUANTIZE_FOUR, 'gather-rows'],
+    bindings: ['write', 'write', 'read', 'write'],
   },
 } as const satisfies Record<string, Kernel>;

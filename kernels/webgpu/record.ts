@@ -176,12 +176,15 @@ export class WebGpuRecorder implements OpRecorder {
   gatherRows(op: Parameters<OpRecorder['gatherRows']>[0]): void {
     this.#recording.readFloats(op.x as WebGpuTensor);
     const [x, out] = [op.x as WebGpuTensor, op.out as WebGpuTensor];
-    this.#recording.add([out], {
-      kernel: KERNELS.gatherRows,
-      args: [x.stride],
-      buffers: [x.buffer, out.buffer],
-      workgroups: (counts) => [Math.ceil((counts.logitRows * x.stride) / ELEMENT_THREADS)],
-    });
+    this.#recording.addQuantizing(out, ({ codes, scales }, isWanted) => [
+      {
+        kernel: KERNELS.gatherRows,
+        args: [x.stride],
+        buffers: [codes, scales, x.buffer, out.buffer],
+        workgroups: (counts) => [Math.ceil((counts.logitRows * x.stride) / 4 / ELEMENT_THREADS)],
+        constants: { QUANTIZE: isWanted },
+      },
+    ]);
   }
 
   reduceLogits(op: Parameters<OpRecorder['reduceLogits']>[0]): void {

@@ -1727,19 +1727,19 @@ fn main(
   out[row * params.outStride + i] = gated(x[at], x[at + params.cols], params.limit);
 }
 `,
-  'gather-rows': `// out[j] = x[logitRows[j]]
+  'gather-rows': `// out[j] = x[logitRows[j]], and with QUANTIZE the 8-bit form of out[j].
 //
-// x    f32 [token rows, stride]
-// out  f32 [logit rows, stride]
+// x    f32 [token rows, stride], as vectors
+// out  f32 [logit rows, stride], as vectors
 //
-// One thread an element, padding included. Bound by memory.
+// One thread four columns, padding included. Follows \`quantize-four.wgsl\`. Bound by memory.
 
 struct Params {
   stride: u32,
 }
 
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> x: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
 
 const THREADS: u32 = 64u;
 
@@ -1750,11 +1750,21 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let index = workgroupIndex(id, count) * THREADS + thread;
-  let row = index / params.stride;
-  if (row >= rowsOf(1u)) {
-    return;
+  let fours = params.stride / 4u;
+  let row = index / fours;
+  let isStored = row < rowsOf(1u);
+  var values = vec4f(0.0);
+  if (isStored) {
+    values = x[logitRow(row) * fours + index % fours];
+    out[index] = values;
   }
-  out[index] = x[logitRow(row) * params.stride + index % params.stride];
+  if (QUANTIZE) {
+    noteFour(values, 0u, thread);
+    maximaBarrier();
+    if (isStored) {
+      storeCodes(values, index, 0u, thread);
+    }
+  }
 }
 `,
   'head-end': `// What becomes of a head of q, k or v once it is there: the norm, the rotation, and its place in \`qkv\` or the cache.
