@@ -8,8 +8,8 @@
 
 import { keepTunedTiles } from '../engine/node/tuned-tiles.ts';
 import type { DotMethods } from '../kernels/wasm/features.ts';
-import type { LinearTile } from '../kernels/webgpu/kernels.ts';
 import { TILE_SIZES } from '../kernels/webgpu/tuned-tiles.ts';
+import type { LinearTile } from '../kernels/webgpu/variants.ts';
 import { type BenchDevice, GpuBench, openWasm, parseVariants, VARIANTS } from './support/bench-device.ts';
 import type { GpuPeaks } from './support/gpu-peaks.ts';
 import {

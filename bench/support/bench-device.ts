@@ -5,8 +5,8 @@ import type { DotMethods } from '../../kernels/wasm/features.ts';
 import { openAdapter } from '../../kernels/webgpu/adapter.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import { Gpu } from '../../kernels/webgpu/gpu.ts';
-import { bestVariants, type LinearTile, PLAIN_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { bestVariants, type LinearTile, PLAIN_VARIANTS, type Variants } from '../../kernels/webgpu/variants.ts';
 import { type GpuPeaks, measurePeaks } from './gpu-peaks.ts';
 import type { Kind } from './options.ts';
 

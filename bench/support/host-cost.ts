@@ -6,7 +6,7 @@
 import { type LoadedModel, loadModel } from '../../engine/load-model.ts';
 import { type Device, WebGpuDevice } from '../../kernels/index.ts';
 import { createGpu } from '../../kernels/webgpu/adapter.ts';
-import { GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
+import { GPU_VARIANTS, type Variants } from '../../kernels/webgpu/variants.ts';
 import { generate } from './model-steps.ts';
 import { randomModel, type Weights, weightsOf } from './random-model.ts';
 

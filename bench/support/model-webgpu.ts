@@ -3,8 +3,8 @@
 import type { ModelSource } from '../../engine/checkpoint/model-source.ts';
 import { type LoadedModel, loadModel } from '../../engine/load-model.ts';
 import { type Device, WebGpuDevice } from '../../kernels/index.ts';
-import type { Variants } from '../../kernels/webgpu/kernels.ts';
 import type { KernelTime } from '../../kernels/webgpu/timestamps.ts';
+import type { Variants } from '../../kernels/webgpu/variants.ts';
 import { fillByCopies } from './bench-device.ts';
 import { bytesPerToken, generate, promptMacs, promptStep } from './model-steps.ts';
 import { randomModel, type Weights, weightsOf } from './random-model.ts';

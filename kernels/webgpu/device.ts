@@ -24,7 +24,6 @@ import type { FileFormat } from '../formats.ts';
 import { type AdapterChoice, openAdapter } from './adapter.ts';
 import { kvBlockBytes, WebGpuConstant, WebGpuKvCache, WebGpuRoutes, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { Gpu, type GpuLimits, GpuMemory, USAGE } from './gpu.ts';
-import { bestVariants, stepDowns, type Variants } from './kernels.ts';
 import { Pipelines } from './pipelines.ts';
 import { encodePass, PlanEncoder, type Work } from './plan-encoder.ts';
 import { Readback } from './readback.ts';
@@ -36,6 +35,7 @@ import type { ShaderName } from './shaders.ts';
 import { StepBuffers } from './step-buffers.ts';
 import { type KernelTime, Timestamps, timesByKernel } from './timestamps.ts';
 import { checkTunedTiles, type TunedTiles, tiledKernels } from './tuned-tiles.ts';
+import { bestVariants, stepDowns, type Variants } from './variants.ts';
 
 /** Uploads wait for the GPU when so many bytes are on their way, so that loading needs no second copy of the model. */
 const UPLOAD_BYTES = 64 * 2 ** 20;

@@ -1,6 +1,7 @@
 /** Tiles of linear for many rows and float weights (`shaders/linear-many-rows-float.wgsl`), and which rows take which. */
 
-import type { KernelConstants, Variants } from './kernels.ts';
+import type { KernelConstants } from './kernels.ts';
+import type { Variants } from './variants.ts';
 
 export interface FloatTile {
   readonly rows: number;

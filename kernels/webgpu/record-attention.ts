@@ -5,10 +5,11 @@
 
 import type { OpRecorder } from '../contract.ts';
 import type { WebGpuConstant, WebGpuKvCache, WebGpuTensor } from './buffers.ts';
-import { attentionKernels, KERNELS, type KernelConstants, type Variants } from './kernels.ts';
+import { attentionKernels, KERNELS, type KernelConstants } from './kernels.ts';
 import { BLOCK } from './layout.ts';
 import type { Recorded, Recording } from './recording.ts';
 import { SPLIT, type StepCounts } from './step-buffers.ts';
+import type { Variants } from './variants.ts';
 
 /** What every adapter grants a workgroup. */
 const WORKGROUP_BYTES = 16384;

@@ -10,13 +10,13 @@ import {
   KERNELS,
   type Kernel,
   type KernelConstants,
-  type Variants,
 } from './kernels.ts';
 import { sumShape } from './layout.ts';
 import { matrixTile } from './matrix-tile.ts';
 import { mixKernels } from './record-fused-experts.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts } from './stack.ts';
+import type { Variants } from './variants.ts';
 
 /** Threads of a workgroup of the kernels that share work, and weight rows that each of them takes. */
 const [THREADS, OUTS_PER_THREAD] = [128, 2];

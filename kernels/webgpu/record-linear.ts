@@ -4,20 +4,13 @@ import type { OpRecorder } from '../contract.ts';
 import { isQuantized } from '../formats.ts';
 import type { WebGpuConstant, WebGpuTensor, WebGpuWeight } from './buffers.ts';
 import { floatTileConstants, floatTiles, takesTile } from './float-tiles.ts';
-import {
-  hasMatrixKernel,
-  type Kernel,
-  type KernelConstants,
-  type LinearTile,
-  linearKernel,
-  linearMatrixKernel,
-  type Variants,
-} from './kernels.ts';
+import { hasMatrixKernel, type Kernel, type KernelConstants, linearKernel, linearMatrixKernel } from './kernels.ts';
 import { isAffine, sumShape } from './layout.ts';
 import { matrixTile } from './matrix-tile.ts';
 import { domainCode, ELEMENT_THREADS, type Recorded, type Recording, rowsOf } from './recording.ts';
 import { stackParts, type WeightRun } from './stack.ts';
 import { tileKey } from './tuned-tiles.ts';
+import type { LinearTile, Variants } from './variants.ts';
 
 type Linear = Parameters<OpRecorder['linear']>[0];
 

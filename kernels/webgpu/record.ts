@@ -3,7 +3,7 @@
 import type { OpRecorder } from '../contract.ts';
 import { WebGpuConstant, type WebGpuKvCache, type WebGpuTensor, type WebGpuWeight } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
-import { ACTIVATION_CODE, embedKernel, KERNELS, ropeAndCacheKernel, type Variants } from './kernels.ts';
+import { ACTIVATION_CODE, embedKernel, KERNELS, ropeAndCacheKernel } from './kernels.ts';
 import { blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import { recordAttention } from './record-attention.ts';
@@ -15,6 +15,7 @@ import { isWholeBlocks, recordAddScaled, recordNorm } from './record-norm.ts';
 import { type Dispatch, domainCode, ELEMENT_THREADS, Recording, rowsOf, type UnusedBindings } from './recording.ts';
 import type { WebGpuReduction } from './reductions.ts';
 import type { StepBuffers, StepCounts } from './step-buffers.ts';
+import type { Variants } from './variants.ts';
 
 export class WebGpuRecorder implements OpRecorder {
   readonly #recording: Recording;

@@ -5,11 +5,12 @@ import { type Argument, type ArgumentForm, argumentBytes } from './arguments.ts'
 import type { WebGpuConstant, WebGpuRoutes, WebGpuTensor } from './buffers.ts';
 import type { Gpu, GpuMemory } from './gpu.ts';
 import { USAGE } from './gpu.ts';
-import { acrossThreads, KERNELS, type Kernel, type KernelConstants, type Variants } from './kernels.ts';
+import { acrossThreads, KERNELS, type Kernel, type KernelConstants } from './kernels.ts';
 import { blocksOf } from './layout.ts';
 import type { Pipelines } from './pipelines.ts';
 import type { WeightRun } from './stack.ts';
 import type { StepBuffers, StepCounts } from './step-buffers.ts';
+import type { Variants } from './variants.ts';
 
 /** Threads of a workgroup where a thread takes an element of its own. */
 export const ELEMENT_THREADS = 64;

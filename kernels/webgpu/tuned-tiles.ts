@@ -5,8 +5,8 @@
 
 import { DeviceError } from '../errors.ts';
 import { WEIGHT_FORMATS } from '../formats.ts';
-import type { LinearTile } from './kernels.ts';
 import { SHADERS } from './shaders.ts';
+import type { LinearTile } from './variants.ts';
 
 /** What `--tune` finds, as it is kept: plain JSON. */
 export interface TunedTiles {

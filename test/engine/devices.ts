@@ -3,8 +3,8 @@
 import { type Device, ReferenceDevice, WasmDevice } from '../../kernels/index.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import type { Gpu } from '../../kernels/webgpu/gpu.ts';
-import { bestVariants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { bestVariants } from '../../kernels/webgpu/variants.ts';
 import { testGpu } from '../webgpu.ts';
 
 export interface TestDevice {

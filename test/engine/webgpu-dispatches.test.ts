@@ -6,8 +6,9 @@ import * as assert from 'uvu/assert';
 import { randomModel } from '../../bench/support/random-model.ts';
 import { type LoadedModel, loadModel } from '../../engine/load-model.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
-import { bestVariants, GPU_VARIANTS, type Kernel, type Variants } from '../../kernels/webgpu/kernels.ts';
+import type { Kernel } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { bestVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/variants.ts';
 import { testGpu } from '../webgpu.ts';
 
 const test = suite('webgpu: dispatches of a decode step');

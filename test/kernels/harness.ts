@@ -21,8 +21,8 @@ import {
 import { chooseDotMethods, type DotMethods } from '../../kernels/wasm/features.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
 import type { Gpu } from '../../kernels/webgpu/gpu.ts';
-import { bestVariants, featureVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/kernels.ts';
 import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { bestVariants, featureVariants, GPU_VARIANTS, type Variants } from '../../kernels/webgpu/variants.ts';
 import { testGpu } from '../webgpu.ts';
 
 export interface Bench {

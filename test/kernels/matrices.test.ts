@@ -5,17 +5,12 @@ import * as assert from 'uvu/assert';
 import { type OpRecorder, quantize, WebGpuDevice } from '../../kernels/index.ts';
 import type { AdapterFeatures, MatrixShape } from '../../kernels/webgpu/adapter.ts';
 import type { Gpu } from '../../kernels/webgpu/gpu.ts';
-import {
-  featureVariants,
-  GPU_VARIANTS,
-  linearMatrixKernel,
-  stepDowns,
-  type Variants,
-} from '../../kernels/webgpu/kernels.ts';
+import { linearMatrixKernel } from '../../kernels/webgpu/kernels.ts';
 import { chooseMatrixUnits, type MatrixUnits, matrixTile } from '../../kernels/webgpu/matrix-tile.ts';
 import { Pipelines, specialize, unrolled } from '../../kernels/webgpu/pipelines.ts';
 import { findFault } from '../../kernels/webgpu/self-check.ts';
 import { SHADERS } from '../../kernels/webgpu/shaders.ts';
+import { featureVariants, GPU_VARIANTS, stepDowns, type Variants } from '../../kernels/webgpu/variants.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
 import { openBench, plainStep, sameBits, wholeBlocks } from './harness.ts';

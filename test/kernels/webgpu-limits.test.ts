@@ -15,18 +15,17 @@ import {
 import { linear } from '../../kernels/reference/ops.ts';
 import { openAdapter } from '../../kernels/webgpu/adapter.ts';
 import { Gpu, type GpuLimits } from '../../kernels/webgpu/gpu.ts';
+import type { Kernel, KernelConstants } from '../../kernels/webgpu/kernels.ts';
+import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
+import { SHADERS } from '../../kernels/webgpu/shaders.ts';
 import {
   bestVariants,
   FEATURELESS,
   GPU_VARIANTS,
-  type Kernel,
-  type KernelConstants,
   PLAIN_VARIANTS,
   UNFUSED_VARIANTS,
   type Variants,
-} from '../../kernels/webgpu/kernels.ts';
-import { Pipelines, specialize } from '../../kernels/webgpu/pipelines.ts';
-import { SHADERS } from '../../kernels/webgpu/shaders.ts';
+} from '../../kernels/webgpu/variants.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
 import { maxDifference, plainStep, rounded, sameBits } from './harness.ts';

@@ -5,19 +5,17 @@ import * as assert from 'uvu/assert';
 import type { ReducedLogits } from '../../kernels/index.ts';
 import type { AdapterFeatures } from '../../kernels/webgpu/adapter.ts';
 import { WebGpuDevice } from '../../kernels/webgpu/device.ts';
+import { acrossThreads, attentionKernels, KERNELS } from '../../kernels/webgpu/kernels.ts';
+import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
+import { findFault } from '../../kernels/webgpu/self-check.ts';
+import { SHADERS, type ShaderName } from '../../kernels/webgpu/shaders.ts';
 import {
-  acrossThreads,
-  attentionKernels,
   bestVariants,
   FEATURELESS,
   featureVariants,
   GPU_VARIANTS,
-  KERNELS,
   type Variants,
-} from '../../kernels/webgpu/kernels.ts';
-import { Pipelines } from '../../kernels/webgpu/pipelines.ts';
-import { findFault } from '../../kernels/webgpu/self-check.ts';
-import { SHADERS, type ShaderName } from '../../kernels/webgpu/shaders.ts';
+} from '../../kernels/webgpu/variants.ts';
 import { Random } from '../random.ts';
 import { testGpu } from '../webgpu.ts';
 import { openBench, plainStep, sameBits } from './harness.ts';
